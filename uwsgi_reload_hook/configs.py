@@ -1,0 +1,68 @@
+"""Where a vassal's config lies, and how a touch of it reaches the Emperor."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Touchable", "config_path", "touch", "touchable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Touchable:
+    """The path to touch, and what stands in the way; `problem` empty = nothing."""
+
+    path: str
+    may_set_mtime: bool
+    problem: str = ""
+
+
+def config_path(id_: str, monitor: str, emperor_cwd: str, emperor_path: str | None) -> str:
+    """Make the path of a vassal's config of its id.
+
+    A scanned directory gives file names, and the Emperor's stats name the directory in full; a glob gives paths, from
+    the directory that the Emperor was started in (core/emperor.c).
+    """
+    for directory in (emperor_path, monitor):
+        if directory and Path(directory).is_dir():
+            return str(Path(directory, id_))
+    return str(Path(emperor_cwd, id_))
+
+
+def touchable(path: str, last_mod: int, others: Iterable[str]) -> Touchable:
+    """Tell how to touch a config of which the Emperor has seen the mtime `last_mod`, in whole seconds.
+
+    With `emperor-nofollow` the Emperor looks at a symlink's own mtime, else at its target's: which of them equals what
+    it has seen tells. A target is touched only if none of the `others` leads to it, or all of them would reload.
+    """
+    try:
+        link = os.lstat(path)
+        if not stat.S_ISLNK(link.st_mode):
+            return Touchable(path, _owns(link))
+        target = Path(path).stat()
+        if int(link.st_mtime) == last_mod or int(target.st_mtime) != last_mod:
+            return Touchable(path, _owns(link))
+        real = os.path.realpath(path)
+        sharing = sorted(other for other in others if other != path and os.path.realpath(other) == real)
+    except OSError as error:
+        return Touchable(path, may_set_mtime=False, problem=f"its config {path} cannot be read: {error.strerror}")
+    if sharing:
+        problem = (
+            f"its config {path} is a symlink to {real}, which {sharing[0]} leads to as well: a touch would reload "
+            "them all at once; set emperor-nofollow on the Emperor"
+        )
+        return Touchable(path, may_set_mtime=False, problem=problem)
+    return Touchable(real, _owns(target))
+
+
+def _owns(status: os.stat_result) -> bool:
+    """Whether this process may set any mtime: others who may write can only set it to now (utimensat(2))."""
+    return os.geteuid() in {0, status.st_uid}
+
+
+def touch(path: str, mtime: int | None) -> None:
+    """Set the mtime of `path` itself, never of what it links to; None = now. Raises OSError."""
+    os.utime(path, None if mtime is None else (mtime, mtime), follow_symlinks=False)

@@ -1,0 +1,168 @@
+"""The one loop: wait, look, plan, record, act. It owns the only state that changes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from uwsgi_reload_hook import planner
+from uwsgi_reload_hook.errors import ActionError, UnavailableError
+from uwsgi_reload_hook.model import Action, Request, Result, Roll, Snapshot, Step
+from uwsgi_reload_hook.recorder import Recorder
+from uwsgi_reload_hook.settings import Settings
+
+__all__ = ["Controller", "Inbox", "Outside", "TriggerFile"]
+
+log = logging.getLogger(__name__)
+
+IDLE_LOOK = 2.0
+"""Seconds between two looks at the trigger's mtime, for file systems that tell of no events."""
+
+
+class Outside(Protocol):
+    """What the controller needs of the world."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+
+    def look(self, tracked: Collection[str], detailed: Collection[str]) -> Snapshot:
+        """Read everything once. Raises UnavailableError."""
+
+    def perform(self, action: Action) -> None:
+        """Do one act. Raises ActionError."""
+
+
+class TriggerFile(Protocol):
+    """What the controller needs of the trigger."""
+
+    def start(self) -> None:
+        """Begin to notify."""
+
+    def stop(self) -> None:
+        """End it."""
+
+    def request(self) -> Request | None:
+        """What the file asks for now."""
+
+
+class Inbox:
+    """Where threads and signal handlers leave word; the loop alone reads it. Putting is safe in a signal handler."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self._queue: SimpleQueue[bool] = SimpleQueue()
+        self.stopped = False
+
+    def wake(self) -> None:
+        """End a wait: the trigger may have changed."""
+        self._queue.put(False)
+
+    def stop(self) -> None:
+        """Ask the loop to end."""
+        self._queue.put(True)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for a word, or for so many seconds (None = for ever); returns whether the loop has to end."""
+        try:
+            while not self.stopped:
+                self.stopped = self._queue.get(timeout=seconds)
+                seconds = 0.0  # several words may be waiting: one touch makes several events
+        except Empty:
+            pass
+        return self.stopped
+
+
+class Controller:
+    """Waits for touches of the trigger, and rolls the vassals."""
+
+    def __init__(
+        self, outside: Outside, trigger: TriggerFile, settings: Settings, recorder: Recorder, inbox: Inbox
+    ) -> None:
+        """Nothing is started yet."""
+        self._outside = outside
+        self._trigger = trigger
+        self._settings = settings
+        self._recorder = recorder
+        self._inbox = inbox
+
+    def run(self) -> None:
+        """Run until the inbox says to stop. A trigger touched since the last roll began is acted on at once."""
+        self._recorder.resume(self._trigger.request())
+        self._trigger.start()
+        try:
+            while not self._inbox.stopped:
+                request = self._trigger.request()
+                if request is not None and self._recorder.is_news(request):
+                    self._roll(request)
+                else:
+                    self._inbox.wait(IDLE_LOOK)
+        finally:
+            self._trigger.stop()
+
+    def _roll(self, request: Request) -> None:
+        roll = self._open(request)
+        if roll is None:
+            return
+        self._recorder.begun(roll, roll.started_wall - request.mtime_ns / 1e9)
+        wait = 0.0
+        while roll.result is None:
+            if self._inbox.wait(wait):
+                step = planner.abort(roll, self._now(), Result.INTERRUPTED, "the hook was stopped")
+            else:
+                step = self._plan(roll)
+            self._recorder.moved(roll, step.roll)
+            roll, wait = self._act(step), step.wait
+        self._recorder.ended(roll)
+
+    def _open(self, request: Request) -> Roll | None:
+        """Take the first look; None if the hook is stopped before one succeeds."""
+        complained = False
+        while not self._inbox.stopped:
+            try:
+                snapshot = self._outside.look((), ())
+            except UnavailableError as error:
+                if not complained:
+                    log.error("the roll cannot begin yet, it is tried again: %s", error)  # noqa: TRY400 - in words
+                complained = True
+                self._inbox.wait(self._settings.check_interval)
+            else:
+                return planner.open_roll(snapshot, self._settings, request, self._now(), self._recorder.known_keys)
+        return None
+
+    def _plan(self, roll: Roll) -> Step:
+        flying = [id_ for id_, progress in roll.vassals.items() if progress.phase.in_flight]
+        try:
+            snapshot = self._outside.look(roll.vassals, flying)
+        except UnavailableError as error:
+            return self._blind(roll, error)
+        self._recorder.saw(snapshot)
+        return planner.plan(snapshot, replace(roll, blind_since=None), self._settings, self._now())
+
+    def _blind(self, roll: Roll, error: UnavailableError) -> Step:
+        """Do nothing while nothing can be seen, and give up when that lasts."""
+        now = self._now()
+        since = now if roll.blind_since is None else roll.blind_since
+        if roll.blind_since is None:
+            log.warning("nothing can be seen at the moment, and nothing is done: %s", error)
+        if now - since >= self._settings.timeout:
+            return planner.abort(roll, now, Result.FAILED, f"for {self._settings.timeout:g} s, {error}")
+        return Step((), replace(roll, blind_since=since), self._settings.check_interval)
+
+    def _act(self, step: Step) -> Roll:
+        roll = step.roll
+        for action in step.actions:
+            try:
+                self._outside.perform(action)
+            except ActionError as error:
+                refused = planner.fail_vassal(roll, error.vassal, error.reason, self._now())
+                self._recorder.moved(roll, refused.roll)
+                roll = refused.roll
+                for undo in refused.actions:
+                    self._outside.perform(undo)
+        return roll
+
+    def _now(self) -> float:
+        return self._outside.monotonic()

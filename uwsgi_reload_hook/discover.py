@@ -1,0 +1,188 @@
+"""Finds the Emperor's and the routers' sockets from the process tree, so that the trigger is the only option to set.
+
+What the options name is taken. Else the Emperor's own command line and config are read, and the listening sockets of
+its process, its siblings and its vassals' gateways are asked: a stats socket answers a connection at once, unasked.
+Whatever is found counts only if it answers as what it is taken for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from uwsgi_reload_hook import processes, stats, uwsgi_config
+from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.settings import PREFIX, Settings
+from uwsgi_reload_hook.sockets import StatsSocket, is_datagram_path, resolve
+
+__all__ = ["Router", "Surroundings", "discover"]
+
+ROUTERS = ("fastrouter", "http", "rawrouter", "sslrouter")
+DEFAULT_TOLERANCE = 17.0
+"""uWSGI's default `subscription-tolerance` (core/init.c)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """One router: where it tells its stats, and where it takes subscriptions."""
+
+    stats: StatsSocket
+    subscription_server: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """All that the hook needs to know of the place it runs in."""
+
+    emperor: StatsSocket
+    emperor_pid: int
+    routers: tuple[Router, ...]
+    subscription_tolerance: float
+
+
+def discover(settings: Settings, emperor_pid: int) -> Surroundings:
+    """Find everything. Raises UnavailableError, naming the option to set, for the first thing that is not there.
+
+    At the start of an Emperor that may be a matter of moments: its vassals start before its routers do.
+    """
+    instance = _instance_options(emperor_pid)
+    emperor = _emperor_stats(settings, emperor_pid, instance)
+    document = stats.emperor(emperor.read())
+    routers = tuple(
+        Router(found, _subscription_server(settings, found, document_))
+        for found, document_ in _routers(settings, document, instance)
+    )
+    return Surroundings(emperor, document.pid, routers, _tolerance(instance))
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    """The instance that hosts the Emperor: its options, and the directory its relative paths start from."""
+
+    options: uwsgi_config.Options
+    directory: str
+
+    def values(self, names: Iterable[str]) -> Iterator[str]:
+        for name in names:
+            for value in self.options.get(name, []):
+                yield resolve(value, self.directory)
+
+
+def _instance_options(emperor_pid: int) -> _Instance:
+    """Read the options of the Emperor's process. It changes into the scanned directory; its master, if any, stays."""
+    environment = processes.environment(emperor_pid) or {}
+    above = processes.parent(emperor_pid)
+    arguments = processes.command_line(emperor_pid)
+    same_program = above is not None and processes.command_line(above) == arguments
+    directory = (processes.working_directory(above) if above and same_program else None) or environment.get("PWD", "/")
+    return _Instance(uwsgi_config.options(arguments, directory, environment, _text), directory)
+
+
+def _text(path: str) -> str | None:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return None
+
+
+def _tolerance(instance: _Instance) -> float:
+    given = instance.options.get("subscription-tolerance", [""])[-1]
+    return float(given) if given.isdecimal() else DEFAULT_TOLERANCE
+
+
+def _emperor_stats(settings: Settings, emperor_pid: int, instance: _Instance) -> StatsSocket:
+    if settings.emperor_stats_socket:
+        socket = StatsSocket(settings.emperor_stats_socket)
+        if not stats.is_emperor(socket.read()):
+            raise UnavailableError(
+                f"{PREFIX}emperor-stats-socket = {socket.address}: this is not an Emperor's stats socket; "
+                "give the address of emperor-stats-server"
+            )
+        return socket
+    configured = [StatsSocket(one) for one in instance.values(("emperor-stats", "emperor-stats-server"))]
+    held = (StatsSocket(one) for one in sorted(processes.listening().get(emperor_pid, ())))
+    for socket, ask in (*((one, True) for one in configured), *((one, False) for one in held)):
+        if (document := _answer(socket, ask=ask)) and stats.is_emperor(document):
+            return socket
+    raise UnavailableError(
+        f"the stats socket of the Emperor (pid {emperor_pid}) was not found; set emperor-stats-server in the Emperor's "
+        f"config, and {PREFIX}emperor-stats-socket to the same address in the hook's"
+    )
+
+
+def _answer(socket: StatsSocket, *, ask: bool) -> stats.Document | None:
+    try:
+        return socket.read(ask=ask)
+    except UnavailableError:
+        return None
+
+
+def _routers(
+    settings: Settings, emperor: stats.EmperorStats, instance: _Instance
+) -> list[tuple[StatsSocket, stats.RouterStats]]:
+    if settings.fastrouter_stats_socket:
+        return [_given_router(address) for address in settings.fastrouter_stats_socket]
+    names = [f"{router}-{option}" for router in ROUTERS for option in ("stats", "stats-server")]
+    found = _answering((StatsSocket(one) for one in instance.values(names)), ask=True)
+    if not found:
+        found = _answering((StatsSocket(one) for one in _gateway_sockets(emperor)), ask=False)
+    if found:
+        return found
+    raise UnavailableError(
+        "no router's stats socket was found in the Emperor's process tree; set fastrouter-stats-server in the router's "
+        f"config, and {PREFIX}fastrouter-stats-socket to the same address in the hook's"
+    )
+
+
+def _given_router(address: str) -> tuple[StatsSocket, stats.RouterStats]:
+    socket = StatsSocket(address)
+    document = socket.read()
+    if not stats.is_router(document):
+        raise UnavailableError(
+            f"{PREFIX}fastrouter-stats-socket = {address}: this is not the stats socket of a router that takes "
+            "subscriptions; give the address of fastrouter-stats-server"
+        )
+    return socket, stats.router(document, address)
+
+
+def _answering(sockets: Iterable[StatsSocket], *, ask: bool) -> list[tuple[StatsSocket, stats.RouterStats]]:
+    found = []
+    for socket in sockets:
+        document = _answer(socket, ask=ask)
+        if document and stats.is_router(document):
+            found.append((socket, stats.router(document, socket.address)))
+    return found
+
+
+def _gateway_sockets(emperor: stats.EmperorStats) -> list[str]:
+    """Addresses that one process alone listens on, among the Emperor's siblings and its vassals' children.
+
+    A gateway binds its stats socket after the fork; a socket for requests is shared by a master and its workers.
+    """
+    listening = processes.listening()
+    holders = Counter(address for addresses in listening.values() for address in addresses)
+    above = processes.parent(emperor.pid)
+    parents = [above] if above is not None and above > 1 else []
+    parents += [vassal.pid for vassal in emperor.vassals if vassal.pid > 0]
+    gateways = {pid for one in parents for pid, _ in processes.children(one) or ()} - {emperor.pid}
+    return sorted(address for pid in gateways for address in listening.get(pid, ()) if holders[address] == 1)
+
+
+def _subscription_server(settings: Settings, socket: StatsSocket, router: stats.RouterStats) -> str:
+    if settings.subscription_server:
+        return settings.subscription_server
+    addresses = [resolve(address, router.cwd) for address in router.sockets]
+    for address in addresses:
+        if is_datagram_path(address):
+            return address
+    ports = processes.udp_ports()
+    for address in addresses:
+        port = address.rpartition(":")[2]
+        if port.isdecimal() and int(port) in ports:
+            return address
+    raise UnavailableError(
+        f"the subscription socket of the router at {socket.address} was not found; set {PREFIX}subscription-server to "
+        "the address of its fastrouter-subscription-server"
+    )

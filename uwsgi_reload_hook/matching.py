@@ -1,0 +1,74 @@
+"""Tells which vassal a router's node belongs to: by the sockets that its master listens on, else by a file name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePath
+
+from uwsgi_reload_hook.model import Node
+from uwsgi_reload_hook.sockets import same_socket
+
+__all__ = ["NodeMatcher"]
+
+log = logging.getLogger(__name__)
+
+RELIST = 2.0
+"""Seconds between two lists of the host's sockets, which cost milliseconds: they change only when a vassal starts."""
+
+
+class NodeMatcher:
+    """Keeps who owned an address: a vassal that is down still owns its node."""
+
+    def __init__(self, listening: Callable[[], Mapping[int, frozenset[str]]], clock: Callable[[], float]) -> None:
+        """`listening` gives each process's addresses, `clock` monotonic seconds."""
+        self._listening = listening
+        self._clock = clock
+        self._owners: dict[str, str] = {}
+        self._pids: dict[str, int] = {}
+        self._listed = float("-inf")
+        self._unknown: set[str] = set()
+
+    def match(self, nodes: Iterable[Node], pids: Mapping[str, int], suffix: str) -> dict[str, tuple[Node, ...]]:
+        """Sort `nodes` by the ids of `pids` (id to the pid of its master, 0 = not running)."""
+        nodes = list(nodes)
+        known = {address: owner for address, owner in self._owners.items() if owner in pids}
+        restarted = any(pid and self._pids.get(id_) != pid for id_, pid in pids.items())
+        if restarted or any(node.address not in known for node in nodes):
+            self._relist({node.address for node in nodes}, pids, suffix)
+        found: dict[str, list[Node]] = {}
+        for node in nodes:
+            if owner := self._owners.get(node.address):
+                found.setdefault(owner, []).append(node)
+        return {id_: tuple(own) for id_, own in found.items()}
+
+    def _relist(self, addresses: set[str], pids: Mapping[str, int], suffix: str) -> None:
+        now = self._clock()
+        if now - self._listed < RELIST:
+            return
+        self._listed = now
+        self._pids = dict(pids)
+        listening = self._listening()
+        by_socket = {held: id_ for id_, pid in pids.items() for held in listening.get(pid, ())}
+        for address in addresses:
+            owner = by_socket.get(address) or next(
+                (id_ for held, id_ in by_socket.items() if same_socket(address, held)), None
+            )
+            if owner is None and address not in self._owners:
+                owner = _by_file_name(address, pids, suffix)
+            if owner is not None:
+                self._owners[address] = owner
+            elif address not in self._owners and address not in self._unknown:
+                self._unknown.add(address)
+                log.warning("node %s belongs to no vassal of this Emperor that can be seen; it is not counted", address)
+
+
+def _by_file_name(address: str, ids: Iterable[str], suffix: str) -> str | None:
+    """Find the one vassal whose name the socket's file bears: app1.sock, app1.socket or app1 for app1.ini."""
+    name = PurePath(address).name
+    found = [
+        id_
+        for id_ in ids
+        if (stem := PurePath(id_).name.removesuffix(suffix)) and (name == stem or name.startswith(f"{stem}."))
+    ]
+    return max(found, key=len) if found else None

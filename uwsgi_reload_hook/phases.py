@@ -1,0 +1,302 @@
+"""The phase table: how one vassal moves through a roll, as pure functions of what is seen.
+
+    pending -> draining -> touched -> restarting -> warming -> done, or failed, or withdrawn
+
+A vassal that is not running is started anew instead of touched. One that restarted by itself since the roll began
+already runs the new code and joins at `restarting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from uwsgi_reload_hook.model import (
+    Action,
+    ClearBlacklist,
+    Node,
+    Phase,
+    Progress,
+    Snapshot,
+    Subscribe,
+    Touch,
+    Unsubscribe,
+    Vassal,
+)
+from uwsgi_reload_hook.settings import Settings
+
+__all__ = ["Moment", "advance", "begin", "give_back", "refused"]
+
+UNNOTICED_LOOKS = 5
+"""Stats reads after which a touch counts as not noticed. Each read makes the Emperor scan, so the second shows it."""
+UNNOTICED_SECONDS = 2.0
+ANNOUNCE_AGAIN = 1.0
+"""Seconds after which a subscribe packet that had no effect is sent again."""
+STAY = 2.0
+"""Seconds that a vassal without a router must live: one whose code does not load shows it within about one."""
+ANNOUNCE_WAIT = 12.0
+"""Seconds in which a vassal announces itself, if it ever does: every 10 master cycles (core/master.c)."""
+
+Moved = tuple[Progress, tuple[Action, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One look, and what is needed to judge it. `now` is monotonic."""
+
+    snapshot: Snapshot
+    settings: Settings
+    now: float
+
+
+def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    """Move one vassal by what is seen of it now, at most one phase."""
+    rule = _RULES.get(progress.phase)
+    if rule is None:
+        return progress, ()
+    if not vassal.config_exists:
+        return _enter(progress, Phase.WITHDRAWN, moment, "its config was removed"), ()
+    known = replace(progress, keys=progress.keys | vassal.keys)
+    return rule(known, vassal, moment)
+
+
+def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: Moment) -> Moved:
+    """Take a pending vassal out of service: `nodes` are those that can be unsubscribed."""
+    reason = "unsubscribed"
+    if not nodes:
+        serves = bool(moment.snapshot.live_keys(vassal))
+        reason = "keeps its traffic: no other vassal serves" if serves else "has no traffic to drain"
+    drained = _enter(
+        progress,
+        Phase.DRAINING,
+        moment,
+        reason,
+        started=moment.now,
+        nodes=nodes,
+        unsubscribed=bool(nodes),
+        pid=vassal.pid if vassal.present and vassal.accepting else None,
+    )
+    return drained, (Unsubscribe(progress.id, nodes),) if nodes else ()
+
+
+def give_back(progress: Progress, now: float, reason: str) -> Moved:
+    """Return a vassal that was drained but not touched to service."""
+    back = replace(progress, phase=Phase.PENDING, since=now, reason=reason, unsubscribed=False, started=None)
+    return back, _subscribe(progress, progress.nodes)
+
+
+def refused(progress: Progress, now: float, reason: str) -> Moved:
+    """Fail a vassal that the system would not let us act on, and return it to service."""
+    failed = replace(progress, phase=Phase.FAILED, since=now, finished=now, reason=reason, unsubscribed=False)
+    return failed, _subscribe(progress, progress.nodes)
+
+
+def _enter(progress: Progress, phase: Phase, moment: Moment, reason: str, **changes: object) -> Progress:
+    ended = moment.now if phase in {Phase.DONE, Phase.FAILED, Phase.WITHDRAWN} else None
+    return replace(progress, phase=phase, since=moment.now, reason=reason, finished=ended, **changes)  # type: ignore[arg-type]
+
+
+def _subscribe(progress: Progress, nodes: tuple[Node, ...]) -> tuple[Action, ...]:
+    return (Subscribe(progress.id, nodes),) if progress.unsubscribed and nodes else ()
+
+
+def _pending(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    if vassal.present and vassal.pid > 0 and vassal.pid != progress.first_pid:
+        return _run_anew(progress, vassal, moment, "was started by the Emperor after the trigger"), ()
+    return progress, ()
+
+
+def _run_anew(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> Progress:
+    return _enter(
+        progress,
+        Phase.RESTARTING,
+        moment,
+        reason,
+        started=moment.now if progress.started is None else progress.started,
+        acted=moment.now,
+        pid=vassal.pid if vassal.present else None,
+        respawns=0,
+        new_process=True,
+        blacklisted=vassal.blacklisted,
+    )
+
+
+def _draining(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    if progress.pid is None:
+        return _draining_down(progress, vassal, moment)
+    if not vassal.present or vassal.cursed or vassal.pid != progress.pid:
+        return _enter(progress, Phase.FAILED, moment, "died by itself while it was drained"), ()
+    return _touch_when_drained(progress, vassal, moment)
+
+
+def _draining_down(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    """A vassal that did not accept when it was taken: it may be missing, come back by itself, or hang."""
+    if not vassal.present:
+        anew = _run_anew(progress, vassal, moment, "was not running: started anew")
+        return anew, (ClearBlacklist((progress.id,)),)
+    if vassal.pid != progress.first_pid:
+        return _run_anew(progress, vassal, moment, "was started by the Emperor after the trigger"), ()
+    if vassal.cursed:
+        return _unless_late(progress, moment, "is dying, and does not end")
+    return _touch_when_drained(progress, vassal, moment)
+
+
+def _touch_when_drained(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    late = progress.started is not None and moment.now - progress.started >= moment.settings.drain_timeout
+    if not late:
+        if again := _live_again(progress, vassal, moment):
+            return progress, (Unsubscribe(progress.id, again),)
+        if not _drained(progress, vassal):
+            return progress, ()
+    return _touch(progress, vassal, moment, "drain-timeout reached" if late else "drained")
+
+
+def _live_again(progress: Progress, vassal: Vassal, moment: Moment) -> tuple[Node, ...]:
+    """Nodes that were unsubscribed and take requests all the same: a vassal goes on announcing itself."""
+    if not progress.unsubscribed:
+        return ()
+    gone = {node.identity for node in progress.nodes}
+    return tuple(node for node in vassal.nodes if moment.snapshot.live(node) and node.identity in gone)
+
+
+def _drained(progress: Progress, vassal: Vassal) -> bool:
+    gone = {node.identity for node in progress.nodes}
+    return not any(node.ref for node in vassal.nodes if node.identity in gone)
+
+
+def _touch(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> Moved:
+    details = vassal.details
+    if details is None:
+        return progress, ()
+    if details.touch_problem:
+        failed = _enter(progress, Phase.FAILED, moment, details.touch_problem, unsubscribed=False)
+        return failed, _subscribe(progress, progress.nodes)
+    second = int(moment.snapshot.wall)
+    if not details.may_set_mtime and second <= vassal.last_mod:
+        return progress, ()  # only "now" can be set, and the Emperor compares whole seconds: wait for the next
+    mtime = max(second, vassal.last_mod + 1) if details.may_set_mtime else None
+    touched = _enter(
+        progress,
+        Phase.TOUCHED,
+        moment,
+        reason,
+        acted=moment.now,
+        pid=vassal.pid,
+        respawns=vassal.respawns,
+        last_mod=vassal.last_mod,
+        reloads=details.reloads,
+        children=details.children,
+        accepts=vassal.accepting or bool(progress.keys),
+        looks=0,
+    )
+    return touched, (Touch(progress.id, details.touch_path, mtime),)
+
+
+def _death(progress: Progress, vassal: Vassal) -> str:
+    """Why the vassal counts as dead since it was touched or started anew; empty = it does not."""
+    entry = vassal.blacklisted
+    if not vassal.present:
+        known = progress.blacklisted
+        if entry is not None and (known is None or entry.first_attempt != known.first_attempt):
+            return f"does not start: in the Emperor's blacklist after {entry.attempt + 1} attempts; see its log"
+        return "" if progress.pid is None else "its process ended; see its log"
+    if vassal.cursed:
+        return "its process ended, and the Emperor has cursed it; see its log"
+    if progress.pid is not None and vassal.pid != progress.pid:
+        return f"died (pid {progress.pid}) and was started again (pid {vassal.pid}); see its log"
+    if vassal.respawns < progress.respawns:
+        return "died and was started again (the Emperor's count of its reloads fell); see its log"
+    return ""
+
+
+def _unless_late(progress: Progress, moment: Moment, complaint: str) -> Moved:
+    start = progress.acted if progress.acted is not None else progress.started
+    limit = moment.settings.timeout
+    if start is not None and moment.now - start >= limit:
+        return _enter(progress, Phase.FAILED, moment, f"{complaint} (timeout of {limit:g} s reached)"), ()
+    return progress, ()
+
+
+def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    if why := _death(progress, vassal):
+        return _enter(progress, Phase.FAILED, moment, why), ()
+    if vassal.last_mod > progress.last_mod:
+        return _enter(progress, Phase.RESTARTING, moment, "the Emperor noticed the touch"), ()
+    looked = replace(progress, looks=progress.looks + 1)
+    since = moment.now - (progress.acted if progress.acted is not None else moment.now)
+    if looked.looks < UNNOTICED_LOOKS or since < UNNOTICED_SECONDS:
+        return looked, ()
+    path = vassal.details.touch_path if vassal.details else vassal.id
+    why = (
+        f"the Emperor did not notice the touch of {path}: if it is a symlink, set emperor-nofollow on the Emperor; "
+        "if the Emperor runs as another user, see that it can read the file"
+    )
+    return _enter(looked, Phase.FAILED, moment, why, unsubscribed=False), _subscribe(progress, progress.nodes)
+
+
+def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    if why := _death(progress, vassal):
+        return _enter(progress, Phase.FAILED, moment, why), ()
+    if progress.pid is None and vassal.present:
+        progress = replace(progress, pid=vassal.pid)
+    if not vassal.present or not _renewed(progress, vassal) or (progress.accepts and not vassal.accepting):
+        if again := _live_again(progress, vassal, moment):
+            return progress, (Unsubscribe(progress.id, again),)
+        return _unless_late(progress, moment, "does not accept requests after its reload")
+    warming = _enter(progress, Phase.WARMING, moment, "accepts requests", announced=moment.now)
+    return warming, _subscribe(progress, progress.nodes)
+
+
+def _renewed(progress: Progress, vassal: Vassal) -> bool:
+    """Whether the vassal's processes are those of after the touch, whatever `accepting` says.
+
+    A graceful reload re-executes the master, which shows in its environment. With uWSGI's old `lazy` option only the
+    workers are replaced, and where the environment is another user's only they can be told apart.
+    """
+    if progress.new_process:
+        return True
+    details = vassal.details
+    if details is None:
+        return False
+    if details.reloads is not None and progress.reloads is not None and details.reloads > progress.reloads:
+        return True
+    if details.children is None or progress.children is None:
+        return details.reloads is None or progress.reloads is None
+    return bool(details.children) and not details.children & progress.children
+
+
+def _warming(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    if why := _death(progress, vassal):
+        return _enter(progress, Phase.FAILED, moment, why), ()
+    missing = progress.keys - moment.snapshot.live_keys(vassal)
+    if missing or (progress.accepts and not vassal.accepting):
+        waiting = replace(progress, healthy_since=None)
+        lost = ", ".join(sorted(missing))
+        late, actions = _unless_late(
+            waiting, moment, f"is not subscribed again under {lost}" if missing else "stopped accepting"
+        )
+        if late.phase is Phase.FAILED or progress.announced is None or moment.now - progress.announced < ANNOUNCE_AGAIN:
+            return late, actions
+        nodes = tuple(node for node in progress.nodes if node.key in missing)
+        return replace(waiting, announced=moment.now), _subscribe(progress, nodes)
+    healthy = replace(progress, healthy_since=moment.now if progress.healthy_since is None else progress.healthy_since)
+    since = healthy.healthy_since if healthy.healthy_since is not None else moment.now
+    if moment.now - since < _proof(healthy, moment.settings):
+        return healthy, ()
+    return _enter(healthy, Phase.DONE, moment, "serves again" if progress.keys else "runs anew"), ()
+
+
+def _proof(progress: Progress, settings: Settings) -> float:
+    """Seconds that the vassal has to stay healthy: more where no router vouches for it."""
+    if progress.keys:
+        return settings.minimum_healthy_time
+    return max(settings.minimum_healthy_time, ANNOUNCE_WAIT if progress.new_process else STAY)
+
+
+_RULES: dict[Phase, Callable[[Progress, Vassal, Moment], Moved]] = {
+    Phase.PENDING: _pending,
+    Phase.DRAINING: _draining,
+    Phase.TOUCHED: _touched,
+    Phase.RESTARTING: _restarting,
+    Phase.WARMING: _warming,
+}

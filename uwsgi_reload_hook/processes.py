@@ -1,0 +1,129 @@
+"""The process tree, by way of psutil. What the system does not let us read is None or empty, never a guess."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+__all__ = [
+    "alive",
+    "children",
+    "command_line",
+    "environment",
+    "listening",
+    "parent",
+    "reloads",
+    "send_signal",
+    "udp_ports",
+    "working_directory",
+]
+
+
+def parent(pid: int) -> int | None:
+    """The parent's pid, None if there is none to see."""
+    try:
+        return psutil.Process(pid).ppid() or None
+    except psutil.Error:
+        return None
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs (a zombie does not)."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
+def children(pid: int) -> frozenset[tuple[int, float]] | None:
+    """The direct children as (pid, start time in Unix seconds); None if they cannot be read."""
+    try:
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()  # psutil reads every process of the host for this
+        pids = [int(word) for word in listed.split()]
+    except OSError:
+        try:
+            pids = [child.pid for child in psutil.Process(pid).children()]
+        except psutil.Error:
+            return None
+    starts = ((child, _started(child)) for child in pids)
+    return frozenset((child, start) for child, start in starts if start is not None)
+
+
+def _started(pid: int) -> float | None:
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def command_line(pid: int) -> list[str]:
+    """The arguments, empty if they cannot be read."""
+    try:
+        return list(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return []
+
+
+def working_directory(pid: int) -> str | None:
+    """The current directory, None if it cannot be read (another user's process)."""
+    try:
+        return str(psutil.Process(pid).cwd())
+    except psutil.Error:
+        return None
+
+
+def environment(pid: int) -> Mapping[str, str] | None:
+    """The environment that the process's present image was started with, None if it cannot be read."""
+    try:
+        return dict(psutil.Process(pid).environ())
+    except psutil.Error:
+        return None
+
+
+def reloads(pid: int) -> int | None:
+    """How often a uWSGI master has re-executed itself, -1 for never, None if that cannot be read.
+
+    Each image hands `UWSGI_RELOADS` to the next, counted up from 0 (core/init.c); the first has none, because the
+    Emperor removes its own before it starts a vassal (core/emperor.c).
+    """
+    variables = environment(pid)
+    if variables is None:
+        return None
+    count = variables.get("UWSGI_RELOADS", "-1")
+    return int(count) if count.lstrip("-").isdecimal() else None
+
+
+def listening() -> dict[int, frozenset[str]]:
+    """For each process that can be read, the addresses of its listening or bound stream sockets.
+
+    A unix socket is its path (abstract ones start with @), a TCP socket is host:port.
+    """
+    found: dict[int, set[str]] = {}
+    for connection in psutil.net_connections(kind="all"):
+        if connection.pid is None or connection.type != socket.SOCK_STREAM:
+            continue
+        address = connection.laddr
+        if connection.family == socket.AF_UNIX:
+            if address:  # a connection that was accepted bears its listener's path, which does no harm
+                found.setdefault(connection.pid, set()).add(str(address).replace("\0", "@"))
+        elif connection.status == psutil.CONN_LISTEN and not isinstance(address, str) and address:
+            host = f"[{address.ip}]" if ":" in address.ip else address.ip
+            found.setdefault(connection.pid, set()).add(f"{host}:{address.port}")
+    return {pid: frozenset(addresses) for pid, addresses in found.items()}
+
+
+def udp_ports() -> frozenset[int]:
+    """The UDP ports bound on this host, whoever owns them."""
+    return frozenset(connection.laddr.port for connection in psutil.net_connections(kind="udp") if connection.laddr)
+
+
+def send_signal(pid: int, number: signal.Signals) -> None:
+    """Send a signal. Raises OSError where the system refuses it."""
+    os.kill(pid, number)

@@ -1,0 +1,120 @@
+"""Puts what happens on record: the log, the status file, the journal, the history."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from uwsgi_reload_hook.model import Phase, Request, Result, Roll, Snapshot
+from uwsgi_reload_hook.state import HookInfo, Journal, Store, roll_document, status_document
+
+__all__ = ["Recorder"]
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Knows which touch was acted on last, and which keys each vassal was seen to serve."""
+
+    def __init__(self, store: Store, info: HookInfo) -> None:
+        """Nothing is read or written yet."""
+        self._store = store
+        self._info = info
+        self._journal = Journal()
+        self._shown: Mapping[str, Any] | None = None
+
+    def resume(self, trigger: Request | None) -> None:
+        """Go on from the hook before. At the first start ever, the trigger as it is counts as acted on."""
+        journal = self._store.read_journal()
+        self._journal = Journal(_signature(trigger)) if journal is None else journal
+        self._store.write_journal(self._journal)
+        self._shown = self._store.last_roll()
+        result = (self._shown or {}).get("result", Result.DONE.value)
+        self._write("idle" if result in {Result.DONE.value, Result.INTERRUPTED.value} else "held")
+
+    def is_news(self, trigger: Request | None) -> bool:
+        """Whether the trigger has changed since the touch that was acted on last."""
+        return trigger is not None and _signature(trigger) != self._journal.handled
+
+    @property
+    def known_keys(self) -> Mapping[str, frozenset[str]]:
+        """The keys that each vassal was last seen to serve."""
+        return self._journal.keys or {}
+
+    def saw(self, snapshot: Snapshot) -> None:
+        """Remember the keys of every vassal that has nodes."""
+        seen = {vassal.id: vassal.keys for vassal in snapshot.vassals.values() if vassal.keys}
+        self._journal = replace(self._journal, keys={**self.known_keys, **seen})
+
+    def begun(self, roll: Roll, touched_before: float) -> None:
+        """Record the beginning of a roll, `touched_before` seconds after its trigger was touched."""
+        for id_, why in sorted(roll.aside.items()):
+            log.info("%s is left alone: %s", id_, why)
+        text = f" ({roll.request.message})" if roll.request.message else ""
+        minimum = ", ".join(f"{number} of {key}" for key, number in sorted(roll.minimum.items())) or "none"
+        log.info(
+            "roll %s begins, %.3f s after the touch%s: %d vassals, of which must serve: %s",
+            roll.id,
+            touched_before,
+            text,
+            len(roll.vassals),
+            minimum,
+        )
+        self._show("rolling", roll)
+
+    def moved(self, before: Roll, after: Roll) -> None:
+        """Record what one step changed, before it is acted on."""
+        changed = [id_ for id_, new in after.vassals.items() if new.phase is not before.vassals[id_].phase]
+        for id_ in changed:
+            old, new = before.vassals[id_], after.vassals[id_]
+            level = logging.ERROR if new.phase is Phase.FAILED else logging.INFO
+            seconds = new.since - old.since
+            log.log(level, "%s: %s -> %s after %.2f s: %s", id_, old.phase.value, new.phase.value, seconds, new.reason)
+        if after.stop is not None and before.stop is None:
+            log.error("roll %s takes no further vassal: %s", after.id, after.reason)
+        if changed or after.stop is not before.stop or after.minimum != before.minimum:
+            self._show("rolling", after)
+
+    def ended(self, roll: Roll) -> None:
+        """Record the end of a roll. Its touch counts as acted on, unless the hook was stopped in the middle."""
+        if roll.result is not Result.INTERRUPTED:
+            self._journal = replace(self._journal, handled=_signature(roll.request))
+        self._store.write_journal(self._journal)
+        good = roll.result in {Result.DONE, Result.INTERRUPTED}
+        self._show("idle" if good else "held", roll)
+        self._store.append_history(roll_document(roll))
+        _log_result(roll)
+
+    def _show(self, state: str, roll: Roll) -> None:
+        self._shown = roll_document(roll)
+        self._write(state)
+
+    def _write(self, state: str) -> None:
+        self._store.write_status(status_document(state, self._info, self._shown))
+
+
+def _signature(request: Request | None) -> tuple[int, int] | None:
+    return None if request is None else (request.mtime_ns, request.inode)
+
+
+def _log_result(roll: Roll) -> None:
+    ids = {phase: [one.id for one in roll.vassals.values() if one.phase is phase] for phase in Phase}
+    seconds = (roll.finished or roll.started) - roll.started
+    reloaded = len(ids[Phase.DONE])
+    if roll.result is Result.DONE:
+        reason = f": {roll.reason}" if roll.reason else ""
+        log.info("roll %s is done: %d vassals reloaded in %.2f s%s", roll.id, reloaded, seconds, reason)
+        return
+    log.error(
+        "roll %s is %s after %.2f s: %s. Reloaded: %d; failed: %s; not touched, on the code they had: %s. %s",
+        roll.id,
+        roll.result.value if roll.result else "unfinished",
+        seconds,
+        roll.reason,
+        reloaded,
+        ", ".join(ids[Phase.FAILED]) or "none",
+        ", ".join(ids[Phase.PENDING]) or "none",
+        "It begins anew when the hook is back" if roll.result is Result.INTERRUPTED else "Mend it and touch again",
+    )

@@ -1,0 +1,102 @@
+"""Wires the hook together, for whichever home it runs in."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from uwsgi_reload_hook import __version__
+from uwsgi_reload_hook.controller import Controller, Inbox
+from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.recorder import Recorder
+from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.state import HookInfo, Store, emperor_lock
+from uwsgi_reload_hook.trigger import Trigger
+from uwsgi_reload_hook.world import World
+
+__all__ = ["log_to_stderr", "serve"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PATIENCE = 10.0
+"""Seconds in which an Emperor that is just starting has its sockets up; only then is their lack worth a line."""
+RETRY = 0.25
+SLOW_RETRY = 2.0
+
+
+def log_to_stderr(*, quiet: bool = False) -> None:
+    """Send the package's log to standard error, which uWSGI puts into the vassal's log."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s [uwsgi-reload-hook] %(levelname)s %(message)s"))
+    package = logging.getLogger("uwsgi_reload_hook")
+    package.handlers[:] = [handler]
+    package.propagate = False
+    package.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def serve(settings: Settings, mode: str, emperor_pid: int, own_pid: int, inbox: Inbox) -> None:
+    """Run the hook until the inbox says to stop. Raises ConfigError for what only an operator can mend."""
+    trigger = Trigger(settings.trigger, inbox.wake)
+    directory = Path(settings.state_directory) if settings.state_directory else trigger.path.parent
+    store = Store(directory, trigger.path.name)
+    world = World(settings, emperor_pid, own_pid)
+    place = _until_it_works(lambda: _find(world), inbox)
+    if place is None:
+        return
+    with _lock(place, inbox) as held:
+        if held:
+            log.info("waits for %s to be touched; Emperor pid %d in %s", trigger.path, emperor_pid, place)
+            info = HookInfo(os.getpid(), mode, __version__, time.time())
+            Controller(world, trigger, settings, Recorder(store, info), inbox).run()
+
+
+def _find(world: World) -> str:
+    world.connect()
+    return world.lock_directory()
+
+
+def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
+    """Try until it succeeds or the hook is stopped (None); complain once, when patience is over."""
+    began = time.monotonic()
+    complained = False
+    while True:
+        try:
+            found = attempt()
+        except UnavailableError as error:
+            late = time.monotonic() - began >= PATIENCE
+            if late and not complained:
+                log.error("cannot start, and goes on trying: %s", error)  # noqa: TRY400 - in words for an operator
+                complained = True
+            if inbox.wait(SLOW_RETRY if late else RETRY):
+                return None
+        else:
+            return found
+
+
+@contextlib.contextmanager
+def _lock(directory: str, inbox: Inbox) -> Iterator[bool]:
+    """Hold the Emperor's lock; gives False if the hook is stopped before it is free."""
+    refused = False
+    while True:
+        with emperor_lock(directory) as held:
+            if held:
+                yield True
+                return
+        if not refused:
+            log.error(
+                "refused: another hook holds the lock of the Emperor in %s, and only one may roll its vassals; "
+                "remove this one, or the other. This one stands by until the other ends",
+                directory,
+            )
+            refused = True
+        if inbox.wait(SLOW_RETRY):
+            yield False
+            return

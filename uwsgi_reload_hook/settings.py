@@ -1,0 +1,203 @@
+"""The options: their names, defaults and what each accepts. Reads nothing; a mapping goes in, `Settings` come out."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from uwsgi_reload_hook.errors import ConfigError
+
+PREFIX = "reload-hook-"
+
+__all__ = ["OPTIONS", "PREFIX", "Minimum", "Option", "Settings", "from_uwsgi_opt", "parse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """How many vassals of a subscription key must serve: a number, or a percentage of them rounded up."""
+
+    value: int
+    percent: bool = False
+
+    def of(self, total: int) -> int:
+        """The number for a key that has `total` vassals."""
+        return math.ceil(total * self.value / 100) if self.percent else self.value
+
+    def __str__(self) -> str:
+        """Render as it is written in an ini."""
+        return f"{self.value}%" if self.percent else str(self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One attribute an option, named after it. Times are seconds. None = to be found in the process tree."""
+
+    trigger: str
+    emperor_stats_socket: str | None = None
+    fastrouter_stats_socket: tuple[str, ...] = ()
+    emperor_path: str | None = None
+    subscription_server: str | None = None
+    vassal_config_file_suffix: str = ".ini"
+    vassals: tuple[str, ...] = ("*",)
+    minimum_active_vassals: Minimum = Minimum(1)
+    maximum_parallel: int = 0
+    canary: int = 1
+    timeout: float = 60.0
+    deadline: float = 0.0
+    drain_timeout: float = 30.0
+    minimum_healthy_time: float = 0.0
+    check_interval: float = 0.1
+    state_directory: str | None = None
+    quiet: bool = False
+
+
+def _text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("text that is not empty")
+    return value.strip()
+
+
+def _whole(value: str) -> int:
+    if not value.strip().isdecimal():
+        raise ValueError("a whole number, 0 or more")
+    return int(value)
+
+
+def _seconds(value: str) -> float:
+    accepted = "seconds, 0 or more, such as 30 or 0.5"
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError(accepted) from None
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(accepted)
+    return number
+
+
+def _positive_seconds(value: str) -> float:
+    number = _seconds(value)
+    if number == 0:
+        raise ValueError("seconds, more than 0")
+    return number
+
+
+def _minimum(value: str) -> Minimum:
+    text = value.strip()
+    percent = text.endswith("%")
+    digits = text[:-1].strip() if percent else text
+    if not digits.isdecimal() or (percent and int(digits) > 100):  # noqa: PLR2004 - a hundred per cent
+        raise ValueError("a whole number, 0 or more, or a percentage from 0% to 100%")
+    return Minimum(int(digits), percent)
+
+
+def _flag(value: str) -> bool:
+    text = value.strip().lower()
+    if text in {"true", "1", "yes", "on"}:
+        return True
+    if text in {"false", "0", "no", "off"}:
+        return False
+    raise ValueError("true or false")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its name without the prefix, how its text is read, and what it is for."""
+
+    name: str
+    read: Callable[[str], Any]
+    meaning: str
+    repeats: bool = False
+
+    @property
+    def attribute(self) -> str:
+        """Its attribute of `Settings`."""
+        return self.name.replace("-", "_")
+
+
+OPTIONS: Mapping[str, Option] = {
+    option.name: option
+    for option in (
+        Option("trigger", _text, "path of the trigger file; it need not exist yet"),
+        Option("emperor-stats-socket", _text, "the Emperor's stats socket: a path, or host:port"),
+        Option("fastrouter-stats-socket", _text, "a router's stats socket: a path, or host:port", repeats=True),
+        Option("emperor-path", _text, "the directory, or glob, that the Emperor scans"),
+        Option("subscription-server", _text, "where the router takes subscriptions: a path, or host:port"),
+        Option("vassal-config-file-suffix", _text, "how the names of vassal configs end"),
+        Option("vassals", _text, "glob of the vassal ids to roll", repeats=True),
+        Option("minimum-active-vassals", _minimum, "for each key, how many vassals must serve: a number, or N%"),
+        Option("maximum-parallel", _whole, "vassals reloaded at once; 0 = as many as the minimum leaves"),
+        Option("canary", _whole, "vassals of the first wave, which must succeed before the rest; 0 = none"),
+        Option("timeout", _positive_seconds, "seconds for one vassal's reload"),
+        Option("deadline", _seconds, "seconds for the whole roll; 0 = none"),
+        Option("drain-timeout", _seconds, "seconds to wait for a vassal's requests in flight before it is touched"),
+        Option("minimum-healthy-time", _seconds, "seconds that a vassal must stay healthy before it counts"),
+        Option("check-interval", _positive_seconds, "the longest wait between looks while a roll runs, in seconds"),
+        Option("state-directory", _text, "where the status, journal and history files are written"),
+        Option("quiet", _flag, "log warnings and errors only"),
+    )
+}
+
+
+def parse(given: Mapping[str, Sequence[str]]) -> Settings:
+    """Make settings of option names (without the prefix) and their texts, in the order given.
+
+    Raises ConfigError, naming key, value and what is accepted, for the first thing that is wrong.
+    """
+    values: dict[str, object] = {}
+    for name, texts in given.items():
+        option = OPTIONS.get(name)
+        if option is None:
+            raise ConfigError(f"unknown option {PREFIX}{name}{_nearest(name)}")
+        if not option.repeats and len(texts) > 1:
+            raise ConfigError(f"{PREFIX}{name} is given {len(texts)} times ({', '.join(texts)}); it is accepted once")
+        read = [_read(option, text) for text in texts]
+        values[option.attribute] = tuple(read) if option.repeats else read[0]
+    if "trigger" not in values:
+        raise ConfigError(
+            f"{PREFIX}trigger is missing; set it to the path of the file that is touched to start a roll, "
+            f"such as {PREFIX}trigger = /srv/app/reload.trigger"
+        )
+    return Settings(**values)  # type: ignore[arg-type]  # each reader's type is its attribute's
+
+
+def _read(option: Option, text: str) -> object:
+    try:
+        return option.read(text)
+    except ValueError as error:
+        raise ConfigError(f"{PREFIX}{option.name} = {text}: not accepted; give {error}") from None
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, OPTIONS, n=1)
+    if near:
+        return f"; did you mean {PREFIX}{near[0]}?"
+    return f"; the options are {', '.join(OPTIONS)}, each with the prefix {PREFIX}"
+
+
+def from_uwsgi_opt(opt: Mapping[str, object]) -> dict[str, list[str]]:
+    """Pick the hook's options out of `uwsgi.opt`, those in `set-ph` and `set-placeholder` included.
+
+    `uwsgi.opt` holds a value as bytes, as a list of bytes where a key repeats, and as True for a bare flag of the
+    command line (plugins/python/uwsgi_python.c). Under `strict` uWSGI refuses unknown keys, but no placeholder.
+    """
+    found: dict[str, list[str]] = {}
+    for key, value in opt.items():
+        for text in _texts(value):
+            name, entry = key, text
+            if key in {"set-ph", "set-placeholder"}:
+                name, _, entry = text.partition("=")
+                name = name.strip()
+            if name.startswith(PREFIX):
+                found.setdefault(name[len(PREFIX) :], []).append(entry.strip())
+    return found
+
+
+def _texts(value: object) -> Iterable[str]:
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, bytes):
+            yield item.decode(errors="replace")
+        else:
+            yield "true" if item is True else str(item)

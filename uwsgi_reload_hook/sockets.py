@@ -1,0 +1,137 @@
+"""Addresses as uWSGI writes them, stats reads and datagrams: everything that goes through a socket."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+
+from uwsgi_reload_hook import stats
+from uwsgi_reload_hook.errors import UnavailableError
+
+__all__ = ["StatsSocket", "accepts", "is_datagram_path", "resolve", "same_socket", "send"]
+
+TIMEOUT = 4.0
+"""uWSGI's own `socket-timeout`: a reader that waits longer waits for nothing."""
+UNASKED = 0.25
+"""Seconds after which a silent stats socket is asked as HTTP: with `stats-http` uWSGI waits for a request first."""
+CHUNK = 1 << 18
+
+SocketAddress = str | tuple[str, int]
+
+
+def _parse(address: str) -> tuple[socket.AddressFamily, SocketAddress]:
+    """Tell a TCP or UDP address from a path: as uWSGI does, by its colon."""
+    if ":" not in address or address.startswith("/"):
+        return socket.AF_UNIX, "\0" + address[1:] if address.startswith(("@", "\0")) else address
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        raise UnavailableError(f"{address} is no address: a path, or host:port, is expected")
+    host = host.strip("[]") or "127.0.0.1"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return family, ("127.0.0.1" if host in {"0.0.0.0", "*"} else host, int(port))  # noqa: S104 - compared, not bound
+
+
+def resolve(address: str, directory: str | None) -> str:
+    """Make a relative path absolute, as seen from the process that bound it."""
+    if ":" in address or address.startswith(("@", "/", "\0")) or directory is None:
+        return address
+    return str(Path(directory) / address)
+
+
+def same_socket(node: str, listening: str) -> bool:
+    """Whether a router's node address means that listening socket: a wildcard host matches any."""
+    if node == listening:
+        return True
+    node_host, _, node_port = node.rpartition(":")
+    host, _, port = listening.rpartition(":")
+    if not (port.isdecimal() and port == node_port) or "/" in node or "/" in listening:
+        return False
+    wildcards = {"", "0.0.0.0", "*", "[::]"}  # noqa: S104 - compared, not bound
+    return node_host == host or node_host in wildcards or host in wildcards
+
+
+class StatsSocket:
+    """One stats socket, read anew at each call.
+
+    With `stats-http` uWSGI waits for a request before it answers, and the Emperor stands still meanwhile: a socket that
+    once had to be asked is asked at once from then on.
+    """
+
+    def __init__(self, address: str) -> None:
+        """`address` is a path, or host:port."""
+        self.address = address
+        self._http = False
+
+    def read(self, *, ask: bool = True) -> stats.Document:
+        """Read one answer to its end and decode it. With `ask` false nothing is ever sent: it may be no stats socket.
+
+        Raises UnavailableError, with the address in words.
+        """
+        try:
+            text = self._read_all(ask=ask)
+        except OSError as error:
+            words = error.strerror or str(error) or type(error).__name__
+            raise UnavailableError(f"the stats socket {self.address} cannot be read: {words}") from error
+        try:
+            return stats.decode(text)
+        except UnavailableError as error:
+            raise UnavailableError(f"{self.address}: {error}") from error
+
+    def _read_all(self, *, ask: bool) -> str:
+        family, target = _parse(self.address)
+        chunks: list[bytes] = []
+        with socket.socket(family, socket.SOCK_STREAM) as connection:
+            connection.settimeout(TIMEOUT)
+            connection.connect(target)
+            if not self._http:
+                connection.settimeout(UNASKED)
+                try:
+                    chunks.append(connection.recv(CHUNK))
+                except TimeoutError:
+                    if not ask:
+                        raise
+                connection.settimeout(TIMEOUT)
+            if not chunks:
+                connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):  # it was only slow, and closed on a question it never read
+                while not chunks or chunks[-1]:
+                    chunks.append(connection.recv(CHUNK))
+        text = b"".join(chunks).decode(errors="replace")
+        self._http = self._http or text.startswith("HTTP/")
+        return text
+
+
+def send(address: str, packet: bytes) -> None:
+    """Send one datagram. Raises OSError where nobody takes it."""
+    family, target = _parse(address)
+    with socket.socket(family, socket.SOCK_DGRAM) as connection:
+        connection.settimeout(TIMEOUT)
+        connection.sendto(packet, target)
+
+
+def is_datagram_path(path: str) -> bool:
+    """Whether a unix path is a datagram socket that somebody has bound."""
+    family, target = _parse(path)
+    if family != socket.AF_UNIX:
+        return False
+    with socket.socket(family, socket.SOCK_DGRAM) as connection:
+        try:
+            connection.connect(target)
+        except OSError:
+            return False
+    return True
+
+
+def accepts(address: str) -> bool:
+    """Whether somebody listens at a node's address; a full backlog counts."""
+    try:
+        family, target = _parse(address)
+        with socket.socket(family, socket.SOCK_STREAM) as connection:
+            connection.settimeout(TIMEOUT)
+            connection.connect(target)
+    except BlockingIOError:
+        return True
+    except (OSError, UnavailableError):
+        return False
+    return True

@@ -1,0 +1,174 @@
+"""The files beside the trigger: what is going on (status), what must outlive the hook (journal), what was (history)."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uwsgi_reload_hook.errors import ConfigError, UnavailableError
+from uwsgi_reload_hook.model import Progress, Request, Roll
+
+__all__ = ["SCHEMA", "HookInfo", "Journal", "Store", "emperor_lock", "roll_document", "status_document"]
+
+log = logging.getLogger(__name__)
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HookInfo:
+    """Who writes the files. `started` is Unix time."""
+
+    pid: int
+    mode: str
+    version: str
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What the next hook must know: the last touch that was acted on, and the keys that vassals were seen to serve."""
+
+    handled: tuple[int, int] | None = None
+    """(mtime in ns, inode) of the trigger; None = there was no file."""
+    keys: Mapping[str, frozenset[str]] | None = None
+
+
+class Store:
+    """Writes the files of one trigger, each replaced whole, so that a reader never sees half of one."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        """`name` is the trigger's file name. Raises ConfigError if the directory cannot be written to."""
+        self._status = directory / f"{name}.status.json"
+        self._journal = directory / f"{name}.journal"
+        self._history = directory / f"{name}.history.jsonl"
+        if not directory.is_dir() or not os.access(directory, os.W_OK):
+            raise ConfigError(
+                f"the state directory {directory} cannot be written to by user {os.geteuid()}; "
+                "set reload-hook-state-directory to one that can"
+            )
+
+    def write_status(self, document: Mapping[str, Any]) -> None:
+        """Replace the status file."""
+        _replace(self._status, json.dumps(document, indent=1))
+
+    def last_roll(self) -> Mapping[str, Any] | None:
+        """The last roll that ended, as the status file has it; None if there is none to read."""
+        try:
+            roll = json.loads(self._status.read_text())["roll"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return roll if isinstance(roll, dict) and roll.get("result") else None
+
+    def write_journal(self, journal: Journal) -> None:
+        """Replace the journal."""
+        keys = {id_: sorted(found) for id_, found in (journal.keys or {}).items()}
+        _replace(self._journal, json.dumps({"schema": SCHEMA, "handled": journal.handled, "keys": keys}))
+
+    def read_journal(self) -> Journal | None:
+        """The journal of the hook before; None if there is none. One that cannot be used is set aside, and said."""
+        try:
+            return _journal(json.loads(self._journal.read_text()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            aside = self._journal.with_name(f"{self._journal.name}.unusable")
+            log.warning("the journal %s cannot be used (%s): set aside as %s", self._journal, error, aside.name)
+            with contextlib.suppress(FileNotFoundError):
+                self._journal.replace(aside)
+            return Journal()
+
+    def append_history(self, document: Mapping[str, Any]) -> None:
+        """Add the line of a roll that has ended."""
+        with self._history.open("a") as file:
+            file.write(json.dumps(document) + "\n")
+
+
+def _journal(document: Mapping[str, Any]) -> Journal:
+    if document["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {document['schema']!r}, not {SCHEMA}")
+    handled = document["handled"]
+    keys = {str(id_): frozenset(map(str, found)) for id_, found in document["keys"].items()}
+    return Journal((int(handled[0]), int(handled[1])) if handled else None, keys)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside and rename. Not synced: what a power cut loses, it loses together with the vassals."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text + "\n")
+    beside.replace(path)
+
+
+def status_document(state: str, hook: HookInfo, roll: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The status file's contents; `roll` is a `roll_document`. All times are Unix seconds."""
+    return {
+        "schema": SCHEMA,
+        "state": state,
+        "hook": {"pid": hook.pid, "mode": hook.mode, "version": hook.version, "started": hook.started},
+        "roll": roll,
+    }
+
+
+def roll_document(roll: Roll) -> dict[str, Any]:
+    """One roll, for the status file and the history."""
+    return {
+        "id": roll.id,
+        "request": _request(roll.request),
+        "started": roll.wall(roll.started),
+        "finished": roll.wall(roll.finished),
+        "result": None if roll.result is None else roll.result.value,
+        "reason": roll.reason,
+        "minimum": dict(sorted(roll.minimum.items())),
+        "vassals": {id_: _progress(progress, roll) for id_, progress in sorted(roll.vassals.items())},
+        "left_alone": dict(sorted(roll.aside.items())),
+    }
+
+
+def _request(request: Request) -> dict[str, Any]:
+    return {
+        "mtime_ns": request.mtime_ns,
+        "request_id": request.request_id,
+        "message": request.message,
+        "only": request.only,
+    }
+
+
+def _progress(progress: Progress, roll: Roll) -> dict[str, Any]:
+    return {
+        "phase": progress.phase.value,
+        "keys": sorted(progress.keys),
+        "reason": progress.reason,
+        "since": roll.wall(progress.since),
+        "started": roll.wall(progress.started),
+        "touched": roll.wall(progress.acted),
+        "finished": roll.wall(progress.finished),
+    }
+
+
+@contextlib.contextmanager
+def emperor_lock(directory: str) -> Iterator[bool]:
+    """Try to be the one hook of an Emperor; gives whether that worked.
+
+    The lock is on the Emperor's directory itself: every home of the hook knows it, it needs no file and no permission
+    to write, and the kernel frees it when the process ends. Raises UnavailableError if the directory cannot be opened.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UnavailableError(f"the Emperor's directory {directory} cannot be opened: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,165 @@
+"""Reads the text of the Emperor's and the routers' stats: tolerant of uWSGI's invalid JSON, strict about its shape."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.model import Blacklisting, Node
+
+__all__ = ["EmperorStats", "RouterStats", "VassalStats", "decode", "emperor", "is_emperor", "is_router", "router"]
+
+Document = Mapping[str, Any]
+
+_STRING_LINE = re.compile(r'^(?P<head>\s*(?:"\w+":)?)"(?P<text>.*)"(?P<comma>,?)\s*$')
+_TRAILING_COMMA = re.compile(r",(\s*[\]}])")
+
+
+@dataclass(frozen=True, slots=True)
+class VassalStats:
+    """One entry of `vassals` (core/emperor.c, emperor_send_stats). Times are wall-clock seconds, 0 = never."""
+
+    id: str
+    pid: int
+    last_mod: int
+    last_run: int
+    accepting: bool
+    respawns: int
+    cursed: bool
+    zerg: bool
+    on_demand: str
+    monitor: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmperorStats:
+    """What the Emperor tells."""
+
+    pid: int
+    cwd: str
+    monitors: tuple[str, ...]
+    vassals: tuple[VassalStats, ...]
+    blacklist: Mapping[str, Blacklisting]
+
+
+@dataclass(frozen=True, slots=True)
+class RouterStats:
+    """What one router tells (plugins/corerouter/corerouter.c, corerouter_send_stats)."""
+
+    pid: int
+    cwd: str
+    sockets: tuple[str, ...]
+    """The gateway's own addresses; the subscription socket is among them."""
+    nodes: tuple[Node, ...]
+
+
+def decode(text: str) -> Document:
+    """Decode one stats answer.
+
+    uWSGI leaves a comma after the last of a gateway's sockets when another gateway's follow, and escapes nothing in
+    its strings; with `stats-http` headers come first. Raises UnavailableError if it is no JSON object even so.
+    """
+    body = text
+    if text.startswith("HTTP/"):
+        body = text.partition("\r\n\r\n")[2]
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = _decode_repaired(body)
+    if not isinstance(document, dict):
+        raise UnavailableError("a stats answer is not a JSON object")
+    return document
+
+
+def _decode_repaired(body: str) -> object:
+    lines = []
+    for line in body.splitlines():
+        match = _STRING_LINE.match(line)
+        lines.append(f"{match['head']}{json.dumps(match['text'])}{match['comma']}" if match else line)
+    try:
+        return json.loads(_TRAILING_COMMA.sub(r"\1", "\n".join(lines)))
+    except ValueError as error:
+        raise UnavailableError(f"a stats answer is not JSON ({error}); it is {len(body)} characters long") from error
+
+
+def is_emperor(document: Document) -> bool:
+    """Whether a decoded answer is an Emperor's."""
+    return "vassals" in document and "emperor" in document
+
+
+def is_router(document: Document) -> bool:
+    """Whether a decoded answer is that of a router which takes subscriptions."""
+    return "subscriptions" in document and "active_sessions" in document
+
+
+def emperor(document: Document) -> EmperorStats:
+    """Read the Emperor's answer. Raises UnavailableError where it is of another shape."""
+    try:
+        return EmperorStats(
+            pid=int(document["pid"]),
+            cwd=str(document["cwd"]),
+            monitors=tuple(str(monitor) for monitor in document["emperor"]),
+            vassals=tuple(_vassal(entry) for entry in document["vassals"]),
+            blacklist={
+                str(entry["id"]): Blacklisting(int(entry["first_attempt"]), int(entry["attempt"]))
+                for entry in document["blacklist"]
+            },
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnavailableError(f"the Emperor's stats are of an unknown shape: {error!r}") from error
+
+
+def _vassal(entry: Document) -> VassalStats:
+    return VassalStats(
+        id=str(entry["id"]),
+        pid=int(entry["pid"]),
+        last_mod=int(entry["last_mod"]),
+        last_run=int(entry["last_run"]),
+        accepting=bool(entry["accepting"]),
+        respawns=int(entry["respawns"]),
+        cursed=int(entry["cursed"]) > 0,
+        zerg=bool(entry["zerg"]),
+        on_demand=str(entry["on_demand"]),
+        monitor=str(entry["monitor"]),
+    )
+
+
+def router(document: Document, name: str) -> RouterStats:
+    """Read a router's answer; `name` goes into its nodes. Raises UnavailableError where it is of another shape."""
+    try:
+        kind = next(key for key, value in document.items() if isinstance(value, list) and key not in _OTHER_LISTS)
+        return RouterStats(
+            pid=int(document["pid"]),
+            cwd=str(document["cwd"]),
+            sockets=tuple(str(address) for address in document[kind]),
+            nodes=tuple(
+                _node(entry, str(pool["key"]), name) for pool in document["subscriptions"] for entry in pool["nodes"]
+            ),
+        )
+    except StopIteration:
+        raise UnavailableError(f"the stats at {name} list no gateway sockets") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnavailableError(f"the router's stats at {name} are of an unknown shape: {error!r}") from error
+
+
+_OTHER_LISTS = frozenset({"subscriptions", "static_nodes"})
+
+
+def _node(entry: Document, key: str, name: str) -> Node:
+    return Node(
+        router=name,
+        key=key,
+        address=str(entry["name"]),
+        modifier1=int(entry["modifier1"]),
+        modifier2=int(entry["modifier2"]),
+        cores=int(entry["cores"]),
+        load=int(entry["load"]),
+        weight=int(entry["weight"]),
+        ref=int(entry["ref"]),
+        last_check=int(entry["last_check"]),
+        death_mark=bool(entry["death_mark"]),
+    )

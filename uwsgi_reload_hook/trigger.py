@@ -1,0 +1,115 @@
+"""The trigger file: one path, watched through watchdog in its directory, and what its text asks for."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.model import Request
+
+__all__ = ["Trigger", "parse_text"]
+
+log = logging.getLogger(__name__)
+
+TEXT_LIMIT = 4096
+VALUE_LIMIT = 256
+_READING = frozenset({"opened", "closed_no_write"})
+
+
+def parse_text(text: str) -> dict[str, str]:
+    """Pick `message`, `request-id` and `only` out of the trigger's text, which anybody may have written.
+
+    One `key=value` a line; other lines are ignored, values are cut at 256 characters and lose what cannot be printed.
+    """
+    found = {}
+    for line in text[:TEXT_LIMIT].splitlines():
+        key, equals, value = line.partition("=")
+        if equals and key.strip() in {"message", "request-id", "only"}:
+            printable = "".join(char if char.isprintable() else "?" for char in value.strip())
+            found[key.strip()] = printable[:VALUE_LIMIT]
+    return found
+
+
+class Trigger:
+    """Calls `notify` soon after the file has changed: touched, written, created, or replaced by a rename.
+
+    The directory is watched, because a watch on the file itself goes blind when the file is replaced. A trigger that is
+    a symlink is watched at both its ends. `notify` is called from watchdog's thread, several times for one touch.
+    """
+
+    def __init__(self, path: str, notify: Callable[[], None]) -> None:
+        """Raises ConfigError if the directory does not exist."""
+        self.path = Path(path).absolute()
+        if not self.path.parent.is_dir():
+            raise ConfigError(
+                f"reload-hook-trigger = {path}: the directory {self.path.parent} does not exist; create it, or give "
+                "another path"
+            )
+        self._notify = notify
+        self._observer = Observer()
+
+    def start(self) -> None:
+        """Begin to watch. Where the system has no watch left, it says so, and polling the mtime has to do."""
+        names = {os.fspath(self.path), os.path.realpath(self.path)}
+        handler = _Handler(names, self._notify)
+        try:
+            for directory in sorted({os.path.dirname(name) for name in names}):  # noqa: PTH120 - not to be normalised
+                self._observer.schedule(handler, directory)
+            self._observer.start()
+        except OSError as error:
+            log.warning(
+                "the directory of %s cannot be watched (%s); its mtime is looked at every few seconds instead",
+                self.path,
+                error.strerror or error,
+            )
+
+    def stop(self) -> None:
+        """End the watching thread."""
+        if self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join()
+
+    def request(self) -> Request | None:
+        """What the file asks for as it is now; None if there is no file."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.warning("the trigger %s cannot be looked at: %s", self.path, error.strerror)
+            return None
+        text = self._text() if status.st_size else ""
+        said = parse_text(text)
+        return Request(
+            mtime_ns=status.st_mtime_ns,
+            inode=status.st_ino,
+            request_id=said.get("request-id", ""),
+            message=said.get("message", ""),
+            only=said.get("only") or "*",
+        )
+
+    def _text(self) -> str:
+        try:
+            with self.path.open(errors="replace") as file:
+                return file.read(TEXT_LIMIT)
+        except OSError as error:
+            log.warning("the text of the trigger %s cannot be read (%s); it counts as a bare touch", self.path, error)
+            return ""
+
+
+class _Handler(FileSystemEventHandler):
+    def __init__(self, names: set[str], notify: Callable[[], None]) -> None:
+        self._names = names
+        self._notify = notify
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Pass on what may have changed the file."""
+        paths = {os.fsdecode(event.src_path), os.fsdecode(event.dest_path or b"")}
+        if event.event_type not in _READING and paths & self._names:
+            self._notify()

@@ -1,0 +1,207 @@
+"""The outside as the controller knows it: a look at everything, and the acts. The real one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from uwsgi_reload_hook import configs, packets, processes, stats
+from uwsgi_reload_hook.discover import Router, Surroundings, discover
+from uwsgi_reload_hook.errors import ActionError, UnavailableError
+from uwsgi_reload_hook.matching import NodeMatcher
+from uwsgi_reload_hook.model import (
+    Action,
+    ClearBlacklist,
+    Details,
+    Node,
+    Snapshot,
+    Subscribe,
+    Touch,
+    Unsubscribe,
+    Vassal,
+)
+from uwsgi_reload_hook.settings import PREFIX, Settings
+from uwsgi_reload_hook.sockets import accepts, send
+
+__all__ = ["World"]
+
+log = logging.getLogger(__name__)
+
+
+class World:
+    """One Emperor, its vassals, and the routers they subscribe to."""
+
+    def __init__(self, settings: Settings, emperor_pid: int, own_pid: int) -> None:
+        """`own_pid` is that of the hook's own vassal, as the Emperor knows it."""
+        self._settings = settings
+        self._emperor_pid = emperor_pid
+        self._own_pid = own_pid
+        self._around: Surroundings | None = None
+        self._matcher = NodeMatcher(processes.listening, time.monotonic)
+        self._paths: dict[str, str] = {}
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+        return time.monotonic()
+
+    def connect(self) -> None:
+        """Find the sockets, anew. Raises UnavailableError that says which is missing and what to set."""
+        self._around = discover(self._settings, self._emperor_pid)
+
+    def lock_directory(self) -> str:
+        """The directory that stands for this Emperor where hooks lock each other out. Raises UnavailableError."""
+        emperor = stats.emperor(self._surroundings().emperor.read())
+        for monitor in sorted(emperor.monitors):
+            if Path(monitor).is_dir():
+                return monitor
+        return emperor.cwd
+
+    def _surroundings(self) -> Surroundings:
+        if self._around is None:
+            self.connect()
+        if self._around is None:
+            raise UnavailableError("the Emperor was not found")
+        return self._around
+
+    def look(self, tracked: Collection[str], detailed: Collection[str]) -> Snapshot:
+        """Read the Emperor once and each router once.
+
+        `tracked` are ids that are in the snapshot even when the Emperor has forgotten them, `detailed` those whose
+        processes and configs are read too. Raises UnavailableError.
+        """
+        around = self._surroundings()
+        nodes: list[Node] = []
+        gateways: set[int] = set()
+        for router in around.routers:
+            told = stats.router(router.stats.read(), router.stats.address)
+            nodes.extend(told.nodes)
+            gateways.add(told.pid)
+        emperor = stats.emperor(around.emperor.read())
+        listed = {entry.id: entry for entry in emperor.vassals}
+        ids = {*listed, *emperor.blacklist, *tracked}
+        pids = {id_: listed[id_].pid if id_ in listed else 0 for id_ in ids}
+        owned = self._matcher.match(nodes, pids, self._settings.vassal_config_file_suffix)
+        hosts = {processes.parent(pid) for pid in gateways}
+        self._remember_paths(emperor, ids)
+        vassals = {id_: self._vassal(id_, listed.get(id_), emperor, owned.get(id_, ()), hosts) for id_ in sorted(ids)}
+        for id_ in detailed:
+            vassals[id_] = self._with_details(vassals[id_])
+        return Snapshot(time.time(), vassals, around.subscription_tolerance)
+
+    def _remember_paths(self, emperor: stats.EmperorStats, ids: Collection[str]) -> None:
+        monitors = {entry.id: entry.monitor for entry in emperor.vassals}
+        default = next(iter(emperor.monitors), "")
+        for id_ in ids:
+            if id_ in monitors or id_ not in self._paths:
+                monitor = monitors.get(id_, default)
+                self._paths[id_] = configs.config_path(id_, monitor, emperor.cwd, self._settings.emperor_path)
+
+    def _vassal(
+        self,
+        id_: str,
+        entry: stats.VassalStats | None,
+        emperor: stats.EmperorStats,
+        nodes: tuple[Node, ...],
+        hosts: Collection[int | None],
+    ) -> Vassal:
+        exists = os.path.lexists(self._paths[id_])
+        blacklisted = emperor.blacklist.get(id_)
+        if entry is None:
+            return Vassal(id_, config_exists=exists, present=False, blacklisted=blacklisted, nodes=nodes)
+        return Vassal(
+            id=id_,
+            config_exists=exists,
+            pid=entry.pid,
+            last_mod=entry.last_mod,
+            last_run=entry.last_run,
+            accepting=entry.accepting,
+            respawns=entry.respawns,
+            cursed=entry.cursed,
+            blacklisted=blacklisted,
+            aside=self._why_aside(entry, hosts),
+            nodes=nodes,
+        )
+
+    def _why_aside(self, entry: stats.VassalStats, hosts: Collection[int | None]) -> str:
+        if entry.pid == self._own_pid:
+            return "the hook's own vassal"
+        if entry.pid > 0 and entry.pid in hosts:
+            return "it hosts a router"
+        if entry.zerg or ":" in entry.id:
+            return "a zerg vassal"
+        return "an on-demand vassal" if entry.on_demand else ""
+
+    def _with_details(self, vassal: Vassal) -> Vassal:
+        found = configs.touchable(self._paths[vassal.id], vassal.last_mod, self._paths.values())
+        details = Details(
+            reloads=processes.reloads(vassal.pid) if vassal.present else None,
+            children=processes.children(vassal.pid) if vassal.present else None,
+            touch_path=found.path,
+            touch_problem=found.problem,
+            may_set_mtime=found.may_set_mtime,
+        )
+        return replace(vassal, details=details)
+
+    def perform(self, action: Action) -> None:
+        """Do one act. Raises ActionError where the system refuses it and the roll has to stop."""
+        if isinstance(action, Touch):
+            self._touch(action)
+        elif isinstance(action, Unsubscribe):
+            self._unsubscribe(action)
+        elif isinstance(action, Subscribe):
+            self._subscribe(action)
+        else:
+            self._clear_blacklist(action)
+
+    def _touch(self, action: Touch) -> None:
+        try:
+            configs.touch(action.path, action.mtime)
+        except FileNotFoundError:
+            log.info("%s: its config %s is gone", action.vassal, action.path)  # the next look tells the planner
+        except OSError as error:
+            reason = f"its config {action.path} cannot be touched by user {os.geteuid()}: {error.strerror}"
+            raise ActionError(action.vassal, reason) from error
+
+    def _servers(self) -> Mapping[str, Router]:
+        return {router.stats.address: router for router in self._surroundings().routers}
+
+    def _unsubscribe(self, action: Unsubscribe) -> None:
+        servers = self._servers()
+        for node in action.nodes:
+            server = servers[node.router].subscription_server
+            try:
+                send(server, packets.unsubscribe(node))
+            except OSError as error:
+                reason = (
+                    f"cannot be unsubscribed at {server}: {error.strerror or error}; set {PREFIX}subscription-server, "
+                    "or let the hook's user write to that socket"
+                )
+                raise ActionError(action.vassal, reason) from error
+
+    def _subscribe(self, action: Subscribe) -> None:
+        """Announce nodes; never an address that nobody listens on. A vassal announces itself too, only later."""
+        servers = self._servers()
+        for node in action.nodes:
+            if not accepts(node.address):
+                log.warning("%s: nobody listens on %s any more; it is not subscribed", action.vassal, node.address)
+                continue
+            try:
+                send(servers[node.router].subscription_server, packets.subscribe(node))
+            except OSError as error:
+                log.warning("%s: cannot be subscribed; it will announce itself: %s", action.vassal, error)
+
+    def _clear_blacklist(self, action: ClearBlacklist) -> None:
+        """Signal the Emperor (core/emperor.c, emperor_cleanup); the next look makes it scan, and start them."""
+        try:
+            processes.send_signal(self._surroundings().emperor_pid, signal.SIGURG)
+        except OSError as error:
+            log.warning(
+                "the Emperor's blacklist cannot be cleared (%s): %s starts when its throttle is over",
+                error.strerror,
+                ", ".join(action.vassals),
+            )
