@@ -1,0 +1,180 @@
+"""Runs the real controller and planner on a simulated site, and checks the promise after every act and every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from tests.simulator import Clock, Site
+from uwsgi_reload_hook import planner
+from uwsgi_reload_hook.controller import Controller
+from uwsgi_reload_hook.model import Action, Phase, Request, Result, Roll, Step, Subscribe, Touch, Unsubscribe
+from uwsgi_reload_hook.recorder import Recorder
+from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.state import HookInfo, Journal, Store
+
+__all__ = ["Outcome", "Shelf", "WatchedSite", "run", "settings"]
+
+INFO = HookInfo(1, "mule", "0", 0.0)
+
+
+settings = partial(Settings, trigger="trigger")
+
+
+class Shelf(Store):
+    """A store that keeps everything in memory."""
+
+    def __init__(self, journal: Journal | None = None, ended: Callable[[], None] = lambda: None) -> None:
+        self.journal = journal
+        self.statuses: list[Mapping[str, Any]] = []
+        self.history: list[Mapping[str, Any]] = []
+        self._ended = ended
+
+    def write_status(self, document: Mapping[str, Any]) -> None:
+        self.statuses.append(document)
+
+    def write_journal(self, journal: Journal) -> None:
+        self.journal = journal
+
+    def read_journal(self) -> Journal | None:
+        return self.journal
+
+    def last_roll(self) -> Mapping[str, Any] | None:
+        return None
+
+    def append_history(self, document: Mapping[str, Any]) -> None:
+        self.history.append(document)
+        self._ended()
+
+
+class Touches:
+    """A trigger file that somebody touches: each item is one mtime, in the order of `touch`."""
+
+    def __init__(self) -> None:
+        self.now: Request | None = None
+
+    def touch(self, only: str = "*") -> None:
+        """Touch it."""
+        self.now = Request(mtime_ns=1 if self.now is None else self.now.mtime_ns + 1, only=only)
+
+    def start(self) -> None:
+        """Nothing to watch."""
+
+    def stop(self) -> None:
+        """Nothing was watched."""
+
+    def request(self) -> Request | None:
+        return self.now
+
+
+class WatchedSite(Site):
+    """A site that raises AssertionError the moment an act of the hook breaks the promise."""
+
+    minimum: Mapping[str, int] = {}
+    stopped = False
+    touches: dict[str, int]
+
+    def perform(self, action: Action) -> None:
+        if isinstance(action, Touch | Unsubscribe):
+            before = {key: self.serving(key) for key in self.minimum}
+            super().perform(action)
+            self._check(action, before)
+            return
+        super().perform(action)
+
+    def _check(self, action: Touch | Unsubscribe, before: Mapping[str, int]) -> None:
+        for key, minimum in self.minimum.items():
+            after = self.serving(key)
+            assert after == before[key] or after >= minimum, f"{action} left {after} of {minimum} for {key}"
+        if isinstance(action, Touch):
+            assert not self.stopped, f"{action} after the roll was stopped"
+            count = self.touches = getattr(self, "touches", {})
+            count[action.vassal] = count.get(action.vassal, 0) + 1
+            assert count[action.vassal] == 1, f"{action.vassal} was touched twice in one roll"
+
+
+@dataclass
+class Outcome:
+    """How a roll went."""
+
+    site: WatchedSite
+    shelf: Shelf
+    touches: Touches
+
+    @property
+    def roll(self) -> Mapping[str, Any]:
+        """The last roll that ended, as history has it."""
+        return self.shelf.history[-1]
+
+    @property
+    def result(self) -> str:
+        return str(self.roll["result"])
+
+    @property
+    def seconds(self) -> float:
+        return float(self.roll["finished"] - self.roll["started"])
+
+    def phases(self) -> dict[str, str]:
+        return {id_: str(one["phase"]) for id_, one in self.roll["vassals"].items()}
+
+    def touched(self) -> list[str]:
+        return [action.vassal for _, action in self.site.performed if isinstance(action, Touch)]
+
+
+def run(  # noqa: PLR0913 - each argument is one dimension of a world
+    site: WatchedSite,
+    given: Settings,
+    *,
+    each_step: Callable[[], None] = lambda: None,
+    known_keys: Mapping[str, frozenset[str]] | None = None,
+    rolls: int = 1,
+    limit: float = 1000.0,
+    only: str = "*",
+) -> Outcome:
+    """Touch the trigger, and run until so many rolls have ended. A world that takes more than `limit` seconds fails."""
+    touches = Touches()
+    shelf = Shelf(Journal(None, known_keys))
+
+    def after_wait() -> None:
+        assert site.now < limit, f"no end after {limit} s: {shelf.statuses[-1]}"
+        each_step()
+
+    clock = Clock(site, after_wait)
+
+    def ended() -> None:
+        site.touches = {}
+        if len(shelf.history) == rolls:
+            clock.end()
+
+    shelf._ended = ended
+    touches.touch(only)
+    Controller(_Stopping(site, shelf), touches, given, Recorder(shelf, INFO), clock).run()
+    return Outcome(site, shelf, touches)
+
+
+class _Stopping:
+    """The site, told when the roll takes no further vassal."""
+
+    def __init__(self, site: WatchedSite, shelf: Shelf) -> None:
+        self._site = site
+        self._shelf = shelf
+        self.monotonic = site.monotonic
+        self.look = site.look
+
+    def perform(self, action: Action) -> None:
+        roll = self._shelf.statuses[-1]["roll"]
+        self._site.stopped = bool(roll["reason"])
+        self._site.perform(action)
+        self._site.stopped = False
+
+
+def interrupted(roll: Roll, now: float) -> Step:
+    """What an interruption at this moment does: everybody drained and untouched must get traffic back."""
+    step = planner.abort(roll, now, Result.INTERRUPTED, "test")
+    owed = {id_ for id_, one in roll.vassals.items() if one.phase is Phase.DRAINING and one.unsubscribed}
+    paid = {action.vassal for action in step.actions if isinstance(action, Subscribe)}
+    assert paid == owed
+    assert all(isinstance(action, Subscribe) for action in step.actions)
+    return step

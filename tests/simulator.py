@@ -1,0 +1,301 @@
+"""A fake site: Emperor, routers, vassals and a clock, as uWSGI was measured to behave. It stands in for `World`.
+
+Time passes only in `Clock.wait`, where the controller waits; what happens meanwhile is a list of dated events.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+
+from uwsgi_reload_hook.controller import Inbox
+from uwsgi_reload_hook.errors import ActionError, UnavailableError
+from uwsgi_reload_hook.model import (
+    Action,
+    Blacklisting,
+    ClearBlacklist,
+    Details,
+    Node,
+    Snapshot,
+    Subscribe,
+    Touch,
+    Unsubscribe,
+    Vassal,
+)
+
+WALL = 1_000_000.25
+"""The wall clock when the monotonic one is 0: not on a whole second."""
+EMPEROR_FREQUENCY = 3.0
+MASTER_CYCLE = 1.0
+TOLERANCE = 17.0
+FAILS_AFTER = 0.4
+"""Seconds from a start to the death of a vassal whose code does not load."""
+
+
+@dataclass
+class FakeVassal:
+    """One vassal, its process and its nodes. What may go wrong with it is set from outside."""
+
+    id: str
+    keys: tuple[str, ...] = ("app",)
+    load: float = 2.0
+    routers: tuple[str, ...] = ("router",)
+    accepts: bool = True
+    announces_after: float = MASTER_CYCLE
+    # faults
+    broken: bool = False
+    """New code does not load: the process dies."""
+    hangs: bool = False
+    """New code never gets to accept."""
+    touch_refused: bool = False
+    touch_unnoticed: bool = False
+    deaf_router: bool = False
+    """Routers take no subscribe packet for it, and it does not announce itself."""
+    busy_until: float = 0.0
+    """A request is in flight until then."""
+    announces_in_drain: bool = False
+    # state
+    config_exists: bool = True
+    present: bool = True
+    pid: int = 0
+    mtime: int = int(WALL) - 1000
+    last_mod: int = int(WALL) - 1000
+    respawns: int = 0
+    accepting: bool = True
+    cursed: bool = False
+    reloads: int = -1
+    blacklisted: Blacklisting | None = None
+    throttled_until: float = 0.0
+    code_since: float = -1000.0
+    """When the code that it runs was loaded from."""
+    reload_count: int = 0
+    nodes: dict[tuple[str, str], Node] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        return f"/run/{self.id}.sock"
+
+
+class Site:
+    """One Emperor with its vassals and routers; an `Outside` for the controller."""
+
+    def __init__(self, vassals: Collection[FakeVassal]) -> None:
+        self.now = 0.0
+        self.vassals = {vassal.id: vassal for vassal in vassals}
+        self.unreadable_until = -1.0
+        self.performed: list[tuple[float, Action]] = []
+        self.looks = 0
+        self._pids = itertools.count(100)
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        for vassal in vassals:
+            if vassal.present:
+                vassal.pid = next(self._pids)
+                if vassal.accepting:
+                    self._announce(vassal)
+        self._every(EMPEROR_FREQUENCY, self._scan)
+        self._every(10.0, self._announce_all)
+
+    # what the controller sees
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return WALL + self.now
+
+    def look(self, tracked: Collection[str], detailed: Collection[str]) -> Snapshot:
+        self.looks += 1
+        if self.now < self.unreadable_until:
+            raise UnavailableError("the stats socket cannot be read: Connection refused")
+        ids = {id_ for id_, one in self.vassals.items() if one.present or one.blacklisted} | set(tracked)
+        seen = {id_: self._seen(self.vassals[id_], id_ in detailed) for id_ in sorted(ids)}
+        self._scan()  # every wake of the Emperor ends in one, after it has answered
+        return Snapshot(self.wall(), seen, TOLERANCE)
+
+    def _seen(self, one: FakeVassal, detailed: bool) -> Vassal:
+        nodes = tuple(replace(node, ref=self._ref(one)) for node in one.nodes.values())
+        details = Details(reloads=one.reloads, touch_path=one.id) if detailed else None
+        if not one.present:
+            return Vassal(
+                one.id, one.config_exists, present=False, blacklisted=one.blacklisted, nodes=nodes, details=details
+            )
+        return Vassal(
+            one.id,
+            one.config_exists,
+            pid=one.pid,
+            last_mod=one.last_mod,
+            accepting=one.accepting,
+            respawns=one.respawns,
+            cursed=one.cursed,
+            blacklisted=one.blacklisted,
+            nodes=nodes,
+            details=details,
+        )
+
+    def _ref(self, one: FakeVassal) -> int:
+        return int(self.now < one.busy_until)
+
+    # what the controller does
+
+    def perform(self, action: Action) -> None:
+        self.performed.append((self.now, action))
+        if isinstance(action, ClearBlacklist):
+            for one in self.vassals.values():
+                one.blacklisted = None
+            return
+        one = self.vassals[action.vassal]
+        if isinstance(action, Touch):
+            if one.touch_refused:
+                raise ActionError(one.id, "its config cannot be touched")
+            one.mtime = action.mtime if action.mtime is not None else int(self.wall())
+        elif isinstance(action, Unsubscribe):
+            for node in action.nodes:
+                self._leave(one, node.router, node.key)
+        elif isinstance(action, Subscribe) and not one.deaf_router:
+            for node in action.nodes:
+                one.nodes[node.router, node.key] = replace(node, death_mark=False, last_check=int(self.wall()))
+
+    def _leave(self, one: FakeVassal, router: str, key: str) -> None:
+        node = one.nodes.pop((router, key), None)
+        if node is not None and self._ref(one):
+            one.nodes[router, key] = replace(node, death_mark=True)
+            self.at(one.busy_until, lambda: self._forget(one, router, key))
+        if one.announces_in_drain:
+            one.announces_in_drain = False
+            self.at(self.now + 0.5, lambda: self._announce(one))
+
+    def _forget(self, one: FakeVassal, router: str, key: str) -> None:
+        if (node := one.nodes.get((router, key))) and node.death_mark:
+            del one.nodes[router, key]
+
+    # time
+
+    def at(self, moment: float, event: Callable[[], None]) -> None:
+        """Let something happen."""
+        heapq.heappush(self._events, (moment, next(self._order), event))
+
+    def _every(self, period: float, event: Callable[[], None]) -> None:
+        def again() -> None:
+            event()
+            self.at(self.now + period, again)
+
+        self.at(period, again)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let what is due happen, in order."""
+        end = self.now + seconds
+        while self._events and self._events[0][0] <= end:
+            self.now, _, event = heapq.heappop(self._events)
+            event()
+        self.now = end
+
+    # the Emperor
+
+    def _scan(self) -> None:
+        for one in self.vassals.values():
+            if not one.config_exists:
+                one.present = False
+            elif one.present and not one.cursed and one.mtime > one.last_mod and not one.touch_unnoticed:
+                one.last_mod = one.mtime
+                one.respawns += 1
+                one.accepting = False
+                self._reload(one)
+            elif not one.present and (one.blacklisted is None or self.now >= one.throttled_until):
+                self._start(one)
+
+    def _start(self, one: FakeVassal) -> None:
+        one.present, one.cursed, one.accepting = True, False, False
+        one.pid, one.respawns, one.reloads, one.last_mod = next(self._pids), 0, -1, one.mtime
+        self._load(one)
+
+    def _reload(self, one: FakeVassal) -> None:
+        """The workers finish what they have, the master notices within its cycle, and executes itself anew."""
+        pid = one.pid
+        gone = max(self.now, one.busy_until) + MASTER_CYCLE
+        one.reload_count += 1
+
+        def execute() -> None:
+            if one.present and one.pid == pid:
+                one.reloads += 1
+                self._load(one)
+
+        self.at(gone, execute)
+
+    def _load(self, one: FakeVassal) -> None:
+        pid, since = one.pid, self.now
+        if one.broken:
+            self.at(self.now + FAILS_AFTER, lambda: self.die(one, pid))
+        elif not one.hangs:
+            self.at(self.now + one.load, lambda: self._accept(one, pid, since))
+
+    def _accept(self, one: FakeVassal, pid: int, since: float) -> None:
+        if not one.present or one.pid != pid:
+            return
+        one.code_since = since
+        one.accepting = one.accepts
+        self._scan()
+        self.at(self.now + one.announces_after, lambda: self._announce(one))
+
+    def die(self, one: FakeVassal, pid: int | None = None) -> None:
+        """End a vassal's process; the Emperor curses it, forgets it, and starts it again when it may."""
+        if not one.present or (pid is not None and one.pid != pid):
+            return
+        one.cursed, one.accepting = True, False
+        self.at(self.now + 0.02, lambda: self._bury(one, one.pid))
+
+    def _bury(self, one: FakeVassal, pid: int) -> None:
+        if one.present and one.pid == pid:
+            one.present = False
+            attempt = 0 if one.blacklisted is None else one.blacklisted.attempt + 1
+            first = int(self.wall()) if one.blacklisted is None else one.blacklisted.first_attempt
+            one.blacklisted = Blacklisting(first, attempt)
+            one.throttled_until = self.now + attempt
+            self._scan()
+
+    # the routers
+
+    def _announce(self, one: FakeVassal) -> None:
+        if one.present and one.accepting and not one.deaf_router:
+            for router, key in itertools.product(one.routers, one.keys):
+                old = one.nodes.get((router, key)) or Node(router, key, one.address)
+                one.nodes[router, key] = replace(old, death_mark=False, last_check=int(self.wall()))
+
+    def _announce_all(self) -> None:
+        for one in self.vassals.values():
+            if any(not node.death_mark for node in one.nodes.values()):
+                self._announce(one)
+
+    # what is true, whoever looks
+
+    def serving(self, key: str) -> int:
+        """Vassals that accept and have a live node under `key`."""
+        return sum(
+            one.present
+            and one.accepting
+            and any(
+                node.key == key and not node.death_mark and self.wall() - node.last_check <= TOLERANCE
+                for node in one.nodes.values()
+            )
+            for one in self.vassals.values()
+        )
+
+
+class Clock(Inbox):
+    """The inbox of a controller in simulated time: waiting is what makes time pass. `after_wait` sees every step."""
+
+    def __init__(self, site: Site, after_wait: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self._site = site
+        self._after_wait = after_wait
+
+    def end(self) -> None:
+        """Stop the controller at its next wait."""
+        self.stopped = True
+
+    def wait(self, seconds: float | None) -> bool:
+        self._site.pass_time(max(seconds or 0.0, 0.001))
+        self._after_wait()
+        return self.stopped

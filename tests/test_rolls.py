@@ -1,0 +1,332 @@
+"""Stories: one simulated roll each, from the touch of the trigger to its result."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tests.rolling import INFO, Shelf, Touches, WatchedSite, run, settings
+from tests.simulator import Clock, FakeVassal
+from uwsgi_reload_hook.controller import Controller
+from uwsgi_reload_hook.model import ClearBlacklist, Subscribe, Touch, Unsubscribe
+from uwsgi_reload_hook.recorder import Recorder
+from uwsgi_reload_hook.settings import Minimum
+from uwsgi_reload_hook.state import Journal
+
+WAVE = 2.0 + 1.0
+"""The application's load time, and the second in which the master notices that its workers are gone."""
+
+
+def site(count: int, minimum: int = 1, **faults: dict[str, object]) -> WatchedSite:
+    made = WatchedSite([FakeVassal(f"v{number}.ini") for number in range(1, count + 1)])
+    made.minimum = {"app": minimum}
+    for name, changes in faults.items():
+        for attribute, value in changes.items():
+            setattr(made.vassals[f"{name}.ini"], attribute, value)
+    return made
+
+
+@pytest.mark.parametrize("canary", [0, 1, 2])
+@pytest.mark.parametrize(("count", "minimum"), [(2, 1), (8, 1), (8, 4), (8, 7), (5, 0)])
+def test_a_good_deploy_reloads_everybody_in_as_few_waves_as_the_minimum_allows(
+    count: int, minimum: int, canary: int
+) -> None:
+    outcome = run(site(count, minimum), settings(minimum_active_vassals=Minimum(minimum), canary=canary))
+    assert outcome.result == "done"
+    assert set(outcome.phases().values()) == {"done"}
+    assert sorted(outcome.touched()) == sorted(outcome.site.vassals)
+    first = min(canary, count - minimum)
+    waves = (1 if canary else 0) + math.ceil((count - first) / (count - minimum))
+    assert outcome.seconds < waves * (WAVE + 0.3)
+
+
+def test_a_percentage_is_rounded_up() -> None:
+    outcome = run(site(5, 3), settings(minimum_active_vassals=Minimum(50, percent=True)))
+    assert outcome.result == "done"
+    assert outcome.roll["minimum"] == {"app": 3}
+
+
+def test_a_vassal_is_drained_before_it_is_touched() -> None:
+    made = site(3, v1={"busy_until": 5.0})
+    outcome = run(made, settings())
+    touched = {action.vassal: when for when, action in made.performed if isinstance(action, Touch)}
+    assert outcome.result == "done"
+    assert touched["v1.ini"] >= 5.0
+
+
+def test_a_drain_that_does_not_end_is_over_at_its_timeout() -> None:
+    made = site(3, v1={"busy_until": 500.0})
+    outcome = run(made, settings(drain_timeout=4.0, timeout=20.0))
+    touched = {action.vassal: when for when, action in made.performed if isinstance(action, Touch)}
+    assert 4.0 <= touched["v1.ini"] < 4.2
+    assert outcome.result == "failed"
+    assert "timeout of 20 s" in str(outcome.roll["reason"])
+
+
+def test_a_vassal_that_announces_itself_during_its_drain_is_unsubscribed_again() -> None:
+    made = site(3, v1={"busy_until": 3.0, "announces_in_drain": True})
+    outcome = run(made, settings())
+    unsubscribed = [action for _, action in made.performed if isinstance(action, Unsubscribe)]
+    assert outcome.result == "done"
+    assert sum(action.vassal == "v1.ini" for action in unsubscribed) == 2
+
+
+def test_a_broken_deploy_stops_at_the_canary() -> None:
+    made = site(8)
+    for vassal in made.vassals.values():
+        vassal.broken = True
+    outcome = run(made, settings())
+    assert outcome.result == "failed"
+    assert outcome.touched() == ["v1.ini"]
+    assert outcome.phases() == {id_: "failed" if id_ == "v1.ini" else "pending" for id_ in made.vassals}
+    assert str(outcome.roll["reason"]).startswith("v1.ini: ")
+    assert outcome.shelf.statuses[-1]["state"] == "held"
+    assert made.serving("app") == 7
+
+
+def test_after_a_broken_deploy_the_lost_vassal_is_tried_first_and_at_once() -> None:
+    made = site(4)
+    for vassal in made.vassals.values():
+        vassal.broken = True
+    broken = run(made, settings(), known_keys=None)
+    for vassal in made.vassals.values():
+        vassal.broken = False
+    made.pass_time(30.0)
+    made.performed.clear()
+    journal = broken.shelf.journal
+    assert journal is not None
+    began = made.now
+    outcome = run(made, settings(), known_keys=journal.keys)
+    assert outcome.result == "done"
+    # the Emperor has started it by itself meanwhile, or is made to start it before anybody else is touched
+    assert "v1.ini" not in outcome.touched()[1:]
+    assert outcome.seconds < 2 * (WAVE + 0.5), began
+
+
+def test_a_vassal_in_the_blacklist_is_started_by_clearing_it() -> None:
+    made = site(3)
+    down = made.vassals["v2.ini"]
+    down.broken = True
+    made.die(down)
+    made.pass_time(60.0)
+    down.throttled_until = made.now + 180
+    while down.present:
+        made.pass_time(0.05)
+    down.broken = False
+    down.throttled_until = made.now + 180
+    outcome = run(made, settings(), known_keys={"v2.ini": frozenset({"app"})})
+    first = next(action for _, action in made.performed)
+    assert isinstance(first, ClearBlacklist)
+    assert outcome.result == "done"
+    assert outcome.touched() == ["v1.ini", "v3.ini"]
+
+
+def test_a_vassal_that_accepts_but_is_not_subscribed_again_fails_with_the_key_named() -> None:
+    outcome = run(site(3, v1={"deaf_router": True}), settings(timeout=10.0))
+    assert outcome.result == "failed"
+    assert "not subscribed again under app" in str(outcome.roll["reason"])
+
+
+def test_a_touch_that_the_emperor_does_not_notice_gives_the_traffic_back() -> None:
+    made = site(3, v1={"touch_unnoticed": True})
+    outcome = run(made, settings())
+    assert outcome.result == "failed"
+    assert "did not notice the touch" in str(outcome.roll["reason"])
+    assert made.serving("app") == 3
+
+
+def test_a_touch_that_the_system_refuses_gives_the_traffic_back() -> None:
+    made = site(3, v1={"touch_refused": True})
+    outcome = run(made, settings())
+    assert outcome.result == "failed"
+    assert "v1.ini: its config cannot be touched" in str(outcome.roll["reason"])
+    assert made.serving("app") == 3
+
+
+@pytest.mark.parametrize(("count", "minimum"), [(1, 1), (4, 4), (4, 9)])
+def test_a_minimum_that_cannot_be_kept_is_refused_and_nothing_is_touched(count: int, minimum: int) -> None:
+    outcome = run(site(count, minimum), settings(minimum_active_vassals=Minimum(minimum)))
+    assert outcome.result == "refused"
+    assert not outcome.site.performed
+    assert "minimum-active-vassals" in str(outcome.roll["reason"])
+
+
+def test_a_single_vassal_is_reloaded_with_minimum_0_and_keeps_its_place_in_the_router() -> None:
+    made = site(1, 0)
+    outcome = run(made, settings(minimum_active_vassals=Minimum(0)))
+    assert outcome.result == "done"
+    assert not [action for _, action in made.performed if isinstance(action, Unsubscribe)]
+
+
+def test_with_minimum_0_the_last_of_a_wave_keeps_its_place_in_the_router() -> None:
+    made = site(3, 0)
+    outcome = run(made, settings(minimum_active_vassals=Minimum(0), canary=0))
+    assert outcome.result == "done"
+    assert len([action for _, action in made.performed if isinstance(action, Unsubscribe)]) == 2
+
+
+def test_two_keys_keep_their_own_minimum_and_each_has_a_canary() -> None:
+    made = WatchedSite(
+        [FakeVassal(f"a{n}.ini", keys=("a",)) for n in range(4)]
+        + [FakeVassal(f"b{n}.ini", keys=("b",)) for n in range(3)]
+    )
+    made.minimum = {"a": 2, "b": 2}
+    outcome = run(made, settings(minimum_active_vassals=Minimum(2)))
+    assert outcome.result == "done"
+    when = {action.vassal: moment for moment, action in made.performed if isinstance(action, Touch)}
+    assert when["a0.ini"] + 3 < min(moment for id_, moment in when.items() if id_ != "a0.ini")
+    assert when["b0.ini"] + 3 < when["b1.ini"]
+
+
+def test_a_vassal_of_two_keys_waits_for_room_under_both() -> None:
+    made = WatchedSite(
+        [FakeVassal("both.ini", keys=("a", "b")), FakeVassal("a.ini", keys=("a",)), FakeVassal("b.ini", keys=("b",))]
+    )
+    made.minimum = {"a": 1, "b": 1}
+    outcome = run(made, settings(canary=0))
+    assert outcome.result == "done"
+
+
+def test_a_vassal_without_a_router_comes_last_and_counts_for_no_minimum() -> None:
+    made = site(2)
+    spooler = FakeVassal("spooler.ini", keys=(), accepts=False, accepting=False)
+    made = WatchedSite([*made.vassals.values(), spooler])
+    made.minimum = {"app": 1}
+    outcome = run(made, settings())
+    assert outcome.result == "done"
+    assert outcome.touched()[-1] == "spooler.ini"
+
+
+def test_a_crash_of_another_vassal_holds_the_next_touch_back() -> None:
+    made = site(4, 2)
+    victim = made.vassals["v4.ini"]
+    made.at(1.0, lambda: made.die(victim))
+    outcome = run(made, settings(minimum_active_vassals=Minimum(2)))
+    assert outcome.result == "done"
+
+
+def test_a_vassal_that_dies_while_it_is_drained_stops_the_roll() -> None:
+    made = site(3, v1={"busy_until": 10.0})
+    made.at(2.0, lambda: made.die(made.vassals["v1.ini"]))
+    outcome = run(made, settings())
+    assert outcome.result == "failed"
+    assert "died by itself" in str(outcome.roll["reason"])
+
+
+def test_a_removed_config_is_withdrawn_and_no_failure() -> None:
+    made = site(4)
+
+    def remove() -> None:
+        made.vassals["v3.ini"].config_exists = False
+
+    made.at(1.0, remove)
+    outcome = run(made, settings())
+    assert outcome.result == "done"
+    assert outcome.phases()["v3.ini"] == "withdrawn"
+
+
+def test_a_new_vassal_is_not_rolled_and_counts_when_it_serves() -> None:
+    made = site(2)
+    new = FakeVassal("new.ini", present=False, accepting=False, config_exists=False)
+    made = WatchedSite([*made.vassals.values(), new])
+    made.minimum = {"app": 1}
+
+    def add() -> None:
+        new.config_exists = True
+
+    made.at(1.0, add)
+    outcome = run(made, settings())
+    assert outcome.result == "done"
+    assert sorted(outcome.phases()) == ["v1.ini", "v2.ini"]
+
+
+def test_a_minimum_that_becomes_unkeepable_times_out_and_nothing_is_touched_below_it() -> None:
+    made = site(3, 2)
+    gone = made.vassals["v3.ini"]
+
+    def lose() -> None:
+        gone.deaf_router = True
+        gone.nodes.clear()
+
+    made.at(1.0, lose)
+    outcome = run(made, settings(minimum_active_vassals=Minimum(2), timeout=20.0))
+    assert outcome.result in {"timed-out", "failed"}
+    assert made.serving("app") == 2
+
+
+def test_the_deadline_stops_in_the_middle_of_a_wave_and_lets_it_finish() -> None:
+    outcome = run(site(6, 4), settings(minimum_active_vassals=Minimum(4), deadline=4.0))
+    assert outcome.result == "timed-out"
+    assert set(outcome.phases().values()) == {"done", "pending"}
+    assert outcome.site.serving("app") == 6
+
+
+def test_maximum_parallel_bounds_the_window() -> None:
+    made = site(6)
+    outcome = run(made, settings(maximum_parallel=2, canary=0))
+    assert outcome.result == "done"
+    assert outcome.seconds > 2.9 * WAVE
+
+
+@pytest.mark.parametrize(("globs", "rolled"), [(("v1*",), {"v1.ini"}), (("v1*", "v3*"), {"v1.ini", "v3.ini"})])
+def test_only_the_vassals_named_are_rolled(globs: tuple[str, ...], rolled: set[str]) -> None:
+    outcome = run(site(3), settings(vassals=globs))
+    assert set(outcome.phases()) == rolled
+    assert set(outcome.touched()) == rolled
+
+
+def test_a_trigger_can_narrow_the_roll_but_no_match_touches_nobody() -> None:
+    assert run(site(3), settings(), only="v2*").touched() == ["v2.ini"]
+    nobody = run(site(3), settings(), only="nobody*")
+    assert nobody.touched() == []
+    assert "no vassal to roll" in str(nobody.roll["reason"])
+
+
+def test_stats_that_cannot_be_read_for_a_while_only_delay() -> None:
+    made = site(3)
+
+    def blind() -> None:
+        made.unreadable_until = made.now + 5.0
+
+    made.at(1.0, blind)
+    assert run(made, settings()).result == "done"
+
+
+def test_stats_that_stay_unreadable_end_the_roll_with_the_traffic_given_back() -> None:
+    made = site(3, v1={"busy_until": 400.0})
+
+    def blind() -> None:
+        made.unreadable_until = 1e9
+
+    made.at(1.0, blind)
+    outcome = run(made, settings(drain_timeout=300.0))
+    assert outcome.result == "failed"
+    assert "Connection refused" in str(outcome.roll["reason"])
+    assert any(isinstance(action, Subscribe) and action.vassal == "v1.ini" for _, action in made.performed)
+
+
+def test_touches_during_a_roll_give_exactly_one_more() -> None:
+    made = site(3)
+    touches, shelf = Touches(), Shelf(Journal(None), lambda: setattr(made, "touches", {}))
+    for moment in (1.0, 2.0, 3.0):
+        made.at(moment, touches.touch)
+    clock = Clock(made)
+    made.at(60.0, clock.end)
+    touches.touch()
+    Controller(made, touches, settings(), Recorder(shelf, INFO), clock).run()
+    assert [roll["result"] for roll in shelf.history] == ["done", "done"]
+    assert shelf.history[1]["request"]["mtime_ns"] == 4
+
+
+def test_a_hook_that_is_stopped_gives_traffic_back_and_begins_anew_when_it_is_back() -> None:
+    made = site(3, v1={"busy_until": 50.0})
+    touches, shelf = Touches(), Shelf(Journal(None))
+    clock = Clock(made)
+    made.at(1.0, clock.end)
+    touches.touch()
+    Controller(made, touches, settings(), Recorder(shelf, INFO), clock).run()
+    assert shelf.history[-1]["result"] == "interrupted"
+    assert made.serving("app") == 3
+    assert shelf.journal is not None
+    assert shelf.journal.handled is None
