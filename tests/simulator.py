@@ -18,6 +18,7 @@ from uwsgi_reload_hook.model import (
     ClearBlacklist,
     Details,
     Node,
+    Nudge,
     Snapshot,
     Subscribe,
     Touch,
@@ -66,11 +67,14 @@ class FakeVassal:
     accepting: bool = True
     cursed: bool = False
     reloads: int = -1
+    workers: frozenset[tuple[int, float]] = frozenset()
+    awaits_master: bool = False
+    """Its old workers have gone, and its master has not noticed."""
+    has_fifo: bool = True
     blacklisted: Blacklisting | None = None
     throttled_until: float = 0.0
     code_since: float = -1000.0
     """When the code that it runs was loaded from."""
-    reload_count: int = 0
     nodes: dict[tuple[str, str], Node] = field(default_factory=dict)
 
     @property
@@ -93,6 +97,7 @@ class Site:
         for vassal in vassals:
             if vassal.present:
                 vassal.pid = next(self._pids)
+                vassal.workers = self._fork()
                 if vassal.accepting:
                     self._announce(vassal)
         self._every(EMPEROR_FREQUENCY, self._scan)
@@ -117,7 +122,7 @@ class Site:
 
     def _seen(self, one: FakeVassal, detailed: bool) -> Vassal:
         nodes = tuple(replace(node, ref=self._ref(one)) for node in one.nodes.values())
-        details = Details(reloads=one.reloads, touch_path=one.id) if detailed else None
+        details = Details(reloads=one.reloads, children=one.workers, touch_path=one.id) if detailed else None
         if not one.present:
             return Vassal(
                 one.id, one.config_exists, present=False, blacklisted=one.blacklisted, nodes=nodes, details=details
@@ -147,7 +152,10 @@ class Site:
                 one.blacklisted = None
             return
         one = self.vassals[action.vassal]
-        if isinstance(action, Touch):
+        if isinstance(action, Nudge):
+            if one.has_fifo:
+                self._execute(one, action.pid)
+        elif isinstance(action, Touch):
             if one.touch_refused:
                 raise ActionError(one.id, "its config cannot be touched")
             one.mtime = action.mtime if action.mtime is not None else int(self.wall())
@@ -207,22 +215,30 @@ class Site:
                 self._start(one)
 
     def _start(self, one: FakeVassal) -> None:
-        one.present, one.cursed, one.accepting = True, False, False
+        one.present, one.cursed, one.accepting, one.awaits_master = True, False, False, False
+        one.workers = frozenset()
         one.pid, one.respawns, one.reloads, one.last_mod = next(self._pids), 0, -1, one.mtime
         self._load(one)
 
     def _reload(self, one: FakeVassal) -> None:
         """The workers finish what they have, the master notices within its cycle, and executes itself anew."""
         pid = one.pid
-        gone = max(self.now, one.busy_until) + MASTER_CYCLE
-        one.reload_count += 1
 
-        def execute() -> None:
+        def finish() -> None:
             if one.present and one.pid == pid:
-                one.reloads += 1
-                self._load(one)
+                one.workers, one.awaits_master = frozenset(), True
+                self.at(self.now + MASTER_CYCLE, lambda: self._execute(one, pid))
 
-        self.at(gone, execute)
+        self.at(max(self.now, one.busy_until) + 0.01, finish)
+
+    def _execute(self, one: FakeVassal, pid: int) -> None:
+        if one.present and one.pid == pid and one.awaits_master:
+            one.awaits_master = False
+            one.reloads += 1
+            self._load(one)
+
+    def _fork(self) -> frozenset[tuple[int, float]]:
+        return frozenset({(next(self._pids), self.now)})
 
     def _load(self, one: FakeVassal) -> None:
         pid, since = one.pid, self.now
@@ -235,6 +251,7 @@ class Site:
         if not one.present or one.pid != pid:
             return
         one.code_since = since
+        one.workers = self._fork()
         one.accepting = one.accepts
         self._scan()
         self.at(self.now + one.announces_after, lambda: self._announce(one))

@@ -12,6 +12,7 @@ __all__ = [
     "ClearBlacklist",
     "Details",
     "Node",
+    "Nudge",
     "Phase",
     "Progress",
     "Request",
@@ -100,7 +101,7 @@ class Details:
 
     uWSGI counts them in `UWSGI_RELOADS`, which is in the environment of every image but the first (core/init.c)."""
     children: frozenset[tuple[int, float]] | None = None
-    """The master's children as (pid, start time); None = not readable."""
+    """The master's living children as (pid, start time), without zombies; None = not readable."""
     touch_path: str = ""
     """The path whose mtime the Emperor looks at."""
     touch_problem: str = ""
@@ -271,7 +272,15 @@ class ClearBlacklist:
     vassals: tuple[str, ...]
 
 
-Action = Unsubscribe | Subscribe | Touch | ClearBlacklist
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """Wake a master whose workers have gone: by itself it notices within a second (core/master.c)."""
+
+    vassal: str
+    pid: int
+
+
+Action = Unsubscribe | Subscribe | Touch | ClearBlacklist | Nudge
 
 
 @dataclass(frozen=True, slots=True)

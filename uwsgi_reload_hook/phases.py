@@ -15,6 +15,7 @@ from uwsgi_reload_hook.model import (
     Action,
     ClearBlacklist,
     Node,
+    Nudge,
     Phase,
     Progress,
     Snapshot,
@@ -242,6 +243,8 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if not vassal.present or not _renewed(progress, vassal) or (progress.accepts and not vassal.accepting):
         if again := _live_again(progress, vassal, moment):
             return progress, (Unsubscribe(progress.id, again),)
+        if _waits_for_its_master(progress, vassal):
+            return progress, (Nudge(progress.id, vassal.pid),)
         return _unless_late(progress, moment, "does not accept requests after its reload")
     warming = _enter(progress, Phase.WARMING, moment, "accepts requests", announced=moment.now)
     return warming, _subscribe(progress, progress.nodes)
@@ -263,6 +266,14 @@ def _renewed(progress: Progress, vassal: Vassal) -> bool:
     if details.children is None or progress.children is None:
         return details.reloads is None or progress.reloads is None
     return bool(details.children) and not details.children & progress.children
+
+
+def _waits_for_its_master(progress: Progress, vassal: Vassal) -> bool:
+    """Whether the old workers have gone and the master has not executed itself anew yet."""
+    details = vassal.details
+    if progress.new_process or details is None or details.children is None or not progress.children:
+        return False
+    return details.reloads == progress.reloads and not details.children & progress.children
 
 
 def _warming(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:

@@ -43,7 +43,7 @@ def alive(pid: int) -> bool:
 
 
 def children(pid: int) -> frozenset[tuple[int, float]] | None:
-    """The direct children as (pid, start time in Unix seconds); None if they cannot be read."""
+    """The direct children that live, as (pid, start time in Unix seconds); None if they cannot be read."""
     try:
         listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()  # psutil reads every process of the host for this
         pids = [int(word) for word in listed.split()]
@@ -57,8 +57,11 @@ def children(pid: int) -> frozenset[tuple[int, float]] | None:
 
 
 def _started(pid: int) -> float | None:
+    """When a process that lives was started; None for a zombie, and for one that has gone."""
     try:
-        return float(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        with process.oneshot():
+            return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.Error:
         return None
 

@@ -19,12 +19,14 @@ from uwsgi_reload_hook.model import (
     ClearBlacklist,
     Details,
     Node,
+    Nudge,
     Snapshot,
     Subscribe,
     Touch,
     Unsubscribe,
     Vassal,
 )
+from uwsgi_reload_hook.nudge import nudge
 from uwsgi_reload_hook.settings import PREFIX, Settings
 from uwsgi_reload_hook.sockets import accepts, send
 
@@ -155,6 +157,8 @@ class World:
             self._unsubscribe(action)
         elif isinstance(action, Subscribe):
             self._subscribe(action)
+        elif isinstance(action, Nudge):
+            nudge(action.pid, self._paths[action.vassal])
         else:
             self._clear_blacklist(action)
 
