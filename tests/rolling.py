@@ -131,6 +131,7 @@ def run(  # noqa: PLR0913 - each argument is one dimension of a world
     known_keys: Mapping[str, frozenset[str]] | None = None,
     rolls: int = 1,
     limit: float = 1000.0,
+    tick: float = 0.001,
     only: str = "*",
 ) -> Outcome:
     """Touch the trigger, and run until so many rolls have ended. A world that takes more than `limit` seconds fails."""
@@ -141,7 +142,7 @@ def run(  # noqa: PLR0913 - each argument is one dimension of a world
         assert site.now < limit, f"no end after {limit} s: {shelf.statuses[-1]}"
         each_step()
 
-    clock = Clock(site, after_wait)
+    clock = Clock(site, after_wait, tick)
 
     def ended() -> None:
         site.touches = {}
@@ -150,8 +151,32 @@ def run(  # noqa: PLR0913 - each argument is one dimension of a world
 
     shelf._ended = ended
     touches.touch(only)
-    Controller(_Stopping(site, shelf), touches, given, Recorder(shelf, INFO), clock).run()
+    Controller(_Stopping(site, shelf), touches, given, WatchingRecorder(shelf, INFO), clock).run()
     return Outcome(site, shelf, touches)
+
+
+_NEXT = {
+    Phase.PENDING: {Phase.DRAINING, Phase.RESTARTING, Phase.WITHDRAWN},
+    Phase.DRAINING: {Phase.TOUCHED, Phase.RESTARTING, Phase.PENDING, Phase.FAILED, Phase.WITHDRAWN},
+    Phase.TOUCHED: {Phase.RESTARTING, Phase.FAILED, Phase.WITHDRAWN},
+    Phase.RESTARTING: {Phase.WARMING, Phase.FAILED, Phase.WITHDRAWN},
+    Phase.WARMING: {Phase.DONE, Phase.FAILED, Phase.WITHDRAWN},
+}
+
+
+class WatchingRecorder(Recorder):
+    """Checks every step of a roll: the phase table, that a stop is final, and what an interruption would do."""
+
+    def moved(self, before: Roll, after: Roll) -> None:
+        for id_, new in after.vassals.items():
+            old = before.vassals[id_].phase
+            assert new.phase is old or new.phase in _NEXT.get(old, set()), f"{id_}: {old} -> {new.phase}"
+            taken = old is Phase.PENDING and new.phase is Phase.DRAINING
+            assert not (taken and after.stop), f"{id_} was taken after {after.reason}"
+        assert before.stop is None or before.stop is after.stop
+        if after.result is None:
+            interrupted(after, 0.0)
+        super().moved(before, after)
 
 
 class _Stopping:
@@ -173,7 +198,7 @@ class _Stopping:
 def interrupted(roll: Roll, now: float) -> Step:
     """What an interruption at this moment does: everybody drained and untouched must get traffic back."""
     step = planner.abort(roll, now, Result.INTERRUPTED, "test")
-    owed = {id_ for id_, one in roll.vassals.items() if one.phase is Phase.DRAINING and one.unsubscribed}
+    owed = {id_ for id_, one in roll.vassals.items() if one.phase is Phase.DRAINING and one.drained}
     paid = {action.vassal for action in step.actions if isinstance(action, Subscribe)}
     assert paid == owed
     assert all(isinstance(action, Subscribe) for action in step.actions)

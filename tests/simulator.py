@@ -53,7 +53,7 @@ class FakeVassal:
     touch_refused: bool = False
     touch_unnoticed: bool = False
     deaf_router: bool = False
-    """Routers take no subscribe packet for it, and it does not announce itself."""
+    """Once it was reloaded, routers take no subscribe packet for it, its own included."""
     busy_until: float = 0.0
     """A request is in flight until then."""
     announces_in_drain: bool = False
@@ -76,6 +76,10 @@ class FakeVassal:
     code_since: float = -1000.0
     """When the code that it runs was loaded from."""
     nodes: dict[tuple[str, str], Node] = field(default_factory=dict)
+
+    @property
+    def unheard(self) -> bool:
+        return self.deaf_router and self.reloads >= 0
 
     @property
     def address(self) -> str:
@@ -162,7 +166,7 @@ class Site:
         elif isinstance(action, Unsubscribe):
             for node in action.nodes:
                 self._leave(one, node.router, node.key)
-        elif isinstance(action, Subscribe) and not one.deaf_router:
+        elif isinstance(action, Subscribe) and not one.unheard:
             for node in action.nodes:
                 one.nodes[node.router, node.key] = replace(node, death_mark=False, last_check=int(self.wall()))
 
@@ -223,6 +227,7 @@ class Site:
     def _reload(self, one: FakeVassal) -> None:
         """The workers finish what they have, the master notices within its cycle, and executes itself anew."""
         pid = one.pid
+        one.nodes.clear()  # unsubscribe-on-graceful-reload
 
         def finish() -> None:
             if one.present and one.pid == pid:
@@ -275,7 +280,7 @@ class Site:
     # the routers
 
     def _announce(self, one: FakeVassal) -> None:
-        if one.present and one.accepting and not one.deaf_router:
+        if one.present and one.accepting and not one.unheard:
             for router, key in itertools.product(one.routers, one.keys):
                 old = one.nodes.get((router, key)) or Node(router, key, one.address)
                 one.nodes[router, key] = replace(old, death_mark=False, last_check=int(self.wall()))
@@ -301,18 +306,22 @@ class Site:
 
 
 class Clock(Inbox):
-    """The inbox of a controller in simulated time: waiting is what makes time pass. `after_wait` sees every step."""
+    """The inbox of a controller in simulated time: waiting is what makes time pass. `after_wait` sees every step.
 
-    def __init__(self, site: Site, after_wait: Callable[[], None] = lambda: None) -> None:
+    A wait lasts at least `tick` seconds: a coarse one makes many worlds affordable.
+    """
+
+    def __init__(self, site: Site, after_wait: Callable[[], None] = lambda: None, tick: float = 0.001) -> None:
         super().__init__()
         self._site = site
         self._after_wait = after_wait
+        self._tick = tick
 
     def end(self) -> None:
         """Stop the controller at its next wait."""
         self.stopped = True
 
     def wait(self, seconds: float | None) -> bool:
-        self._site.pass_time(max(seconds or 0.0, 0.001))
+        self._site.pass_time(max(seconds or 0.0, self._tick))
         self._after_wait()
         return self.stopped

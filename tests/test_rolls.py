@@ -257,7 +257,7 @@ def test_a_minimum_that_becomes_unkeepable_times_out_and_nothing_is_touched_belo
     gone = made.vassals["v3.ini"]
 
     def lose() -> None:
-        gone.deaf_router = True
+        gone.deaf_router, gone.reloads = True, 0
         gone.nodes.clear()
 
     made.at(1.0, lose)

@@ -185,9 +185,9 @@ class Progress:
     first_pid: int | None = None
     """Its pid when the roll began, None if it was not running: another pid later means newer code."""
     nodes: tuple[Node, ...] = ()
-    """Its nodes as they were before it was drained, to subscribe it again as it was."""
-    unsubscribed: bool = False
-    """Whether the hook has taken its traffic away and owes it back."""
+    """Its live nodes as they were before it was taken, to subscribe it again as it was."""
+    drained: tuple[Node, ...] = ()
+    """Those of them that the hook has unsubscribed, and owes back."""
     pid: int | None = None
     """The pid that must survive the reload; None until it runs."""
     respawns: int = 0

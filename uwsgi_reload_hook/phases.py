@@ -62,19 +62,19 @@ def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
 
 
 def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: Moment) -> Moved:
-    """Take a pending vassal out of service: `nodes` are those that can be unsubscribed."""
+    """Take a pending vassal out of service: `nodes` are those of its live nodes that can be unsubscribed."""
+    live = tuple(node for node in vassal.nodes if moment.snapshot.live(node))
     reason = "unsubscribed"
     if not nodes:
-        serves = bool(moment.snapshot.live_keys(vassal))
-        reason = "keeps its traffic: no other vassal serves" if serves else "has no traffic to drain"
+        reason = "keeps its traffic: no other vassal serves" if live else "has no traffic to drain"
     drained = _enter(
         progress,
         Phase.DRAINING,
         moment,
         reason,
         started=moment.now,
-        nodes=nodes,
-        unsubscribed=bool(nodes),
+        nodes=live,
+        drained=nodes,
         pid=vassal.pid if vassal.present and vassal.accepting else None,
     )
     return drained, (Unsubscribe(progress.id, nodes),) if nodes else ()
@@ -82,14 +82,14 @@ def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: M
 
 def give_back(progress: Progress, now: float, reason: str) -> Moved:
     """Return a vassal that was drained but not touched to service."""
-    back = replace(progress, phase=Phase.PENDING, since=now, reason=reason, unsubscribed=False, started=None)
-    return back, _subscribe(progress, progress.nodes)
+    back = replace(progress, phase=Phase.PENDING, since=now, reason=reason, drained=(), started=None)
+    return back, _subscribe(progress, progress.drained)
 
 
 def refused(progress: Progress, now: float, reason: str) -> Moved:
     """Fail a vassal that the system would not let us act on, and return it to service."""
-    failed = replace(progress, phase=Phase.FAILED, since=now, finished=now, reason=reason, unsubscribed=False)
-    return failed, _subscribe(progress, progress.nodes)
+    failed = replace(progress, phase=Phase.FAILED, since=now, finished=now, reason=reason, drained=())
+    return failed, _subscribe(progress, progress.drained)
 
 
 def _enter(progress: Progress, phase: Phase, moment: Moment, reason: str, **changes: object) -> Progress:
@@ -98,7 +98,7 @@ def _enter(progress: Progress, phase: Phase, moment: Moment, reason: str, **chan
 
 
 def _subscribe(progress: Progress, nodes: tuple[Node, ...]) -> tuple[Action, ...]:
-    return (Subscribe(progress.id, nodes),) if progress.unsubscribed and nodes else ()
+    return (Subscribe(progress.id, nodes),) if nodes else ()
 
 
 def _pending(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
@@ -154,14 +154,12 @@ def _touch_when_drained(progress: Progress, vassal: Vassal, moment: Moment) -> M
 
 def _live_again(progress: Progress, vassal: Vassal, moment: Moment) -> tuple[Node, ...]:
     """Nodes that were unsubscribed and take requests all the same: a vassal goes on announcing itself."""
-    if not progress.unsubscribed:
-        return ()
-    gone = {node.identity for node in progress.nodes}
+    gone = {node.identity for node in progress.drained}
     return tuple(node for node in vassal.nodes if moment.snapshot.live(node) and node.identity in gone)
 
 
 def _drained(progress: Progress, vassal: Vassal) -> bool:
-    gone = {node.identity for node in progress.nodes}
+    gone = {node.identity for node in progress.drained}
     return not any(node.ref for node in vassal.nodes if node.identity in gone)
 
 
@@ -170,8 +168,8 @@ def _touch(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> M
     if details is None:
         return progress, ()
     if details.touch_problem:
-        failed = _enter(progress, Phase.FAILED, moment, details.touch_problem, unsubscribed=False)
-        return failed, _subscribe(progress, progress.nodes)
+        failed = _enter(progress, Phase.FAILED, moment, details.touch_problem, drained=())
+        return failed, _subscribe(progress, progress.drained)
     second = int(moment.snapshot.wall)
     if not details.may_set_mtime and second <= vassal.last_mod:
         return progress, ()  # only "now" can be set, and the Emperor compares whole seconds: wait for the next
@@ -232,7 +230,7 @@ def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         f"the Emperor did not notice the touch of {path}: if it is a symlink, set emperor-nofollow on the Emperor; "
         "if the Emperor runs as another user, see that it can read the file"
     )
-    return _enter(looked, Phase.FAILED, moment, why, unsubscribed=False), _subscribe(progress, progress.nodes)
+    return _enter(looked, Phase.FAILED, moment, why, drained=()), _subscribe(progress, progress.drained)
 
 
 def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
@@ -247,7 +245,7 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
             return progress, (Nudge(progress.id, vassal.pid),)
         return _unless_late(progress, moment, "does not accept requests after its reload")
     warming = _enter(progress, Phase.WARMING, moment, "accepts requests", announced=moment.now)
-    return warming, _subscribe(progress, progress.nodes)
+    return warming, _subscribe(progress, _not_live(progress, vassal, moment))
 
 
 def _renewed(progress: Progress, vassal: Vassal) -> bool:
@@ -266,6 +264,12 @@ def _renewed(progress: Progress, vassal: Vassal) -> bool:
     if details.children is None or progress.children is None:
         return details.reloads is None or progress.reloads is None
     return bool(details.children) and not details.children & progress.children
+
+
+def _not_live(progress: Progress, vassal: Vassal, moment: Moment) -> tuple[Node, ...]:
+    """Those of its nodes that get no requests now: to announce one that does would only reset its load."""
+    live = {node.identity for node in vassal.nodes if moment.snapshot.live(node)}
+    return tuple(node for node in progress.nodes if node.identity not in live)
 
 
 def _waits_for_its_master(progress: Progress, vassal: Vassal) -> bool:
@@ -288,8 +292,7 @@ def _warming(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         )
         if late.phase is Phase.FAILED or progress.announced is None or moment.now - progress.announced < ANNOUNCE_AGAIN:
             return late, actions
-        nodes = tuple(node for node in progress.nodes if node.key in missing)
-        return replace(waiting, announced=moment.now), _subscribe(progress, nodes)
+        return replace(waiting, announced=moment.now), _subscribe(progress, _not_live(progress, vassal, moment))
     healthy = replace(progress, healthy_since=moment.now if progress.healthy_since is None else progress.healthy_since)
     since = healthy.healthy_since if healthy.healthy_since is not None else moment.now
     if moment.now - since < _proof(healthy, moment.settings):
