@@ -1,0 +1,1 @@
+"""Tests against a real Emperor, FastRouter, HTTP front and load."""

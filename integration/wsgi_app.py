@@ -1,0 +1,35 @@
+"""What the vassals of a farm serve; its behaviour at import is what a deploy changes.
+
+`APP_DIRECTORY` holds `version` (read once, at import; the text `broken` makes the import fail), `load` (seconds
+that the import takes) and `breaks`, to which each failed import adds its time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+DIRECTORY = Path(os.environ["APP_DIRECTORY"])
+VASSAL = os.environ["VASSAL"]
+
+time.sleep(float((DIRECTORY / "load").read_text()))
+VERSION = (DIRECTORY / "version").read_text()
+if VERSION == "broken":
+    with (DIRECTORY / "breaks").open("a") as breaks:
+        breaks.write(f"{time.time()}\n")
+    raise ImportError("this deploy is broken")
+
+
+def application(
+    environ: dict[str, str], start_response: Callable[[str, list[tuple[str, str]]], object]
+) -> Iterable[bytes]:
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(float(parse_qs(environ["QUERY_STRING"])["seconds"][0]))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{VERSION} {VASSAL} {os.getpid()}".encode()]
