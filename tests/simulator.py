@@ -19,6 +19,9 @@ from uwsgi_reload_hook.model import (
     Details,
     Node,
     Nudge,
+    Pause,
+    ProbeResult,
+    SendProbe,
     Snapshot,
     Subscribe,
     Touch,
@@ -54,6 +57,10 @@ class FakeVassal:
     touch_unnoticed: bool = False
     deaf_router: bool = False
     """Once it was reloaded, routers take no subscribe packet for it, its own included."""
+    answers: str = "200 OK"
+    """What new code answers to a probe."""
+    signed: bool = False
+    """Routers take only the vassal's own packets."""
     busy_until: float = 0.0
     """A request is in flight until then."""
     announces_in_drain: bool = False
@@ -71,6 +78,8 @@ class FakeVassal:
     awaits_master: bool = False
     """Its old workers have gone, and its master has not noticed."""
     has_fifo: bool = True
+    paused: bool = False
+    probe: ProbeResult | None = None
     blacklisted: Blacklisting | None = None
     throttled_until: float = 0.0
     code_since: float = -1000.0
@@ -142,6 +151,7 @@ class Site:
             blacklisted=one.blacklisted,
             nodes=nodes,
             details=details,
+            probe=one.probe,
         )
 
     def _ref(self, one: FakeVassal) -> int:
@@ -154,21 +164,34 @@ class Site:
         if isinstance(action, ClearBlacklist):
             for one in self.vassals.values():
                 one.blacklisted = None
-            return
-        one = self.vassals[action.vassal]
-        if isinstance(action, Nudge):
-            if one.has_fifo:
-                self._execute(one, action.pid)
-        elif isinstance(action, Touch):
+        elif isinstance(action, Subscribe | Unsubscribe):
+            self._route(self.vassals[action.vassal], action)
+        else:
+            self._act(self.vassals[action.vassal], action)
+
+    def _act(self, one: FakeVassal, action: Touch | Nudge | SendProbe | Pause) -> None:
+        if isinstance(action, Touch):
             if one.touch_refused:
                 raise ActionError(one.id, "its config cannot be touched")
             one.mtime = action.mtime if action.mtime is not None else int(self.wall())
-        elif isinstance(action, Unsubscribe):
-            for node in action.nodes:
+        elif isinstance(action, SendProbe):
+            one.probe = None
+            self.at(self.now + 0.02, lambda: self._answer(one))
+        elif isinstance(action, Pause):
+            one.paused = True
+            one.nodes.clear()
+        elif one.has_fifo:
+            self._execute(one, action.pid)
+
+    def _route(self, one: FakeVassal, action: Subscribe | Unsubscribe) -> None:
+        for node in () if one.signed else action.nodes:
+            if isinstance(action, Unsubscribe):
                 self._leave(one, node.router, node.key)
-        elif isinstance(action, Subscribe) and not one.unheard:
-            for node in action.nodes:
+            elif not one.unheard:
                 one.nodes[node.router, node.key] = replace(node, death_mark=False, last_check=int(self.wall()))
+
+    def _answer(self, one: FakeVassal) -> None:
+        one.probe = ProbeResult(good=one.answers.startswith("200"), words=f"/ is answered with {one.answers}")
 
     def _leave(self, one: FakeVassal, router: str, key: str) -> None:
         node = one.nodes.pop((router, key), None)
@@ -247,6 +270,7 @@ class Site:
 
     def _load(self, one: FakeVassal) -> None:
         pid, since = one.pid, self.now
+        one.paused = False
         if one.broken:
             self.at(self.now + FAILS_AFTER, lambda: self.die(one, pid))
         elif not one.hangs:
@@ -280,7 +304,7 @@ class Site:
     # the routers
 
     def _announce(self, one: FakeVassal) -> None:
-        if one.present and one.accepting and not one.unheard:
+        if one.present and one.accepting and not one.unheard and not one.paused:
             for router, key in itertools.product(one.routers, one.keys):
                 old = one.nodes.get((router, key)) or Node(router, key, one.address)
                 one.nodes[router, key] = replace(old, death_mark=False, last_check=int(self.wall()))

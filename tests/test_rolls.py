@@ -9,7 +9,8 @@ import pytest
 from tests.rolling import INFO, Shelf, Touches, WatchedSite, run, settings
 from tests.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.model import ClearBlacklist, Subscribe, Touch, Unsubscribe
+from uwsgi_reload_hook.model import ClearBlacklist, Nudge, SendProbe, Subscribe, Touch, Unsubscribe
+from uwsgi_reload_hook.probe import Probe
 from uwsgi_reload_hook.recorder import Recorder
 from uwsgi_reload_hook.settings import Minimum
 from uwsgi_reload_hook.state import Journal
@@ -161,6 +162,56 @@ def test_a_minimum_that_cannot_be_kept_is_refused_and_nothing_is_touched(count: 
     assert outcome.result == "refused"
     assert not outcome.site.performed
     assert "minimum-active-vassals" in str(outcome.roll["reason"])
+
+
+def test_a_canary_that_answers_the_probe_with_a_500_fails_and_never_gets_traffic() -> None:
+    made = site(4)
+    for vassal in made.vassals.values():
+        vassal.answers = "500 Internal Server Error"
+    served_broken: list[str] = []
+
+    def watch() -> None:
+        served_broken.extend(id_ for id_, one in made.vassals.items() if one.code_since >= 0 and one.nodes)
+
+    outcome = run(made, settings(probe=Probe("/healthz")), each_step=watch)
+    made.pass_time(25.0)
+    watch()
+    assert outcome.result == "failed"
+    assert "500 Internal Server Error" in str(outcome.roll["reason"])
+    assert outcome.touched() == ["v1.ini"]
+    assert made.serving("app") == 3
+    assert not served_broken
+
+
+def test_a_good_answer_to_the_probe_comes_before_the_traffic() -> None:
+    made = site(3)
+    outcome = run(made, settings(probe=Probe("/healthz"), minimum_healthy_time=2.5))
+    assert outcome.result == "done"
+    for id_ in made.vassals:
+        mine = [type(action) for _, action in made.performed if getattr(action, "vassal", "") == id_]
+        assert mine[mine.index(Touch) :] == [Touch, Nudge, SendProbe, Subscribe, SendProbe, SendProbe]
+
+
+def test_a_vassal_paused_for_its_answers_comes_back_with_the_next_good_deploy() -> None:
+    made = site(3, v1={"answers": "500 Oops"})
+    run(made, settings(probe=Probe("/")))
+    made.vassals["v1.ini"].answers = "200 OK"
+    made.pass_time(20.0)
+    made.performed.clear()
+    outcome = run(made, settings(probe=Probe("/")), known_keys={"v1.ini": frozenset({"app"})})
+    assert outcome.result == "done"
+    assert outcome.touched()[0] == "v1.ini"
+    assert made.serving("app") == 3
+
+
+def test_a_router_that_takes_no_packets_costs_the_drain_and_two_seconds_but_not_the_roll() -> None:
+    made = site(3)
+    for vassal in made.vassals.values():
+        vassal.signed = True
+    outcome = run(made, settings())
+    assert outcome.result == "done"
+    touched = next(when for when, action in made.performed if isinstance(action, Touch))
+    assert 2.0 <= touched < 2.2
 
 
 def test_a_single_vassal_is_reloaded_with_minimum_0_and_keeps_its_place_in_the_router() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.rolling import Outcome, WatchedSite, run, settings
 from tests.simulator import FakeVassal
+from uwsgi_reload_hook.probe import Probe
 from uwsgi_reload_hook.settings import Minimum
 
 TIMEOUT = 6.0
@@ -24,10 +25,12 @@ FAULTS: dict[str, dict[str, object]] = {
     "touch refused": {"touch_refused": True},
     "touch unnoticed": {"touch_unnoticed": True},
     "not subscribed": {"deaf_router": True},
+    "bad answers": {"answers": "500 Internal Server Error"},
+    "signed": {"signed": True},
     "slow drain": {"busy_until": 2.5},
     "announces in drain": {"busy_until": 2.5, "announces_in_drain": True},
 }
-HARMLESS = {"slow drain", "announces in drain"}
+HARMLESS = {"signed", "slow drain", "announces in drain"}
 KEEPS_SERVING = {"touch refused", "touch unnoticed"}
 
 
@@ -83,7 +86,7 @@ def test_every_small_world_keeps_the_promise(count: int, fault: str) -> None:
     worlds = 0
     for minimum, canary, failing in itertools.product(range(6), (0, 1), subsets(count)):
         world = World(count, minimum, canary, fault, failing)
-        given = settings(minimum_active_vassals=Minimum(minimum), canary=canary, timeout=TIMEOUT)
+        given = settings(minimum_active_vassals=Minimum(minimum), canary=canary, timeout=TIMEOUT, probe=Probe("/"))
         outcome = run(build(world), given, tick=TICK, limit=(count + 2) * (TIMEOUT + 3.0))
         judge(outcome, world)
         worlds += 1

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Touchable", "config_path", "touch", "touchable"]
+from uwsgi_reload_hook import processes, uwsgi_config
+
+__all__ = ["Touchable", "config_path", "read_text", "touch", "touchable", "vassal_options"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def touchable(path: str, last_mod: int, others: Iterable[str]) -> Touchable:
         if not stat.S_ISLNK(link.st_mode):
             return Touchable(path, _owns(link))
         target = Path(path).stat()
-        if int(link.st_mtime) == last_mod or int(target.st_mtime) != last_mod:
+        if _second(link) == last_mod or _second(target) != last_mod:
             return Touchable(path, _owns(link))
         real = os.path.realpath(path)
         sharing = sorted(other for other in others if other != path and os.path.realpath(other) == real)
@@ -58,9 +60,27 @@ def touchable(path: str, last_mod: int, others: Iterable[str]) -> Touchable:
     return Touchable(real, _owns(target))
 
 
+def _second(status: os.stat_result) -> int:
+    return status.st_mtime_ns // 1_000_000_000  # st_mtime is a float, and rounds the end of a second up to the next
+
+
 def _owns(status: os.stat_result) -> bool:
     """Whether this process may set any mtime: others who may write can only set it to now (utimensat(2))."""
     return os.geteuid() in {0, status.st_uid}
+
+
+def vassal_options(pid: int, config: str) -> uwsgi_config.Options:
+    """The options that a vassal's ini holds, as its process sees them; empty where they cannot be read."""
+    environment = processes.environment(pid) or {}
+    return uwsgi_config.options(["uwsgi", "--ini", config], str(Path(config).parent), environment, read_text)
+
+
+def read_text(path: str) -> str | None:
+    """A file's text, None if it cannot be read."""
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return None
 
 
 def touch(path: str, mtime: int | None) -> None:

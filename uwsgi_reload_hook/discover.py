@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from uwsgi_reload_hook import processes, stats, uwsgi_config
+from uwsgi_reload_hook.configs import read_text
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.settings import PREFIX, Settings
 from uwsgi_reload_hook.sockets import StatsSocket, is_datagram_path, resolve
@@ -77,14 +77,7 @@ def _instance_options(emperor_pid: int) -> _Instance:
     arguments = processes.command_line(emperor_pid)
     same_program = above is not None and processes.command_line(above) == arguments
     directory = (processes.working_directory(above) if above and same_program else None) or environment.get("PWD", "/")
-    return _Instance(uwsgi_config.options(arguments, directory, environment, _text), directory)
-
-
-def _text(path: str) -> str | None:
-    try:
-        return Path(path).read_text(errors="replace")
-    except OSError:
-        return None
+    return _Instance(uwsgi_config.options(arguments, directory, environment, read_text), directory)
 
 
 def _tolerance(instance: _Instance) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 __all__ = [
     "Action",
@@ -13,11 +14,14 @@ __all__ = [
     "Details",
     "Node",
     "Nudge",
+    "Pause",
     "Phase",
+    "ProbeResult",
     "Progress",
     "Request",
     "Result",
     "Roll",
+    "SendProbe",
     "Snapshot",
     "Step",
     "Subscribe",
@@ -39,13 +43,10 @@ class Phase(Enum):
     FAILED = "failed"
     WITHDRAWN = "withdrawn"
 
-    @property
-    def in_flight(self) -> bool:
+    def __init__(self, word: str) -> None:
+        """Work out once what every look asks of every vassal."""
+        self.in_flight = word in {"draining", "touched", "restarting", "warming"}
         """Whether the hook has taken the vassal out of service, or is reloading it."""
-        return self in _IN_FLIGHT
-
-
-_IN_FLIGHT = frozenset({Phase.DRAINING, Phase.TOUCHED, Phase.RESTARTING, Phase.WARMING})
 
 
 class Result(Enum):
@@ -111,6 +112,14 @@ class Details:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """How a vassal has answered a probe, in words too."""
+
+    good: bool
+    words: str
+
+
+@dataclass(frozen=True)
 class Vassal:
     """One vassal: the Emperor's view of it, joined with its nodes at the routers."""
 
@@ -131,14 +140,19 @@ class Vassal:
     """Why this vassal is never rolled by itself (the hook's own, a router, on demand); empty = it is."""
     nodes: tuple[Node, ...] = ()
     details: Details | None = None
+    probe: ProbeResult | None = None
+    """The answer to the last probe; None = none yet."""
 
-    @property
+    @cached_property
     def keys(self) -> frozenset[str]:
         """The subscription keys under which some router lists it, dead or alive."""
         return frozenset(node.key for node in self.nodes)
 
 
-@dataclass(frozen=True, slots=True)
+_NONE: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One look at the Emperor and all routers."""
 
@@ -150,6 +164,14 @@ class Snapshot:
     def live_keys(self, vassal: Vassal) -> frozenset[str]:
         """The keys under which requests are being sent to `vassal` now."""
         return frozenset(node.key for node in vassal.nodes if self.live(node))
+
+    @cached_property
+    def served(self) -> Mapping[str, frozenset[str]]:
+        """For each vassal the keys that it serves: it accepts, and it is subscribed."""
+        return {
+            vassal.id: self.live_keys(vassal) if vassal.present and vassal.accepting and not vassal.cursed else _NONE
+            for vassal in self.vassals.values()
+        }
 
     def live(self, node: Node) -> bool:
         """Whether the router of `node` sends requests to it."""
@@ -205,10 +227,14 @@ class Progress:
     acted: float | None = None
     """When it was touched or started anew: the timeout counts from here."""
     looks: int = 0
-    """Looks taken since the touch without the Emperor having noticed it."""
+    """Looks taken in vain: the router has not noticed an unsubscribe packet, or the Emperor a touch."""
     healthy_since: float | None = None
     announced: float | None = None
-    """When the hook last sent subscribe packets for it."""
+    """When the hook last sent subscribe packets for it; None = it is still to be probed first."""
+    probed: float | None = None
+    """When a probe was last sent."""
+    awaits_answer: bool = False
+    """Whether the answer to that probe is still to be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +306,23 @@ class Nudge:
     pid: int
 
 
-Action = Unsubscribe | Subscribe | Touch | ClearBlacklist | Nudge
+@dataclass(frozen=True, slots=True)
+class SendProbe:
+    """Ask a vassal over its own socket; `nodes` are those it had, for address and host. A later look has the answer."""
+
+    vassal: str
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Keep a vassal that must not serve out of the routers, until it is reloaded: uWSGI's own pause (SIGTSTP)."""
+
+    vassal: str
+    pid: int
+
+
+Action = Unsubscribe | Subscribe | Touch | ClearBlacklist | Nudge | SendProbe | Pause
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from uwsgi_reload_hook import processes, uwsgi_config
+from uwsgi_reload_hook import processes
+from uwsgi_reload_hook.configs import vassal_options
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.sockets import StatsSocket, resolve
 
@@ -22,25 +23,13 @@ def nudge(pid: int, config: str) -> bool:
 
     Both are found in its config. A master FIFO that is not is found among the files that the process holds open.
     """
-    found = _options(pid, config)
+    found = vassal_options(pid, config)
     directory = processes.working_directory(pid)
     fifos = (resolve(path, directory) for path in found.get("master-fifo", []))
     if any(_write(path) for path in (*fifos, *_open_fifos(pid))):
         return True
     stats = [resolve(address, directory) for name in ("stats", "stats-server") for address in found.get(name, [])]
     return any(_read(address) for address in stats)
-
-
-def _options(pid: int, config: str) -> uwsgi_config.Options:
-    environment = processes.environment(pid) or {}
-    return uwsgi_config.options(["uwsgi", "--ini", config], str(Path(config).parent), environment, _text)
-
-
-def _text(path: str) -> str | None:
-    try:
-        return Path(path).read_text(errors="replace")
-    except OSError:
-        return None
 
 
 def _open_fifos(pid: int) -> Iterator[str]:

@@ -21,7 +21,7 @@ def encode(variables: Mapping[str, str], modifier1: int, modifier2: int) -> byte
     """Make one packet. Raises ValueError if a text or the body is longer than 65,535 bytes."""
     parts = []
     for text in (part for pair in variables.items() for part in pair):
-        raw = text.encode()
+        raw = text.encode(errors="surrogateescape")  # the bytes that uWSGI has told, whether they are UTF-8 or not
         parts.append(struct.pack("<H", _bounded(len(raw))) + raw)
     body = b"".join(parts)
     return struct.pack("<BHB", modifier1, _bounded(len(body)), modifier2) + body

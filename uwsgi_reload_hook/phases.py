@@ -16,8 +16,10 @@ from uwsgi_reload_hook.model import (
     ClearBlacklist,
     Node,
     Nudge,
+    Pause,
     Phase,
     Progress,
+    SendProbe,
     Snapshot,
     Subscribe,
     Touch,
@@ -29,10 +31,15 @@ from uwsgi_reload_hook.settings import Settings
 __all__ = ["Moment", "advance", "begin", "give_back", "refused"]
 
 UNNOTICED_LOOKS = 5
-"""Stats reads after which a touch counts as not noticed. Each read makes the Emperor scan, so the second shows it."""
+"""Looks after which a touch, or an unsubscribe packet, counts as not noticed, though the second should show it.
+
+A read of the Emperor's stats makes it scan when it has answered; a router takes a packet before it answers.
+"""
 UNNOTICED_SECONDS = 2.0
 ANNOUNCE_AGAIN = 1.0
 """Seconds after which a subscribe packet that had no effect is sent again."""
+PROBE_AGAIN = 1.0
+"""Seconds between two probes of a vassal that has to stay healthy for a time."""
 STAY = 2.0
 """Seconds that a vassal without a router must live: one whose code does not load shows it within about one."""
 ANNOUNCE_WAIT = 12.0
@@ -57,8 +64,9 @@ def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         return progress, ()
     if not vassal.config_exists:
         return _enter(progress, Phase.WITHDRAWN, moment, "its config was removed"), ()
-    known = replace(progress, keys=progress.keys | vassal.keys)
-    return rule(known, vassal, moment)
+    if not vassal.keys <= progress.keys:
+        progress = replace(progress, keys=progress.keys | vassal.keys)
+    return rule(progress, vassal, moment)
 
 
 def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: Moment) -> Moved:
@@ -143,13 +151,20 @@ def _draining_down(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
 
 
 def _touch_when_drained(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    late = progress.started is not None and moment.now - progress.started >= moment.settings.drain_timeout
-    if not late:
-        if again := _live_again(progress, vassal, moment):
-            return progress, (Unsubscribe(progress.id, again),)
-        if not _drained(progress, vassal):
-            return progress, ()
-    return _touch(progress, vassal, moment, "drain-timeout reached" if late else "drained")
+    passed = moment.now - (progress.started if progress.started is not None else moment.now)
+    if passed >= moment.settings.drain_timeout:
+        return _touch(progress, vassal, moment, "drain-timeout reached")
+    if again := _live_again(progress, vassal, moment):
+        looked = replace(progress, looks=progress.looks + 1)
+        if looked.looks < UNNOTICED_LOOKS or passed < UNNOTICED_SECONDS:
+            return looked, (Unsubscribe(progress.id, again),)
+        reason = (
+            "not drained: the router takes no packets of the hook (are subscriptions signed, or credentials checked?)"
+        )
+        return _touch(progress, vassal, moment, reason)
+    if progress.looks:
+        progress = replace(progress, looks=0)
+    return _touch(progress, vassal, moment, "drained") if _drained(progress, vassal) else (progress, ())
 
 
 def _live_again(progress: Progress, vassal: Vassal, moment: Moment) -> tuple[Node, ...]:
@@ -244,8 +259,18 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         if _waits_for_its_master(progress, vassal):
             return progress, (Nudge(progress.id, vassal.pid),)
         return _unless_late(progress, moment, "does not accept requests after its reload")
-    warming = _enter(progress, Phase.WARMING, moment, "accepts requests", announced=moment.now)
-    return warming, _subscribe(progress, _not_live(progress, vassal, moment))
+    warming = _enter(progress, Phase.WARMING, moment, "accepts requests", healthy_since=None)
+    if moment.settings.probe is not None and progress.accepts:
+        return _probe(replace(warming, announced=None), moment)
+    return _announce(warming, vassal, moment)
+
+
+def _announce(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    return replace(progress, announced=moment.now), _subscribe(progress, _not_live(progress, vassal, moment))
+
+
+def _probe(progress: Progress, moment: Moment) -> Moved:
+    return replace(progress, probed=moment.now, awaits_answer=True), (SendProbe(progress.id, progress.nodes),)
 
 
 def _renewed(progress: Progress, vassal: Vassal) -> bool:
@@ -283,21 +308,47 @@ def _waits_for_its_master(progress: Progress, vassal: Vassal) -> bool:
 def _warming(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if why := _death(progress, vassal):
         return _enter(progress, Phase.FAILED, moment, why), ()
+    if progress.awaits_answer:
+        return _judge_answer(progress, vassal, moment)
     missing = progress.keys - moment.snapshot.live_keys(vassal)
     if missing or (progress.accepts and not vassal.accepting):
-        waiting = replace(progress, healthy_since=None)
         lost = ", ".join(sorted(missing))
-        late, actions = _unless_late(
-            waiting, moment, f"is not subscribed again under {lost}" if missing else "stopped accepting"
-        )
-        if late.phase is Phase.FAILED or progress.announced is None or moment.now - progress.announced < ANNOUNCE_AGAIN:
-            return late, actions
-        return replace(waiting, announced=moment.now), _subscribe(progress, _not_live(progress, vassal, moment))
+        complaint = f"is not subscribed again under {lost}" if missing else "stopped accepting"
+        late, _ = _unless_late(replace(progress, healthy_since=None), moment, complaint)
+        early = progress.announced is not None and moment.now - progress.announced < ANNOUNCE_AGAIN
+        return (late, ()) if early or late.phase is Phase.FAILED else _announce(late, vassal, moment)
+    return _prove(progress, moment)
+
+
+def _judge_answer(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    """Keep a vassal out of the routers until it has answered its first probe well; a bad answer is the end.
+
+    It is not asked again: it goes on announcing itself, and only a pause holds broken code back from that.
+    """
+    traffic = tuple(node for node in vassal.nodes if moment.snapshot.live(node))
+    if vassal.probe is None:
+        hold = progress.announced is None and (progress.drained or progress.new_process)
+        late, _ = _unless_late(progress, moment, "has not answered the probe")
+        return late, (Unsubscribe(progress.id, traffic),) if traffic and hold else ()
+    if vassal.probe.good:
+        good = replace(progress, awaits_answer=False)
+        return _announce(good, vassal, moment) if progress.announced is None else (good, ())
+    out = (Unsubscribe(progress.id, traffic),) if traffic else ()
+    return _enter(progress, Phase.FAILED, moment, f"the probe failed: {vassal.probe.words}"), (
+        *out,
+        Pause(progress.id, vassal.pid),
+    )
+
+
+def _prove(progress: Progress, moment: Moment) -> Moved:
+    """Let a healthy vassal stay so for as long as it has to, asking it again meanwhile."""
     healthy = replace(progress, healthy_since=moment.now if progress.healthy_since is None else progress.healthy_since)
     since = healthy.healthy_since if healthy.healthy_since is not None else moment.now
-    if moment.now - since < _proof(healthy, moment.settings):
-        return healthy, ()
-    return _enter(healthy, Phase.DONE, moment, "serves again" if progress.keys else "runs anew"), ()
+    if moment.now - since >= _proof(healthy, moment.settings):
+        return _enter(healthy, Phase.DONE, moment, "serves again" if progress.keys else "runs anew"), ()
+    if progress.probed is not None and moment.now - progress.probed >= PROBE_AGAIN:
+        return _probe(healthy, moment)
+    return healthy, ()
 
 
 def _proof(progress: Progress, settings: Settings) -> float:

@@ -11,19 +11,16 @@ that the same step has already taken. A vassal that serves under no key can be t
 from __future__ import annotations
 
 import fnmatch
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
-from uwsgi_reload_hook import phases
-from uwsgi_reload_hook.model import Action, Node, Phase, Progress, Request, Result, Roll, Snapshot, Step, Vassal
+from uwsgi_reload_hook import phases, room
+from uwsgi_reload_hook.model import Action, Phase, Progress, Request, Result, Roll, Snapshot, Step, Vassal
 from uwsgi_reload_hook.phases import Moment
+from uwsgi_reload_hook.room import Candidate, Room
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["abort", "fail_vassal", "open_roll", "plan", "serving"]
-
-EVERYTHING = ""
-"""Stands beside the real keys in the canary rule: the first wave of the whole roll."""
+__all__ = ["abort", "fail_vassal", "open_roll", "plan"]
 
 
 def open_roll(
@@ -57,7 +54,7 @@ def open_roll(
         aside=aside,
         moved=now,
     )
-    roll = replace(roll, minimum=_minimum(snapshot, roll, settings))
+    roll = replace(roll, minimum=room.minimum(snapshot, roll, settings))
     if not rolled:
         reason = f"there is no vassal to roll ({_count(len(aside))} left alone)"
         return replace(roll, result=Result.DONE, finished=now, reason=reason)
@@ -81,13 +78,14 @@ def _why_aside(vassal: Vassal, settings: Settings, request: Request) -> str:
 
 
 def _refusal(snapshot: Snapshot, roll: Roll) -> str:
-    if any(not progress.keys and _down(snapshot.vassals[id_]) for id_, progress in roll.vassals.items()):
+    if any(not progress.keys and room.is_down(snapshot.vassals[id_]) for id_, progress in roll.vassals.items()):
         return ""  # one that is down may turn out to serve the key that lacks vassals
-    for key, members in sorted(_members(snapshot, roll).items()):
+    rolled = frozenset().union(*(progress.keys for progress in roll.vassals.values()))
+    for key, count in sorted(room.members(snapshot, roll).items()):
         minimum = roll.minimum[key]
-        if len(members) <= minimum and any(id_ in roll.vassals for id_ in members):
+        if count <= minimum and key in rolled:
             return (
-                f"key {key} has {_count(len(members))} and the minimum is {minimum}, so none can be reloaded: "
+                f"key {key} has {_count(count)} and the minimum is {minimum}, so none can be reloaded: "
                 "add vassals, or lower reload-hook-minimum-active-vassals (0 allows a pause in which requests queue)"
             )
     return ""
@@ -101,9 +99,12 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
     """Take one step of a roll that is not over. `now` is monotonic seconds."""
     moment = Moment(snapshot, settings, now)
     before = roll.vassals
-    roll, actions = _advance(roll, moment)
-    roll = replace(roll, minimum=_minimum(snapshot, roll, settings))
+    roll, actions = _advance(roll, moment, draining=False)
     roll = _stopped(roll, moment)
+    if roll.stop is None:  # what has failed since the last look keeps the drained ones from being touched
+        roll, more = _advance(roll, moment, draining=True)
+        roll, actions = _stopped(roll, moment), (*actions, *more)
+    roll = replace(roll, minimum=room.minimum(snapshot, roll, settings))
     if roll.stop is None:
         roll, more = _take(roll, moment)
     else:
@@ -126,13 +127,17 @@ def fail_vassal(roll: Roll, id_: str, reason: str, now: float) -> Step:
     return Step(actions, replace(roll, vassals={**roll.vassals, id_: progress}, moved=now))
 
 
-def _advance(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
-    vassals = dict(roll.vassals)
-    actions: list[Action] = []
-    for id_, progress in roll.vassals.items():
-        vassals[id_], more = phases.advance(progress, moment.snapshot.vassals[id_], moment)
-        actions.extend(more)
-    return replace(roll, vassals=vassals), tuple(actions)
+def _advance(roll: Roll, moment: Moment, *, draining: bool) -> tuple[Roll, tuple[Action, ...]]:
+    """Move the vassals that are draining, or all others. If one fails while it is drained, none is touched."""
+    moved = {
+        id_: phases.advance(progress, moment.snapshot.vassals[id_], moment)
+        for id_, progress in roll.vassals.items()
+        if (progress.phase is Phase.DRAINING) is draining
+    }
+    if draining and any(new.phase is Phase.FAILED for new, _ in moved.values()):
+        moved = {id_: one for id_, one in moved.items() if one[0].phase is Phase.FAILED}
+    vassals = {**roll.vassals, **{id_: new for id_, (new, _) in moved.items()}}
+    return replace(roll, vassals=vassals), tuple(action for _, more in moved.values() for action in more)
 
 
 def _stopped(roll: Roll, moment: Moment) -> Roll:
@@ -164,7 +169,7 @@ def _stalled(roll: Roll, moment: Moment) -> Roll:
     limit = moment.settings.timeout
     if roll.stop is not None or flying or not waiting or moment.now - roll.moved < limit:
         return roll
-    serve = serving(moment.snapshot, roll)
+    serve = room.serving(moment.snapshot, roll)
     short = ", ".join(f"{key}: {serve[key]} of {number} needed" for key, number in sorted(roll.minimum.items()))
     reason = f"no room for {', '.join(sorted(waiting))} within {limit:g} s (serving under {short})"
     return replace(roll, stop=Result.TIMED_OUT, reason=reason)
@@ -180,129 +185,35 @@ def _ended(roll: Roll, now: float) -> Roll:
     return replace(roll, result=Result.DONE, finished=now)
 
 
-def _members(snapshot: Snapshot, roll: Roll) -> dict[str, set[str]]:
-    """For each key the ids of its vassals: those that serve it, and those of the roll that are known to."""
-    members: dict[str, set[str]] = {}
-    for vassal in snapshot.vassals.values():
-        for key in vassal.keys:
-            members.setdefault(key, set()).add(vassal.id)
-    for progress in roll.vassals.values():
-        for key in progress.keys:
-            members.setdefault(key, set()).add(progress.id)
-    withdrawn = {id_ for id_, progress in roll.vassals.items() if progress.phase is Phase.WITHDRAWN}
-    return {key: ids - withdrawn for key, ids in members.items()}
-
-
-def _minimum(snapshot: Snapshot, roll: Roll, settings: Settings) -> dict[str, int]:
-    return {key: settings.minimum_active_vassals.of(len(ids)) for key, ids in _members(snapshot, roll).items()}
-
-
-def serving(snapshot: Snapshot, roll: Roll) -> Counter[str]:
-    """For each key, the vassals that accept, are subscribed, and are not being reloaded by the roll."""
-    count: Counter[str] = Counter()
-    for vassal in snapshot.vassals.values():
-        progress = roll.vassals.get(vassal.id)
-        if progress is None or not progress.phase.in_flight:
-            count.update(_serves(snapshot, vassal))
-    return count
-
-
-def _serves(snapshot: Snapshot, vassal: Vassal) -> frozenset[str]:
-    if vassal.present and vassal.accepting and not vassal.cursed:
-        return snapshot.live_keys(vassal)
-    return frozenset()
-
-
-def _down(vassal: Vassal) -> bool:
-    return not vassal.present or vassal.cursed or vassal.blacklisted is not None
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A pending vassal; those that are down are the best canaries, those without a router come last."""
-
-    id: str
-    serves: frozenset[str]
-    keys: frozenset[str]
-    down: bool
-    settling: bool
-    """Down, and starting by itself at this moment: to touch it now would mix the two starts."""
-
-    @property
-    def last(self) -> bool:
-        return not self.keys and not self.down
-
-
-def _candidates(roll: Roll, moment: Moment) -> list[_Candidate]:
+def _candidates(roll: Roll, moment: Moment) -> list[Candidate]:
     found = []
+    young = moment.now - roll.started < moment.settings.timeout
     for progress in roll.vassals.values():
-        if progress.phase is not Phase.PENDING:
-            continue
-        vassal = moment.snapshot.vassals[progress.id]
-        serves = _serves(moment.snapshot, vassal)
-        down = _down(vassal) or bool(progress.keys and not serves)
-        starting = vassal.present and not vassal.accepting and moment.now - roll.started < moment.settings.timeout
-        found.append(_Candidate(progress.id, serves, progress.keys, down, down and starting))
+        if progress.phase is Phase.PENDING:
+            vassal = moment.snapshot.vassals[progress.id]
+            serves = moment.snapshot.served[vassal.id]
+            down = room.is_down(vassal) or bool(progress.keys and not serves)
+            settling = down and young and vassal.present and not vassal.accepting
+            found.append(Candidate(progress.id, serves, progress.keys, down, settling))
     return sorted(found, key=lambda one: (not one.down, one.last, one.id))
 
 
 def _take(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
     """Take as many vassals out of service as the invariant, the canary and the window allow."""
+    candidates = _candidates(roll, moment)
+    if not candidates:
+        return roll, ()
     vassals = dict(roll.vassals)
     actions: list[Action] = []
-    free = {key: number - roll.minimum.get(key, 0) for key, number in serving(moment.snapshot, roll).items()}
-    candidates = _candidates(roll, moment)
+    free = Room(moment.snapshot, roll, moment.settings)
     awaited = any(one.settling for one in candidates)
     for one in candidates:
-        if one.settling or not _window(vassals.values(), moment.settings):
-            continue
-        if not _canary_allows(one, vassals.values(), moment.settings.canary, best_to_come=awaited and not one.down):
-            continue
-        if one.last and any(_has_router(progress) for progress in vassals.values()):
-            continue
-        if any(free[key] < 1 for key in one.serves):
-            continue
-        free.update({key: free[key] - 1 for key in one.serves})
-        nodes = _drainable(one, vassals, moment.snapshot)
-        vassals[one.id], more = phases.begin(vassals[one.id], moment.snapshot.vassals[one.id], nodes, moment)
-        actions.extend(more)
+        if free.allows(one, better_canary=awaited):
+            vassal = moment.snapshot.vassals[one.id]
+            nodes = free.take(one, vassal, moment.snapshot)
+            vassals[one.id], more = phases.begin(vassals[one.id], vassal, nodes, moment)
+            actions.extend(more)
     return replace(roll, vassals=vassals), tuple(actions)
-
-
-def _window(vassals: Iterable[Progress], settings: Settings) -> bool:
-    flying = sum(progress.phase.in_flight for progress in vassals)
-    return settings.maximum_parallel == 0 or flying < settings.maximum_parallel
-
-
-def _canary_allows(one: _Candidate, vassals: Iterable[Progress], size: int, *, best_to_come: bool) -> bool:
-    """Whether the first wave is over, or has a place left; for the whole roll, and for each key by itself.
-
-    `best_to_come`: a vassal that is down is about to settle, and will be the better canary.
-    """
-    begun: Counter[str] = Counter()
-    done: Counter[str] = Counter()
-    for progress in vassals:
-        groups = (EVERYTHING, *progress.keys)
-        begun.update(groups if progress.phase.in_flight or progress.phase is Phase.DONE else ())
-        done.update(groups if progress.phase is Phase.DONE else ())
-    if size and best_to_come and done[EVERYTHING] < size:
-        return False
-    return all(done[group] >= size or begun[group] < size for group in (EVERYTHING, *one.keys))
-
-
-def _has_router(progress: Progress) -> bool:
-    return bool(progress.keys) and (progress.phase is Phase.PENDING or progress.phase.in_flight)
-
-
-def _drainable(one: _Candidate, vassals: Mapping[str, Progress], snapshot: Snapshot) -> tuple[Node, ...]:
-    """Those of its live nodes whose key is served by another vassal too: the others keep their requests queueing."""
-    others: Counter[str] = Counter()
-    for vassal in snapshot.vassals.values():
-        progress = vassals.get(vassal.id)
-        if vassal.id != one.id and (progress is None or not progress.phase.in_flight):
-            others.update(_serves(snapshot, vassal))
-    nodes = snapshot.vassals[one.id].nodes
-    return tuple(node for node in nodes if snapshot.live(node) and (node.key not in one.serves or others[node.key]))
 
 
 FAST = 0.01
@@ -315,8 +226,7 @@ def _pause(roll: Roll, settings: Settings, now: float) -> float:
         return 0.0
     wait = settings.check_interval
     for progress in roll.vassals.values():
-        if progress.phase in {Phase.DRAINING, Phase.TOUCHED} and now - progress.since < 1:
-            wait = min(wait, FAST)
-        elif progress.phase.in_flight:
-            wait = min(wait, STEADY)
+        if progress.phase.in_flight:
+            soon = progress.phase is Phase.DRAINING or progress.phase is Phase.TOUCHED
+            wait = min(wait, FAST if soon and now - progress.since < 1 else STEADY)
     return wait

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.probe import Probe
+from uwsgi_reload_hook.probe import parse as parse_probe
 
 PREFIX = "reload-hook-"
+LAST_PORT = 65535
+LARGEST = 999_999_999
+"""Of any number given: as seconds some thirty years, and near the longest that a lock can wait."""
 
 __all__ = ["OPTIONS", "PREFIX", "Minimum", "Option", "Settings", "from_uwsgi_opt", "parse"]
 
@@ -49,6 +55,7 @@ class Settings:
     deadline: float = 0.0
     drain_timeout: float = 30.0
     minimum_healthy_time: float = 0.0
+    probe: Probe | None = None
     check_interval: float = 0.1
     state_directory: str | None = None
     quiet: bool = False
@@ -60,19 +67,33 @@ def _text(value: str) -> str:
     return value.strip()
 
 
+def _address(value: str) -> str:
+    text = _text(value)
+    _, colon, port = text.rpartition(":")
+    if colon and not text.startswith("/") and not (_is_whole(port) and 0 < int(port) <= LAST_PORT):
+        raise ValueError("the path of a unix socket, or host:port")
+    return text
+
+
+def _is_whole(text: str) -> bool:
+    """Whether these are a few plain digits: `isdecimal` alone is true of other scripts', and `int` has a limit."""
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST))
+
+
 def _whole(value: str) -> int:
-    if not value.strip().isdecimal():
-        raise ValueError("a whole number, 0 or more")
-    return int(value)
+    text = value.strip()
+    if not _is_whole(text):
+        raise ValueError(f"a whole number from 0 to {LARGEST}")
+    return int(text)
 
 
 def _seconds(value: str) -> float:
-    accepted = "seconds, 0 or more, such as 30 or 0.5"
+    accepted = f"seconds from 0 to {LARGEST}, such as 30 or 0.5"
     try:
         number = float(value)
     except ValueError:
         raise ValueError(accepted) from None
-    if not (math.isfinite(number) and number >= 0):
+    if not 0 <= number <= LARGEST:  # which nan is not either
         raise ValueError(accepted)
     return number
 
@@ -88,7 +109,7 @@ def _minimum(value: str) -> Minimum:
     text = value.strip()
     percent = text.endswith("%")
     digits = text[:-1].strip() if percent else text
-    if not digits.isdecimal() or (percent and int(digits) > 100):  # noqa: PLR2004 - a hundred per cent
+    if not _is_whole(digits) or (percent and int(digits) > 100):  # noqa: PLR2004 - a hundred per cent
         raise ValueError("a whole number, 0 or more, or a percentage from 0% to 100%")
     return Minimum(int(digits), percent)
 
@@ -121,10 +142,10 @@ OPTIONS: Mapping[str, Option] = {
     option.name: option
     for option in (
         Option("trigger", _text, "path of the trigger file; it need not exist yet"),
-        Option("emperor-stats-socket", _text, "the Emperor's stats socket: a path, or host:port"),
-        Option("fastrouter-stats-socket", _text, "a router's stats socket: a path, or host:port", repeats=True),
+        Option("emperor-stats-socket", _address, "the Emperor's stats socket: a path, or host:port"),
+        Option("fastrouter-stats-socket", _address, "a router's stats socket: a path, or host:port", repeats=True),
         Option("emperor-path", _text, "the directory, or glob, that the Emperor scans"),
-        Option("subscription-server", _text, "where the router takes subscriptions: a path, or host:port"),
+        Option("subscription-server", _address, "where the router takes subscriptions: a path, or host:port"),
         Option("vassal-config-file-suffix", _text, "how the names of vassal configs end"),
         Option("vassals", _text, "glob of the vassal ids to roll", repeats=True),
         Option("minimum-active-vassals", _minimum, "for each key, how many vassals must serve: a number, or N%"),
@@ -134,6 +155,7 @@ OPTIONS: Mapping[str, Option] = {
         Option("deadline", _seconds, "seconds for the whole roll; 0 = none"),
         Option("drain-timeout", _seconds, "seconds to wait for a vassal's requests in flight before it is touched"),
         Option("minimum-healthy-time", _seconds, "seconds that a vassal must stay healthy before it counts"),
+        Option("probe", parse_probe, "a request to each reloaded vassal over its own socket, before it gets traffic"),
         Option("check-interval", _positive_seconds, "the longest wait between looks while a roll runs, in seconds"),
         Option("state-directory", _text, "where the status, journal and history files are written"),
         Option("quiet", _flag, "log warnings and errors only"),
@@ -178,26 +200,22 @@ def _nearest(name: str) -> str:
 
 
 def from_uwsgi_opt(opt: Mapping[str, object]) -> dict[str, list[str]]:
-    """Pick the hook's options out of `uwsgi.opt`, those in `set-ph` and `set-placeholder` included.
+    """Pick the hook's options out of `uwsgi.opt`.
 
-    `uwsgi.opt` holds a value as bytes, as a list of bytes where a key repeats, and as True for a bare flag of the
-    command line (plugins/python/uwsgi_python.c). Under `strict` uWSGI refuses unknown keys, but no placeholder.
+    It holds a value as bytes, or as True for a flag of the command line that has none. The list that a repeated key is
+    meant to have never comes: Python 3 is asked for it by the wrong kind of key, and the last value remains
+    (plugins/python/python_plugin.c). A placeholder, all that `strict` lets through, is a key of its own too.
     """
-    found: dict[str, list[str]] = {}
-    for key, value in opt.items():
-        for text in _texts(value):
-            name, entry = key, text
-            if key in {"set-ph", "set-placeholder"}:
-                name, _, entry = text.partition("=")
-                name = name.strip()
-            if name.startswith(PREFIX):
-                found.setdefault(name[len(PREFIX) :], []).append(entry.strip())
-    return found
+    return {
+        key.strip()[len(PREFIX) :]: [text.strip() for text in _texts(value)]
+        for key, value in opt.items()
+        if key.startswith(PREFIX)
+    }
 
 
 def _texts(value: object) -> Iterable[str]:
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, bytes):
-            yield item.decode(errors="replace")
+            yield os.fsdecode(item)  # most are paths
         else:
             yield "true" if item is True else str(item)

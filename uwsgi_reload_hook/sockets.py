@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from uwsgi_reload_hook import stats
 from uwsgi_reload_hook.errors import UnavailableError
 
-__all__ = ["StatsSocket", "accepts", "is_datagram_path", "resolve", "same_socket", "send"]
+__all__ = ["StatsSocket", "accepts", "is_datagram_path", "open_stream", "resolve", "same_socket", "send"]
 
 TIMEOUT = 4.0
 """uWSGI's own `socket-timeout`: a reader that waits longer waits for nothing."""
 UNASKED = 0.25
 """Seconds after which a silent stats socket is asked as HTTP: with `stats-http` uWSGI waits for a request first."""
 CHUNK = 1 << 18
+LIMIT = 1 << 26
+"""Bytes of an answer: a router tells about 400 for a node."""
+LAST_PORT = 65535
 
 SocketAddress = str | tuple[str, int]
 
@@ -25,9 +31,10 @@ def _parse(address: str) -> tuple[socket.AddressFamily, SocketAddress]:
     if ":" not in address or address.startswith("/"):
         return socket.AF_UNIX, "\0" + address[1:] if address.startswith(("@", "\0")) else address
     host, _, port = address.rpartition(":")
-    if not port.isdecimal():
-        raise UnavailableError(f"{address} is no address: a path, or host:port, is expected")
     host = host.strip("[]") or "127.0.0.1"
+    plain = host.isascii() and host.isprintable() and port.isascii() and port.isdecimal()
+    if not plain or len(port) > len(str(LAST_PORT)) or int(port) > LAST_PORT:
+        raise UnavailableError(f"{address} is no address: a path, or host:port, is expected")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return family, ("127.0.0.1" if host in {"0.0.0.0", "*"} else host, int(port))  # noqa: S104 - compared, not bound
 
@@ -41,8 +48,8 @@ def resolve(address: str, directory: str | None) -> str:
 
 def same_socket(node: str, listening: str) -> bool:
     """Whether a router's node address means that listening socket: a wildcard host matches any."""
-    if node == listening:
-        return True
+    if node == listening or (node.startswith("/") and os.path.normpath(node) == os.path.normpath(listening)):
+        return True  # uWSGI's %d ends with a slash, and %d/app.sock has two
     node_host, _, node_port = node.rpartition(":")
     host, _, port = listening.rpartition(":")
     if not (port.isdecimal() and port == node_port) or "/" in node or "/" in listening:
@@ -80,6 +87,7 @@ class StatsSocket:
 
     def _read_all(self, *, ask: bool) -> str:
         family, target = _parse(self.address)
+        end = time.monotonic() + TIMEOUT
         chunks: list[bytes] = []
         with socket.socket(family, socket.SOCK_STREAM) as connection:
             connection.settimeout(TIMEOUT)
@@ -91,19 +99,33 @@ class StatsSocket:
                 except TimeoutError:
                     if not ask:
                         raise
-                connection.settimeout(TIMEOUT)
             if not chunks:
-                connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            with contextlib.suppress(ConnectionResetError):  # it was only slow, and closed on a question it never read
-                while not chunks or chunks[-1]:
-                    chunks.append(connection.recv(CHUNK))
-        text = b"".join(chunks).decode(errors="replace")
+                with contextlib.suppress(BrokenPipeError):  # it was only slow, and has answered meanwhile
+                    connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            chunks += _rest(connection, end)
+        text = os.fsdecode(b"".join(chunks))  # ids and addresses are paths
         self._http = self._http or text.startswith("HTTP/")
         return text
 
 
+def _rest(connection: socket.socket, end: float) -> Iterator[bytes]:
+    """Read to the end of an answer. Raises OSError where it does not come before `end`, or grows past all reason."""
+    size = 0
+    with contextlib.suppress(ConnectionResetError):  # it was only slow, and closed on a question it never read
+        while (left := end - time.monotonic()) > 0:
+            connection.settimeout(left)
+            chunk = connection.recv(CHUNK)
+            if not chunk:
+                return
+            size += len(chunk)
+            if size > LIMIT:
+                raise OSError(f"it says more than {LIMIT} bytes")
+            yield chunk
+        raise TimeoutError("timed out")
+
+
 def send(address: str, packet: bytes) -> None:
-    """Send one datagram. Raises OSError where nobody takes it."""
+    """Send one datagram. Raises OSError where nobody takes it, UnavailableError where it is no address."""
     family, target = _parse(address)
     with socket.socket(family, socket.SOCK_DGRAM) as connection:
         connection.settimeout(TIMEOUT)
@@ -121,6 +143,23 @@ def is_datagram_path(path: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def open_stream(address: str) -> socket.socket:
+    """Begin to connect, without waiting. Raises OSError; BlockingIOError where a unix socket's backlog is full."""
+    family, target = _parse(address)
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    try:
+        connection.connect(target)
+    except BlockingIOError:
+        if family == socket.AF_UNIX:  # not under way, as a TCP connection is: it has to be tried again
+            connection.close()
+            raise
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 def accepts(address: str) -> bool:

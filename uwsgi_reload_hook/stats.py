@@ -16,7 +16,7 @@ __all__ = ["EmperorStats", "RouterStats", "VassalStats", "decode", "emperor", "i
 Document = Mapping[str, Any]
 
 _STRING_LINE = re.compile(r'^(?P<head>\s*(?:"\w+":)?)"(?P<text>.*)"(?P<comma>,?)\s*$')
-_TRAILING_COMMA = re.compile(r",(\s*[\]}])")
+_STRING_OR_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +61,31 @@ def decode(text: str) -> Document:
     """Decode one stats answer.
 
     uWSGI leaves a comma after the last of a gateway's sockets when another gateway's follow, and escapes nothing in
-    its strings; with `stats-http` headers come first. Raises UnavailableError if it is no JSON object even so.
+    its strings, so that a backslash means itself (core/stats.c); with `stats-http` headers come first. A quote within a
+    string can be told only without `stats-minified`. Raises UnavailableError if it is no JSON object even so.
     """
-    body = text
-    if text.startswith("HTTP/"):
-        body = text.partition("\r\n\r\n")[2]
+    body = text.partition("\r\n\r\n")[2] if text.startswith("HTTP/") else text
+    body = body.replace("\\", "\\\\")
     try:
-        document = json.loads(body)
-    except ValueError:
-        document = _decode_repaired(body)
+        try:
+            document = json.loads(body, strict=False)
+        except ValueError:
+            document = json.loads(_repaired(body), strict=False)
+    except (ValueError, RecursionError) as error:
+        raise UnavailableError(f"a stats answer is not JSON ({error}); it is {len(text)} characters long") from error
     if not isinstance(document, dict):
         raise UnavailableError("a stats answer is not a JSON object")
     return document
 
 
-def _decode_repaired(body: str) -> object:
-    lines = []
-    for line in body.splitlines():
-        match = _STRING_LINE.match(line)
-        lines.append(f"{match['head']}{json.dumps(match['text'])}{match['comma']}" if match else line)
-    try:
-        return json.loads(_TRAILING_COMMA.sub(r"\1", "\n".join(lines)))
-    except ValueError as error:
-        raise UnavailableError(f"a stats answer is not JSON ({error}); it is {len(body)} characters long") from error
+def _repaired(body: str) -> str:
+    lines = (_STRING_LINE.sub(_with_quotes_escaped, line) for line in body.split("\n"))
+    return _STRING_OR_TRAILING_COMMA.sub(r"\1", "\n".join(lines))
+
+
+def _with_quotes_escaped(line: re.Match[str]) -> str:
+    text = line["text"].replace('"', r"\"")
+    return f'{line["head"]}"{text}"{line["comma"]}'
 
 
 def is_emperor(document: Document) -> bool:
@@ -102,14 +104,14 @@ def emperor(document: Document) -> EmperorStats:
         return EmperorStats(
             pid=int(document["pid"]),
             cwd=str(document["cwd"]),
-            monitors=tuple(str(monitor) for monitor in document["emperor"]),
+            monitors=_texts(document["emperor"]),
             vassals=tuple(_vassal(entry) for entry in document["vassals"]),
             blacklist={
                 str(entry["id"]): Blacklisting(int(entry["first_attempt"]), int(entry["attempt"]))
                 for entry in document["blacklist"]
             },
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except _MISSHAPEN as error:
         raise UnavailableError(f"the Emperor's stats are of an unknown shape: {error!r}") from error
 
 
@@ -135,18 +137,25 @@ def router(document: Document, name: str) -> RouterStats:
         return RouterStats(
             pid=int(document["pid"]),
             cwd=str(document["cwd"]),
-            sockets=tuple(str(address) for address in document[kind]),
+            sockets=_texts(document[kind]),
             nodes=tuple(
                 _node(entry, str(pool["key"]), name) for pool in document["subscriptions"] for entry in pool["nodes"]
             ),
         )
     except StopIteration:
         raise UnavailableError(f"the stats at {name} list no gateway sockets") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except _MISSHAPEN as error:
         raise UnavailableError(f"the router's stats at {name} are of an unknown shape: {error!r}") from error
 
 
 _OTHER_LISTS = frozenset({"subscriptions", "static_nodes"})
+_MISSHAPEN = (KeyError, TypeError, ValueError, OverflowError)  # the last for int() of an infinity
+
+
+def _texts(given: object) -> tuple[str, ...]:
+    if not isinstance(given, list):
+        raise TypeError(f"a list is expected, not {given!r}")
+    return tuple(str(item) for item in given)
 
 
 def _node(entry: Document, key: str, name: str) -> Node:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from uwsgi_reload_hook import configs, packets, processes, stats
+from uwsgi_reload_hook.configs import vassal_options
 from uwsgi_reload_hook.discover import Router, Surroundings, discover
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.matching import NodeMatcher
@@ -20,6 +21,8 @@ from uwsgi_reload_hook.model import (
     Details,
     Node,
     Nudge,
+    Pause,
+    SendProbe,
     Snapshot,
     Subscribe,
     Touch,
@@ -27,8 +30,9 @@ from uwsgi_reload_hook.model import (
     Vassal,
 )
 from uwsgi_reload_hook.nudge import nudge
+from uwsgi_reload_hook.probing import Prober
 from uwsgi_reload_hook.settings import PREFIX, Settings
-from uwsgi_reload_hook.sockets import accepts, send
+from uwsgi_reload_hook.sockets import accepts, resolve, send
 
 __all__ = ["World"]
 
@@ -46,6 +50,8 @@ class World:
         self._around: Surroundings | None = None
         self._matcher = NodeMatcher(processes.listening, time.monotonic)
         self._paths: dict[str, str] = {}
+        self._pids: dict[str, int] = {}
+        self._prober = Prober(settings.probe, settings.timeout) if settings.probe else None
 
     def monotonic(self) -> float:
         """Seconds that never jump."""
@@ -86,13 +92,14 @@ class World:
         emperor = stats.emperor(around.emperor.read())
         listed = {entry.id: entry for entry in emperor.vassals}
         ids = {*listed, *emperor.blacklist, *tracked}
-        pids = {id_: listed[id_].pid if id_ in listed else 0 for id_ in ids}
-        owned = self._matcher.match(nodes, pids, self._settings.vassal_config_file_suffix)
+        self._pids = {id_: listed[id_].pid if id_ in listed else 0 for id_ in ids}
+        owned = self._matcher.match(nodes, self._pids, self._settings.vassal_config_file_suffix)
         hosts = {processes.parent(pid) for pid in gateways}
         self._remember_paths(emperor, ids)
         vassals = {id_: self._vassal(id_, listed.get(id_), emperor, owned.get(id_, ()), hosts) for id_ in sorted(ids)}
+        answers = self._prober.results() if self._prober else {}
         for id_ in detailed:
-            vassals[id_] = self._with_details(vassals[id_])
+            vassals[id_] = replace(self._with_details(vassals[id_]), probe=answers.get(id_))
         return Snapshot(time.time(), vassals, around.subscription_tolerance)
 
     def _remember_paths(self, emperor: stats.EmperorStats, ids: Collection[str]) -> None:
@@ -159,6 +166,10 @@ class World:
             self._subscribe(action)
         elif isinstance(action, Nudge):
             nudge(action.pid, self._paths[action.vassal])
+        elif isinstance(action, SendProbe):
+            self._probe(action)
+        elif isinstance(action, Pause):
+            self._pause(action)
         else:
             self._clear_blacklist(action)
 
@@ -198,6 +209,30 @@ class World:
                 send(servers[node.router].subscription_server, packets.subscribe(node))
             except OSError as error:
                 log.warning("%s: cannot be subscribed; it will announce itself: %s", action.vassal, error)
+
+    def _probe(self, action: SendProbe) -> None:
+        pid = self._pids.get(action.vassal, 0)
+        found = vassal_options(pid, self._paths[action.vassal])
+        directory = processes.working_directory(pid)
+        over_http = [resolve(address, directory) for address in found.get("http-socket", [])]
+        plain = [resolve(address, directory) for name in ("socket", "uwsgi-socket") for address in found.get(name, [])]
+        addresses = [*(node.address for node in action.nodes), *plain, *over_http]
+        if self._prober is None:
+            return
+        if not addresses:
+            self._prober.fail(action.vassal, "no socket of it was found, neither at a router nor in its config")
+            return
+        host = action.nodes[0].key if action.nodes else "localhost"
+        self._prober.start(action.vassal, addresses[0], host, over_http=addresses[0] in over_http)
+
+    def _pause(self, action: Pause) -> None:
+        """Signal a master (core/master_utils.c, suspend_resume_them_all): it unsubscribes, and stops its workers."""
+        try:
+            processes.send_signal(action.pid, signal.SIGTSTP)
+        except OSError as error:
+            log.warning(
+                "%s: cannot be paused (%s), and may get requests; stop it, or mend it", action.vassal, error.strerror
+            )
 
     def _clear_blacklist(self, action: ClearBlacklist) -> None:
         """Signal the Emperor (core/emperor.c, emperor_cleanup); the next look makes it scan, and start them."""

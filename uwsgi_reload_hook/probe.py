@@ -1,0 +1,101 @@
+"""The probe without I/O: what is sent to a vassal's own socket, and whether its answer is a good one."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import unquote
+
+from uwsgi_reload_hook import packets
+from uwsgi_reload_hook.model import ProbeResult
+
+__all__ = ["LIMIT", "Probe", "judge", "parse", "request"]
+
+LIMIT = 1 << 20
+"""Bytes of an answer that are read: a health check that sends more is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What is asked, and which statuses are good. An empty host means the vassal's subscription key."""
+
+    path: str
+    host: str = ""
+    lowest: int = 200
+    highest: int = 399
+
+    def __str__(self) -> str:
+        """Render as it is written in an ini."""
+        return f"path={self.path},host={self.host},status={self.lowest}-{self.highest}"
+
+
+def parse(text: str) -> Probe:
+    """Read `/healthz`, or `path=/healthz,host=app.local,status=200-399`. Raises ValueError with what is accepted."""
+    accepted = ValueError("a path such as /healthz, or path=/healthz,host=app.local,status=200-399")
+    parts = {"path": text.strip()}
+    if not text.strip().startswith("/"):
+        pairs = [part.partition("=") for part in text.split(",")]
+        parts = {key.strip(): value.strip() for key, _, value in pairs}
+    low, dash, high = parts.get("status", "200-399").partition("-")
+    bounds = (low, high if dash else low)
+    good = all(bound.isascii() and bound.isdecimal() for bound in bounds) and parts.keys() <= {"path", "host", "status"}
+    plain = all(char.isascii() and char.isprintable() and char != " " for char in "".join(parts.values()))
+    if not (good and plain and parts.get("path", "").startswith("/") and int(bounds[0]) <= int(bounds[1])):
+        raise accepted
+    return Probe(parts["path"], parts.get("host", ""), int(bounds[0]), int(bounds[1]))
+
+
+def request(probe: Probe, host: str, *, over_http: bool) -> bytes:
+    """Make the request, as a uwsgi packet (modifier 0, WSGI) or as HTTP."""
+    host = probe.host or host
+    if over_http:
+        return f"GET {probe.path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\n\r\n".encode()
+    path, _, query = probe.path.partition("?")
+    variables = {
+        "REQUEST_METHOD": "GET",
+        "REQUEST_URI": probe.path,
+        "PATH_INFO": unquote(path),
+        "QUERY_STRING": query,
+        "SERVER_PROTOCOL": "HTTP/1.0",
+        "SERVER_NAME": host.partition(":")[0],
+        "SERVER_PORT": host.partition(":")[2] or "80",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": host,
+        "HTTP_USER_AGENT": AGENT,
+        "CONTENT_LENGTH": "",
+        "CONTENT_TYPE": "",
+    }
+    return packets.encode(variables, 0, 0)
+
+
+AGENT = "uwsgi-reload-hook"
+
+
+def judge(probe: Probe, answer: bytes) -> ProbeResult:
+    """Judge a whole answer, read to its end: status, and that it is all there."""
+    response = http.client.HTTPResponse(cast("socket.socket", _Answer(answer)))
+    try:
+        response.begin()
+        line = f"{response.status} {response.reason}".strip()
+        response.read()
+    except http.client.IncompleteRead as error:
+        words = f"{probe.path} is answered with half a response, {len(error.partial)} bytes of a body"
+        return ProbeResult(good=False, words=words)
+    except (http.client.HTTPException, ValueError, OSError) as error:
+        start = answer[:40].decode(errors="replace")
+        return ProbeResult(good=False, words=f"{probe.path} is not answered in HTTP but with {start!r} ({error})")
+    good = probe.lowest <= response.status <= probe.highest
+    return ProbeResult(good=good, words=f"{probe.path} is answered with {line}")
+
+
+class _Answer:
+    """As much of a socket as http.client asks for."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return io.BytesIO(self._answer)
