@@ -10,8 +10,8 @@ from typing import Any
 from tests.simulator import Clock, Site
 from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.model import Action, Phase, Request, Result, Roll, Step, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.recorder import Recorder
+from uwsgi_reload_hook.roll import Action, Phase, Request, Result, Roll, Step, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.state import HookInfo, Journal, Store
 

@@ -12,22 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
-from uwsgi_reload_hook.model import (
-    Action,
-    Blacklisting,
-    ClearBlacklist,
-    Details,
-    Node,
-    Nudge,
-    Pause,
-    ProbeResult,
-    SendProbe,
-    Snapshot,
-    Subscribe,
-    Touch,
-    Unsubscribe,
-    Vassal,
-)
+from uwsgi_reload_hook.model import Blacklisting, Details, Node, ProbeResult, Snapshot, Vassal
+from uwsgi_reload_hook.roll import Action, ClearBlacklist, Nudge, Pause, SendProbe, Subscribe, Touch, Unsubscribe
 
 WALL = 1_000_000.25
 """The wall clock when the monotonic one is 0: not on a whole second."""

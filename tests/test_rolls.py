@@ -9,9 +9,9 @@ import pytest
 from tests.rolling import INFO, Shelf, Touches, WatchedSite, run, settings
 from tests.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.model import ClearBlacklist, Nudge, SendProbe, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.probe import Probe
 from uwsgi_reload_hook.recorder import Recorder
+from uwsgi_reload_hook.roll import ClearBlacklist, Nudge, SendProbe, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.settings import Minimum
 from uwsgi_reload_hook.state import Journal
 

@@ -10,8 +10,9 @@ from typing import Protocol
 
 from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
-from uwsgi_reload_hook.model import Action, Request, Result, Roll, Snapshot, Step
+from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.recorder import Recorder
+from uwsgi_reload_hook.roll import Action, Request, Result, Roll, Step
 from uwsgi_reload_hook.settings import Settings
 
 __all__ = ["Controller", "Inbox", "Outside", "TriggerFile"]

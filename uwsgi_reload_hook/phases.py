@@ -11,20 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from uwsgi_reload_hook.model import (
+from uwsgi_reload_hook import evidence
+from uwsgi_reload_hook.model import Node, Snapshot, Vassal
+from uwsgi_reload_hook.roll import (
     Action,
     ClearBlacklist,
-    Node,
     Nudge,
     Pause,
     Phase,
     Progress,
     SendProbe,
-    Snapshot,
     Subscribe,
     Touch,
     Unsubscribe,
-    Vassal,
 )
 from uwsgi_reload_hook.settings import Settings
 
@@ -154,7 +153,7 @@ def _touch_when_drained(progress: Progress, vassal: Vassal, moment: Moment) -> M
     passed = moment.now - (progress.started if progress.started is not None else moment.now)
     if passed >= moment.settings.drain_timeout:
         return _touch(progress, vassal, moment, "drain-timeout reached")
-    if again := _live_again(progress, vassal, moment):
+    if again := evidence.live_again(progress, vassal, moment.snapshot):
         looked = replace(progress, looks=progress.looks + 1)
         if looked.looks < UNNOTICED_LOOKS or passed < UNNOTICED_SECONDS:
             return looked, (Unsubscribe(progress.id, again),)
@@ -164,18 +163,7 @@ def _touch_when_drained(progress: Progress, vassal: Vassal, moment: Moment) -> M
         return _touch(progress, vassal, moment, reason)
     if progress.looks:
         progress = replace(progress, looks=0)
-    return _touch(progress, vassal, moment, "drained") if _drained(progress, vassal) else (progress, ())
-
-
-def _live_again(progress: Progress, vassal: Vassal, moment: Moment) -> tuple[Node, ...]:
-    """Nodes that were unsubscribed and take requests all the same: a vassal goes on announcing itself."""
-    gone = {node.identity for node in progress.drained}
-    return tuple(node for node in vassal.nodes if moment.snapshot.live(node) and node.identity in gone)
-
-
-def _drained(progress: Progress, vassal: Vassal) -> bool:
-    gone = {node.identity for node in progress.drained}
-    return not any(node.ref for node in vassal.nodes if node.identity in gone)
+    return _touch(progress, vassal, moment, "drained") if evidence.is_drained(progress, vassal) else (progress, ())
 
 
 def _touch(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> Moved:
@@ -206,23 +194,6 @@ def _touch(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> M
     return touched, (Touch(progress.id, details.touch_path, mtime),)
 
 
-def _death(progress: Progress, vassal: Vassal) -> str:
-    """Why the vassal counts as dead since it was touched or started anew; empty = it does not."""
-    entry = vassal.blacklisted
-    if not vassal.present:
-        known = progress.blacklisted
-        if entry is not None and (known is None or entry.first_attempt != known.first_attempt):
-            return f"does not start: in the Emperor's blacklist after {entry.attempt + 1} attempts; see its log"
-        return "" if progress.pid is None else "its process ended; see its log"
-    if vassal.cursed:
-        return "its process ended, and the Emperor has cursed it; see its log"
-    if progress.pid is not None and vassal.pid != progress.pid:
-        return f"died (pid {progress.pid}) and was started again (pid {vassal.pid}); see its log"
-    if vassal.respawns < progress.respawns:
-        return "died and was started again (the Emperor's count of its reloads fell); see its log"
-    return ""
-
-
 def _unless_late(progress: Progress, moment: Moment, complaint: str) -> Moved:
     start = progress.acted if progress.acted is not None else progress.started
     limit = moment.settings.timeout
@@ -232,7 +203,7 @@ def _unless_late(progress: Progress, moment: Moment, complaint: str) -> Moved:
 
 
 def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    if why := _death(progress, vassal):
+    if why := evidence.death(progress, vassal):
         return _enter(progress, Phase.FAILED, moment, why), ()
     if vassal.last_mod > progress.last_mod:
         return _enter(progress, Phase.RESTARTING, moment, "the Emperor noticed the touch"), ()
@@ -249,14 +220,14 @@ def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
 
 
 def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    if why := _death(progress, vassal):
+    if why := evidence.death(progress, vassal):
         return _enter(progress, Phase.FAILED, moment, why), ()
     if progress.pid is None and vassal.present:
         progress = replace(progress, pid=vassal.pid)
-    if not vassal.present or not _renewed(progress, vassal) or (progress.accepts and not vassal.accepting):
-        if again := _live_again(progress, vassal, moment):
+    if not vassal.present or not evidence.renewed(progress, vassal) or (progress.accepts and not vassal.accepting):
+        if again := evidence.live_again(progress, vassal, moment.snapshot):
             return progress, (Unsubscribe(progress.id, again),)
-        if _waits_for_its_master(progress, vassal):
+        if evidence.waits_for_its_master(progress, vassal):
             return progress, (Nudge(progress.id, vassal.pid),)
         return _unless_late(progress, moment, "does not accept requests after its reload")
     warming = _enter(progress, Phase.WARMING, moment, "accepts requests", healthy_since=None)
@@ -266,47 +237,17 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
 
 
 def _announce(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    return replace(progress, announced=moment.now), _subscribe(progress, _not_live(progress, vassal, moment))
+    return replace(progress, announced=moment.now), _subscribe(
+        progress, evidence.not_live(progress, vassal, moment.snapshot)
+    )
 
 
 def _probe(progress: Progress, moment: Moment) -> Moved:
     return replace(progress, probed=moment.now, awaits_answer=True), (SendProbe(progress.id, progress.nodes),)
 
 
-def _renewed(progress: Progress, vassal: Vassal) -> bool:
-    """Whether the vassal's processes are those of after the touch, whatever `accepting` says.
-
-    A graceful reload re-executes the master, which shows in its environment. With uWSGI's old `lazy` option only the
-    workers are replaced, and where the environment is another user's only they can be told apart.
-    """
-    if progress.new_process:
-        return True
-    details = vassal.details
-    if details is None:
-        return False
-    if details.reloads is not None and progress.reloads is not None and details.reloads > progress.reloads:
-        return True
-    if details.children is None or progress.children is None:
-        return details.reloads is None or progress.reloads is None
-    return bool(details.children) and not details.children & progress.children
-
-
-def _not_live(progress: Progress, vassal: Vassal, moment: Moment) -> tuple[Node, ...]:
-    """Those of its nodes that get no requests now: to announce one that does would only reset its load."""
-    live = {node.identity for node in vassal.nodes if moment.snapshot.live(node)}
-    return tuple(node for node in progress.nodes if node.identity not in live)
-
-
-def _waits_for_its_master(progress: Progress, vassal: Vassal) -> bool:
-    """Whether the old workers have gone and the master has not executed itself anew yet."""
-    details = vassal.details
-    if progress.new_process or details is None or details.children is None or not progress.children:
-        return False
-    return details.reloads == progress.reloads and not details.children & progress.children
-
-
 def _warming(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    if why := _death(progress, vassal):
+    if why := evidence.death(progress, vassal):
         return _enter(progress, Phase.FAILED, moment, why), ()
     if progress.awaits_answer:
         return _judge_answer(progress, vassal, moment)

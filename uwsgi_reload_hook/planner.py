@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from uwsgi_reload_hook import phases, room
-from uwsgi_reload_hook.model import Action, Phase, Progress, Request, Result, Roll, Snapshot, Step, Vassal
+from uwsgi_reload_hook.model import Snapshot, Vassal
 from uwsgi_reload_hook.phases import Moment
+from uwsgi_reload_hook.roll import Action, Phase, Progress, Request, Result, Roll, Step
 from uwsgi_reload_hook.room import Candidate, Room
 from uwsgi_reload_hook.settings import Settings
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from uwsgi_reload_hook.model import Phase, Request, Result, Roll, Snapshot
+from uwsgi_reload_hook.model import Snapshot
+from uwsgi_reload_hook.roll import Phase, Request, Result, Roll
 from uwsgi_reload_hook.state import HookInfo, Journal, Store, roll_document, status_document
 
 __all__ = ["Recorder"]

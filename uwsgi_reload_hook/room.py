@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from uwsgi_reload_hook.model import Node, Phase, Progress, Roll, Snapshot, Vassal
+from uwsgi_reload_hook.model import Node, Snapshot, Vassal
+from uwsgi_reload_hook.roll import Phase, Progress, Roll
 from uwsgi_reload_hook.settings import Settings
 
 __all__ = ["Candidate", "Room", "is_down", "members", "minimum", "serving"]

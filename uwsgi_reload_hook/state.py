@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from uwsgi_reload_hook.errors import ConfigError, UnavailableError
-from uwsgi_reload_hook.model import Progress, Request, Roll
+from uwsgi_reload_hook.roll import Progress, Request, Roll
 
 __all__ = ["SCHEMA", "HookInfo", "Journal", "Store", "emperor_lock", "roll_document", "status_document"]
 
@@ -57,20 +57,22 @@ class Store:
 
     def write_status(self, document: Mapping[str, Any]) -> None:
         """Replace the status file."""
-        _replace(self._status, json.dumps(document, indent=1))
+        with _said(self._status):
+            _replace(self._status, json.dumps(document, indent=1))
 
     def last_roll(self) -> Mapping[str, Any] | None:
         """The last roll that ended, as the status file has it; None if there is none to read."""
         try:
             roll = json.loads(self._status.read_text())["roll"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except _UNUSABLE:
             return None
-        return roll if isinstance(roll, dict) and roll.get("result") else None
+        return roll if isinstance(roll, dict) and isinstance(roll.get("result"), str) else None
 
     def write_journal(self, journal: Journal) -> None:
         """Replace the journal."""
         keys = {id_: sorted(found) for id_, found in (journal.keys or {}).items()}
-        _replace(self._journal, json.dumps({"schema": SCHEMA, "handled": journal.handled, "keys": keys}))
+        with _said(self._journal):
+            _replace(self._journal, json.dumps({"schema": SCHEMA, "handled": journal.handled, "keys": keys}))
 
     def read_journal(self) -> Journal | None:
         """The journal of the hook before; None if there is none. One that cannot be used is set aside, and said."""
@@ -78,17 +80,30 @@ class Store:
             return _journal(json.loads(self._journal.read_text()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except _UNUSABLE as error:
             aside = self._journal.with_name(f"{self._journal.name}.unusable")
             log.warning("the journal %s cannot be used (%s): set aside as %s", self._journal, error, aside.name)
-            with contextlib.suppress(FileNotFoundError):
+            with _said(aside):
                 self._journal.replace(aside)
             return Journal()
 
     def append_history(self, document: Mapping[str, Any]) -> None:
         """Add the line of a roll that has ended."""
-        with self._history.open("a") as file:
+        with _said(self._history), self._history.open("a") as file:
             file.write(json.dumps(document) + "\n")
+
+
+_UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a file raises that somebody has changed, torn or locked away."""
+
+
+@contextlib.contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """Let a file that cannot be written stop nothing: a roll in the middle of a full disk needs its end most."""
+    try:
+        yield
+    except OSError as error:
+        log.error("%s cannot be written (%s); the hook goes on without", path, error.strerror)  # noqa: TRY400
 
 
 def _journal(document: Mapping[str, Any]) -> Journal:
@@ -166,9 +181,11 @@ def emperor_lock(directory: str) -> Iterator[bool]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = True
         except BlockingIOError:
-            yield False
-        else:
-            yield True
+            held = False
+        except OSError as error:
+            raise UnavailableError(f"the Emperor's directory {directory} cannot be locked: {error.strerror}") from error
+        yield held
     finally:
         os.close(descriptor)

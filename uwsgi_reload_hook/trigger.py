@@ -11,7 +11,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from uwsgi_reload_hook.errors import ConfigError
-from uwsgi_reload_hook.model import Request
+from uwsgi_reload_hook.roll import Request
 
 __all__ = ["Trigger", "parse_text"]
 
@@ -44,22 +44,26 @@ class Trigger:
     """
 
     def __init__(self, path: str, notify: Callable[[], None]) -> None:
-        """Raises ConfigError if the directory does not exist."""
+        """Raises ConfigError if its directory does not exist, or if it is one itself."""
         self.path = Path(path).absolute()
         if not self.path.parent.is_dir():
             raise ConfigError(
                 f"reload-hook-trigger = {path}: the directory {self.path.parent} does not exist; create it, or give "
                 "another path"
             )
+        if self.path.is_dir():
+            raise ConfigError(f"reload-hook-trigger = {path}: this is a directory; give the path of a file")
         self._notify = notify
         self._observer = Observer()
+        self._complaint = ""
 
     def start(self) -> None:
         """Begin to watch. Where the system has no watch left, it says so, and polling the mtime has to do."""
         names = {os.fspath(self.path), os.path.realpath(self.path)}
+        directories = sorted({os.path.dirname(name) for name in names})  # noqa: PTH120 - not to be normalised
         handler = _Handler(names, self._notify)
         try:
-            for directory in sorted({os.path.dirname(name) for name in names}):  # noqa: PTH120 - not to be normalised
+            for directory in filter(os.path.isdir, directories):  # a symlink may lead to where there is none yet
                 self._observer.schedule(handler, directory)
             self._observer.start()
         except OSError as error:
@@ -70,9 +74,9 @@ class Trigger:
             )
 
     def stop(self) -> None:
-        """End the watching thread."""
+        """End the watching threads, those of a start that failed halfway included."""
+        self._observer.stop()
         if self._observer.is_alive():
-            self._observer.stop()
             self._observer.join()
 
     def request(self) -> Request | None:
@@ -82,10 +86,9 @@ class Trigger:
         except FileNotFoundError:
             return None
         except OSError as error:
-            log.warning("the trigger %s cannot be looked at: %s", self.path, error.strerror)
+            self._complain(f"the trigger {self.path} cannot be looked at: {error.strerror}")
             return None
-        text = self._text() if status.st_size else ""
-        said = parse_text(text)
+        said = parse_text(self._text() if status.st_size else "")
         return Request(
             mtime_ns=status.st_mtime_ns,
             inode=status.st_ino,
@@ -96,11 +99,19 @@ class Trigger:
 
     def _text(self) -> str:
         try:
-            with self.path.open(errors="replace") as file:
-                return file.read(TEXT_LIMIT)
+            with self.path.open(encoding="utf-8", errors="replace") as file:
+                text = file.read(TEXT_LIMIT)
         except OSError as error:
-            log.warning("the text of the trigger %s cannot be read (%s); it counts as a bare touch", self.path, error)
+            self._complain(f"the text of the trigger {self.path} cannot be read ({error}); it counts as a bare touch")
             return ""
+        self._complaint = ""
+        return text
+
+    def _complain(self, complaint: str) -> None:
+        """Say it once: the trigger is looked at again every few seconds."""
+        if complaint != self._complaint:
+            self._complaint = complaint
+            log.warning("%s", complaint)
 
 
 class _Handler(FileSystemEventHandler):
@@ -110,6 +121,7 @@ class _Handler(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Pass on what may have changed the file."""
-        paths = {os.fsdecode(event.src_path), os.fsdecode(event.dest_path or b"")}
+        destination = getattr(event, "dest_path", "")  # before watchdog 4 only a move has one
+        paths = {os.fsdecode(event.src_path), os.fsdecode(destination)}
         if event.event_type not in _READING and paths & self._names:
             self._notify()

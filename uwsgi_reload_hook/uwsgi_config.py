@@ -16,7 +16,7 @@ Options = dict[str, list[str]]
 
 _PLACEHOLDER = re.compile(r"%\(([^)]+)\)")
 _VARIABLE = re.compile(r"\$\(([^)]+)\)")
-_MAGIC = re.compile(r"%([dpsnc%])")
+_MAGIC = re.compile(r"%([dpsncv%])")
 _DEPTH = 8
 
 
@@ -42,6 +42,7 @@ class _Reader:
         self._environment = environment
         self._read = read
         self._depth = 0
+        self._last = PurePath(directory)
 
     def command_line(self, arguments: Sequence[str]) -> None:
         words = iter(arguments)
@@ -65,8 +66,11 @@ class _Reader:
             self.found.setdefault(name.strip(), []).append(value.strip())
 
     def _file(self, name: str) -> None:
-        name, _, section = name.partition(":")
-        path = PurePath(self._directory, name)
+        name, colon, section = name.rpartition(":")
+        if not colon:
+            name, section = section, ""
+        path = PurePath(self._directory, name) if name else self._last  # `:section` is of the file read last
+        self._last = path
         text = self._read(str(path))
         if text is None or self._depth >= _DEPTH:
             return
@@ -82,6 +86,7 @@ class _Reader:
             "s": path.name,
             "n": path.stem,
             "c": path.parent.name,
+            "v": self._directory,
             "%": "%",
         }
         value = _PLACEHOLDER.sub(lambda match: self.found.get(match[1], [match[0]])[-1], value)

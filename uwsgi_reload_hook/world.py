@@ -15,22 +15,10 @@ from uwsgi_reload_hook.configs import vassal_options
 from uwsgi_reload_hook.discover import Router, Surroundings, discover
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.matching import NodeMatcher
-from uwsgi_reload_hook.model import (
-    Action,
-    ClearBlacklist,
-    Details,
-    Node,
-    Nudge,
-    Pause,
-    SendProbe,
-    Snapshot,
-    Subscribe,
-    Touch,
-    Unsubscribe,
-    Vassal,
-)
+from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
 from uwsgi_reload_hook.nudge import nudge
 from uwsgi_reload_hook.probing import Prober
+from uwsgi_reload_hook.roll import Action, ClearBlacklist, Nudge, Pause, SendProbe, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.settings import PREFIX, Settings
 from uwsgi_reload_hook.sockets import accepts, resolve, send
 

@@ -1,0 +1,69 @@
+"""What can be told of one vassal from one look, against what was noted of it before. Pure."""
+
+from __future__ import annotations
+
+from uwsgi_reload_hook.model import Node, Snapshot, Vassal
+from uwsgi_reload_hook.roll import Progress
+
+__all__ = ["death", "is_drained", "live_again", "not_live", "renewed", "waits_for_its_master"]
+
+
+def death(progress: Progress, vassal: Vassal) -> str:
+    """Why the vassal counts as dead since it was touched or started anew; empty = it does not."""
+    entry = vassal.blacklisted
+    if not vassal.present:
+        known = progress.blacklisted
+        if entry is not None and (known is None or entry.first_attempt != known.first_attempt):
+            return f"does not start: in the Emperor's blacklist after {entry.attempt + 1} attempts; see its log"
+        return "" if progress.pid is None else "its process ended; see its log"
+    if vassal.cursed:
+        return "its process ended, and the Emperor has cursed it; see its log"
+    if progress.pid is not None and vassal.pid != progress.pid:
+        return f"died (pid {progress.pid}) and was started again (pid {vassal.pid}); see its log"
+    if vassal.respawns < progress.respawns:
+        return "died and was started again (the Emperor's count of its reloads fell); see its log"
+    return ""
+
+
+def renewed(progress: Progress, vassal: Vassal) -> bool:
+    """Whether the vassal's processes are those of after the touch, whatever `accepting` says.
+
+    A graceful reload re-executes the master, which shows in its environment. With uWSGI's old `lazy` option only the
+    workers are replaced, and where the environment is another user's only they can be told apart.
+    """
+    if progress.new_process:
+        return True
+    details = vassal.details
+    if details is None:
+        return False
+    if details.reloads is not None and progress.reloads is not None and details.reloads > progress.reloads:
+        return True
+    if details.children is None or progress.children is None:
+        return details.reloads is None or progress.reloads is None
+    return bool(details.children) and not details.children & progress.children
+
+
+def waits_for_its_master(progress: Progress, vassal: Vassal) -> bool:
+    """Whether the old workers have gone and the master has not executed itself anew yet."""
+    details = vassal.details
+    if progress.new_process or details is None or details.children is None or not progress.children:
+        return False
+    return details.reloads == progress.reloads and not details.children & progress.children
+
+
+def is_drained(progress: Progress, vassal: Vassal) -> bool:
+    """Whether no router has a request in flight to the nodes that were unsubscribed."""
+    gone = {node.identity for node in progress.drained}
+    return not any(node.ref for node in vassal.nodes if node.identity in gone)
+
+
+def live_again(progress: Progress, vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
+    """Nodes that were unsubscribed and take requests all the same: a vassal goes on announcing itself."""
+    gone = {node.identity for node in progress.drained}
+    return tuple(node for node in vassal.nodes if snapshot.live(node) and node.identity in gone)
+
+
+def not_live(progress: Progress, vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
+    """Those of its nodes that get no requests now: to announce one that does would only reset its load."""
+    live = {node.identity for node in vassal.nodes if snapshot.live(node)}
+    return tuple(node for node in progress.nodes if node.identity not in live)

@@ -1,0 +1,214 @@
+"""What the hook has decided: a roll, how far each vassal is in it, and the acts of one step. Immutable values.
+
+Moments are monotonic seconds unless they are said to be on the wall clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from uwsgi_reload_hook.model import Blacklisting, Node
+
+__all__ = [
+    "Action",
+    "ClearBlacklist",
+    "Nudge",
+    "Pause",
+    "Phase",
+    "Progress",
+    "Request",
+    "Result",
+    "Roll",
+    "SendProbe",
+    "Step",
+    "Subscribe",
+    "Touch",
+    "Unsubscribe",
+]
+
+
+class Phase(Enum):
+    """Where a vassal is in a roll. The value is the word in logs and in the status file."""
+
+    PENDING = "pending"
+    DRAINING = "draining"
+    TOUCHED = "touched"
+    RESTARTING = "restarting"
+    WARMING = "warming"
+    DONE = "done"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"
+
+    def __init__(self, word: str) -> None:
+        """Work out once what every look asks of every vassal."""
+        self.in_flight = word in {"draining", "touched", "restarting", "warming"}
+        """Whether the hook has taken the vassal out of service, or is reloading it."""
+
+
+class Result(Enum):
+    """How a roll ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a touch of the trigger asked for. Its text is untrusted and changes nothing but which vassals are rolled."""
+
+    mtime_ns: int
+    inode: int = 0
+    request_id: str = ""
+    message: str = ""
+    only: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One vassal in one roll."""
+
+    id: str
+    phase: Phase = Phase.PENDING
+    since: float = 0.0
+    """When it entered the phase."""
+    reason: str = ""
+    """Why it is in the phase, in words."""
+    keys: frozenset[str] = frozenset()
+    """Every key it is known to serve, kept when its nodes vanish."""
+    started: float | None = None
+    """When it left `pending`."""
+    finished: float | None = None
+    first_pid: int | None = None
+    """Its pid when the roll began, None if it was not running: another pid later means newer code."""
+    nodes: tuple[Node, ...] = ()
+    """Its live nodes as they were before it was taken, to subscribe it again as it was."""
+    drained: tuple[Node, ...] = ()
+    """Those of them that the hook has unsubscribed, and owes back."""
+    pid: int | None = None
+    """The pid that must survive the reload; None until it runs."""
+    respawns: int = 0
+    """The Emperor's count of delivered reloads before the touch."""
+    last_mod: int = 0
+    """The Emperor's `last_mod` before the touch."""
+    reloads: int | None = None
+    children: frozenset[tuple[int, float]] | None = None
+    new_process: bool = False
+    """Whether its process itself began after the roll did, so that no reload needs to be seen."""
+    accepts: bool = True
+    """Whether it is expected to accept: a vassal of mules only never does."""
+    blacklisted: Blacklisting | None = None
+    """Its blacklist entry when the hook had the blacklist cleared."""
+    acted: float | None = None
+    """When it was touched or started anew: the timeout counts from here."""
+    looks: int = 0
+    """Looks taken in vain: the router has not noticed an unsubscribe packet, or the Emperor a touch."""
+    healthy_since: float | None = None
+    announced: float | None = None
+    """When the hook last sent subscribe packets for it; None = it is still to be probed first."""
+    probed: float | None = None
+    """When a probe was last sent."""
+    awaits_answer: bool = False
+    """Whether the answer to that probe is still to be judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """One rolling reload, from its request to its result."""
+
+    id: str
+    request: Request
+    started: float
+    """Monotonic; `started_wall` is the same moment on the wall clock."""
+    started_wall: float
+    vassals: Mapping[str, Progress]
+    aside: Mapping[str, str] = field(default_factory=dict)
+    """Vassals that are not rolled, and why."""
+    minimum: Mapping[str, int] = field(default_factory=dict)
+    """Key to the number of vassals that must serve."""
+    moved: float = 0.0
+    """When a phase last changed."""
+    blind_since: float | None = None
+    """Since when no look has succeeded; None = the last one did."""
+    stop: Result | None = None
+    """Set when no further vassal may be taken; the roll ends when none is in flight."""
+    result: Result | None = None
+    reason: str = ""
+    finished: float | None = None
+
+    def wall(self, moment: float | None) -> float | None:
+        """`moment` on the wall clock, as it stood when the roll began: a later jump of that clock does not matter."""
+        return None if moment is None else self.started_wall + (moment - self.started)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """Ask the routers to send no further request to these nodes."""
+
+    vassal: str
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Announce these nodes to their routers, as they were."""
+
+    vassal: str
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Set the mtime of a config; `mtime` in whole seconds, None = now, where only that is allowed."""
+
+    vassal: str
+    path: str
+    mtime: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClearBlacklist:
+    """Have the Emperor forget its blacklist, so that it starts these vassals at once."""
+
+    vassals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """Wake a master whose workers have gone: by itself it notices within a second (core/master.c)."""
+
+    vassal: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendProbe:
+    """Ask a vassal over its own socket; `nodes` are those it had, for address and host. A later look has the answer."""
+
+    vassal: str
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Keep a vassal that must not serve out of the routers, until it is reloaded: uWSGI's own pause (SIGTSTP)."""
+
+    vassal: str
+    pid: int
+
+
+Action = Unsubscribe | Subscribe | Touch | ClearBlacklist | Nudge | SendProbe | Pause
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do now, and the roll as it is once that is done."""
+
+    actions: tuple[Action, ...]
+    roll: Roll
+    wait: float = 0.0
+    """Seconds until the next look."""
