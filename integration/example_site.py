@@ -21,8 +21,8 @@ import psutil
 
 import uwsgi_reload_hook
 from integration import stats
-from integration.farm import Process, free_port
 from integration.layout import environment_lines
+from integration.processes import Process, free_port
 from integration.services import needed, nginx, notify_socket
 from integration.waiting import eventually
 

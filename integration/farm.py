@@ -6,19 +6,19 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from integration import layout as layouts
 from integration import stats
+from integration.processes import Process, free_port
 from integration.waiting import eventually
 
 if TYPE_CHECKING:
@@ -31,24 +31,6 @@ if TYPE_CHECKING:
 HOOK = "hook.ini"
 UWSGI = Path(sys.executable).with_name("uwsgi")
 RUNNING: list[Farm] = []
-
-
-class Process(NamedTuple):
-    """One process for good: a pid alone comes back. `created` is comparable with `since_boot()`."""
-
-    pid: int
-    created: float
-
-    @classmethod
-    def of(cls, pid: int) -> Self:
-        # psutil adds a boot time in whole seconds to this; the kernel's own number is good to a hundredth.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return cls(pid, int(fields[19]) / os.sysconf("SC_CLK_TCK"))
-
-
-def since_boot() -> float:
-    """Now, by the kernel's clock for creation times, rounded down to its ticks."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - 1 / os.sysconf("SC_CLK_TCK")
 
 
 class Farm:
@@ -103,9 +85,12 @@ class Farm:
         if self.layout.hook is not None:
             self.add_hook(HOOK, layouts.trigger_line(self.directory), *self.layout.hook)
 
+    def _instance_ini(self) -> str:
+        return layouts.instance_ini(self.directory, self.layout, self.http_port, self.subscription_server)
+
     def _start(self) -> None:
         instance = self.directory / "instance.ini"
-        instance.write_text(layouts.instance_ini(self.directory, self.layout, self.http_port, self.subscription_server))
+        instance.write_text(self._instance_ini())
         # uWSGI takes every UWSGI_* variable for an option.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
         with self.log_path.open("wb") as log:
@@ -258,8 +243,12 @@ class Farm:
         """The roll after the roll `before`, once it has a result."""
 
         def ended() -> dict[str, Any] | None:
-            roll = self.roll()
-            return roll if roll and roll["id"] != before.get("id") and roll["result"] else None
+            status = self.status()
+            roll: dict[str, Any] = status.get("roll") or {}
+            if not roll or roll["id"] == before.get("id") or not roll["result"]:
+                return None
+            assert status["state"] != "rolling", f"the status contradicts itself: {status}"
+            return roll
 
         return eventually(ended, f"a roll after {before.get('id')} with a result", seconds)
 
@@ -267,10 +256,3 @@ class Farm:
         before = self.roll()
         self.touch_trigger()
         return self.wait_result(before, seconds)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

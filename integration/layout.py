@@ -19,6 +19,7 @@ class App:
     vassals: int = 4
     load_seconds: float = 0.5
     tcp: bool = False
+    unsubscribes: bool = True
     lines: tuple[str, ...] = ()
 
     @property
@@ -81,7 +82,7 @@ def app_ini(directory: Path, app: App, subscription_server: str) -> str:
             "env = VASSAL=%n",
             "socket = 127.0.0.1:0" if app.tcp else f"socket = {directory}/run/%n.sock",
             "start-unsubscribed = true",
-            "unsubscribe-on-graceful-reload = true",
+            *(["unsubscribe-on-graceful-reload = true"] if app.unsubscribes else []),
             f"subscribe-to = {subscription_server}:{app.key}",
             f"master-fifo = {fifo}",
             f"hook-accepting1-once = spinningfifo:{fifo} S",

@@ -13,7 +13,8 @@ from integration.watcher import Watcher
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from integration.farm import Farm, Process
+    from integration.farm import Farm
+    from integration.processes import Process
 
 # What fails once is kept down for a minute, unless somebody clears the Emperor's blacklist.
 KEEP_DOWN = "emperor-throttle = 60000"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from integration.farm import HOOK, Farm, since_boot
+from integration.farm import HOOK, Farm
 from integration.layout import TRIGGER, App, Layout
+from integration.processes import since_boot
 from integration.proxy import CountingProxy
 from integration.waiting import eventually, observe
 

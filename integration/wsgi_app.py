@@ -1,7 +1,8 @@
 """What the vassals of a farm serve; its behaviour at import is what a deploy changes.
 
 `APP_DIRECTORY` holds `version` (read once, at import; the text `broken` makes the import fail), `load` (seconds
-that the import takes) and `breaks`, to which each failed import adds its time.
+that the import takes), `breaks`, to which each failed import adds its time, and `loads`, to which each other one adds
+the vassal, when it began and when it ended.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 DIRECTORY = Path(os.environ["APP_DIRECTORY"])
 VASSAL = os.environ["VASSAL"]
 
+BEGAN = time.time()
 time.sleep(float((DIRECTORY / "load").read_text()))
 VERSION = (DIRECTORY / "version").read_text()
 if VERSION == "broken":
     with (DIRECTORY / "breaks").open("a") as breaks:
         breaks.write(f"{time.time()}\n")
     raise ImportError("this deploy is broken")
+with (DIRECTORY / "loads").open("a") as loads:
+    loads.write(f"{VASSAL} {BEGAN} {time.time()}\n")
 
 
 def application(

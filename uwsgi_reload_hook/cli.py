@@ -47,11 +47,16 @@ def _status(trigger: Path, directory: Path | None, *, as_json: bool) -> int:
     except FileNotFoundError:
         sys.stderr.write(f"there is no {path}: no hook has run for this trigger, or it has another state-directory\n")
         return EXIT_NO_HOOK
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         sys.stderr.write(f"{path} cannot be read: {error}\n")
         return EXIT_USAGE
-    sys.stdout.write(f"{lines}\n")
+    sys.stdout.write(_writable(f"{lines}\n", sys.stdout.encoding))
     return EXIT_OK
+
+
+def _writable(text: str, encoding: str) -> str:
+    """Escape what cannot be written: the hook reads names that are not UTF-8 as Python reads such paths."""
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _lines(document: dict[str, Any]) -> list[str]:

@@ -78,7 +78,7 @@ def vassal_options(pid: int, config: str) -> uwsgi_config.Options:
 def read_text(path: str) -> str | None:
     """A file's text, None if it cannot be read."""
     try:
-        return Path(path).read_text(errors="replace")
+        return os.fsdecode(Path(path).read_bytes())  # what matters in it are paths
     except OSError:
         return None
 

@@ -23,6 +23,10 @@ IDLE_LOOK = 2.0
 """Seconds between two looks at the trigger's mtime, for file systems that tell of no events."""
 
 
+SETTLE = 0.03
+"""Seconds for which the trigger has to stay as it is before a roll begins."""
+
+
 class Outside(Protocol):
     """What the controller needs of the world."""
 
@@ -97,11 +101,21 @@ class Controller:
             while not self._inbox.stopped:
                 request = self._trigger.request()
                 if request is not None and self._recorder.is_news(request):
-                    self._roll(request)
+                    self._roll(self._settled(request))
                 else:
                     self._inbox.wait(IDLE_LOOK)
         finally:
             self._trigger.stop()
+
+    def _settled(self, request: Request) -> Request:
+        """Wait until the trigger stays as it is: to write to it is to truncate it first."""
+        since = self._now()
+        while not self._inbox.stopped and (left := SETTLE - (self._now() - since)) > 0:
+            self._inbox.wait(left)
+            seen = self._trigger.request()
+            if seen is not None and seen != request:
+                request, since = seen, self._now()
+        return request
 
     def _roll(self, request: Request) -> None:
         roll = self._open(request)

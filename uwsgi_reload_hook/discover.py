@@ -88,7 +88,7 @@ def _tolerance(instance: _Instance) -> float:
 def _emperor_stats(settings: Settings, emperor_pid: int, instance: _Instance) -> StatsSocket:
     if settings.emperor_stats_socket:
         socket = StatsSocket(settings.emperor_stats_socket)
-        if not stats.is_emperor(socket.read()):
+        if not stats.is_emperor(_given(socket, "emperor-stats-socket")):
             raise UnavailableError(
                 f"{PREFIX}emperor-stats-socket = {socket.address}: this is not an Emperor's stats socket; "
                 "give the address of emperor-stats-server"
@@ -103,6 +103,15 @@ def _emperor_stats(settings: Settings, emperor_pid: int, instance: _Instance) ->
         f"the stats socket of the Emperor (pid {emperor_pid}) was not found; set emperor-stats-server in the Emperor's "
         f"config, and {PREFIX}emperor-stats-socket to the same address in the hook's"
     )
+
+
+def _given(socket: StatsSocket, option: str) -> stats.Document:
+    try:
+        return socket.read()
+    except UnavailableError as error:
+        raise UnavailableError(
+            f"{PREFIX}{option} = {socket.address}: {error}; give the address it listens on"
+        ) from error
 
 
 def _answer(socket: StatsSocket, *, ask: bool) -> stats.Document | None:
@@ -131,7 +140,7 @@ def _routers(
 
 def _given_router(address: str) -> tuple[StatsSocket, stats.RouterStats]:
     socket = StatsSocket(address)
-    document = socket.read()
+    document = _given(socket, "fastrouter-stats-socket")
     if not stats.is_router(document):
         raise UnavailableError(
             f"{PREFIX}fastrouter-stats-socket = {address}: this is not the stats socket of a router that takes "

@@ -20,9 +20,15 @@ RELIST = 2.0
 class NodeMatcher:
     """Keeps who owned an address: a vassal that is down still owns its node."""
 
-    def __init__(self, listening: Callable[[], Mapping[int, frozenset[str]]], clock: Callable[[], float]) -> None:
-        """`listening` gives each process's addresses, `clock` monotonic seconds."""
+    def __init__(
+        self,
+        listening: Callable[[], Mapping[int, frozenset[str]]],
+        parent: Callable[[int], int | None],
+        clock: Callable[[], float],
+    ) -> None:
+        """`listening` gives each process's addresses, `parent` a process's parent, `clock` monotonic seconds."""
         self._listening = listening
+        self._parent = parent
         self._clock = clock
         self._owners: dict[str, str] = {}
         self._pids: dict[str, int] = {}
@@ -48,8 +54,7 @@ class NodeMatcher:
             return
         self._listed = now
         self._pids = dict(pids)
-        listening = self._listening()
-        by_socket = {held: id_ for id_, pid in pids.items() for held in listening.get(pid, ())}
+        by_socket = self._sockets({pid: id_ for id_, pid in pids.items() if pid})
         for address in addresses:
             owner = by_socket.get(address) or next(
                 (id_ for held, id_ in by_socket.items() if same_socket(address, held)), None
@@ -61,6 +66,15 @@ class NodeMatcher:
             elif address not in self._owners and address not in self._unknown:
                 self._unknown.add(address)
                 log.warning("node %s belongs to no vassal of this Emperor that can be seen; it is not counted", address)
+
+    def _sockets(self, masters: Mapping[int, str]) -> dict[str, str]:
+        """Each listening address and its vassal. Of the processes that share a socket psutil may tell one: a worker."""
+        found = {}
+        for pid, addresses in self._listening().items():
+            owner = masters.get(pid) or masters.get(self._parent(pid) or 0)
+            if owner is not None:
+                found.update(dict.fromkeys(addresses, owner))
+        return found
 
 
 def _by_file_name(address: str, ids: Iterable[str], suffix: str) -> str | None:

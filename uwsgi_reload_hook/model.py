@@ -110,6 +110,8 @@ class Snapshot:
     vassals: Mapping[str, Vassal]
     subscription_tolerance: float = 17.0
     """Seconds after which a router takes a silent node for dead (`subscription-tolerance`, core/uwsgi.c)."""
+    unowned: frozenset[str] = frozenset()
+    """Addresses at the routers that belong to no vassal that can be seen."""
 
     def live_keys(self, vassal: Vassal) -> frozenset[str]:
         """The keys under which requests are being sent to `vassal` now."""

@@ -9,11 +9,11 @@ import logging
 import os
 import signal
 
-from uwsgi_reload_hook import processes, uwsgi_api
+from uwsgi_reload_hook import configs, processes, uwsgi_api
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.service import log_to_stderr, serve
-from uwsgi_reload_hook.settings import from_uwsgi_opt, parse
+from uwsgi_reload_hook.settings import from_uwsgi_opt, parse, with_repeats
 
 __all__ = ["run"]
 
@@ -44,13 +44,22 @@ def run() -> None:
 
 
 def _serve(inbox: Inbox) -> None:
-    settings = parse(from_uwsgi_opt(uwsgi_api.options()))
+    settings = parse(_given())
     log_to_stderr(quiet=settings.quiet)
     own = os.getppid()
     emperor = processes.parent(own)
     if "UWSGI_EMPEROR_FD" not in os.environ or emperor is None:
         raise ConfigError("this uWSGI instance is no vassal; put its config into the directory of an Emperor")
     serve(settings, "mule", emperor, own, inbox)
+
+
+def _given() -> dict[str, list[str]]:
+    """The hook's options. Where one is given several times uWSGI has the last only, and the config has them all."""
+    given = from_uwsgi_opt(uwsgi_api.options())
+    config = uwsgi_api.config_file()
+    if config is None:
+        return given
+    return with_repeats(given, from_uwsgi_opt(configs.vassal_options(os.getpid(), config)))
 
 
 if uwsgi_api.in_master():

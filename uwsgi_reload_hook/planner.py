@@ -79,6 +79,13 @@ def _why_aside(vassal: Vassal, settings: Settings, request: Request) -> str:
 
 
 def _refusal(snapshot: Snapshot, roll: Roll) -> str:
+    lonely = [id_ for id_, one in roll.vassals.items() if not one.keys and snapshot.vassals[id_].accepting]
+    if snapshot.unowned and lonely:
+        return (
+            f"it cannot be told whether the router's node {min(snapshot.unowned)} is {lonely[0]}, so the minimum cannot "
+            "be kept: run the hook as the Emperor's user, name the vassals' sockets after their configs, or roll only "
+            "vassals that subscribe (reload-hook-vassals)"
+        )
     if any(not progress.keys and room.is_down(snapshot.vassals[id_]) for id_, progress in roll.vassals.items()):
         return ""  # one that is down may turn out to serve the key that lacks vassals
     rolled = frozenset().union(*(progress.keys for progress in roll.vassals.values()))
@@ -87,7 +94,8 @@ def _refusal(snapshot: Snapshot, roll: Roll) -> str:
         if count <= minimum and key in rolled:
             return (
                 f"key {key} has {_count(count)} and the minimum is {minimum}, so none can be reloaded: "
-                "add vassals, or lower reload-hook-minimum-active-vassals (0 allows a pause in which requests queue)"
+                "add vassals, or lower reload-hook-minimum-active-vassals (0 allows a pause in which requests queue; a "
+                "percentage is written 50%% in an ini)"
             )
     return ""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -24,10 +25,15 @@ __all__ = [
 ]
 
 
+def _process(pid: int) -> psutil.Process:
+    """Find a process. Raises psutil.Error, for -1 too: the Emperor has it for a vassal without a process."""
+    return psutil.Process(max(pid, 0))
+
+
 def parent(pid: int) -> int | None:
     """The parent's pid, None if there is none to see."""
     try:
-        return psutil.Process(pid).ppid() or None
+        return _process(pid).ppid() or None
     except psutil.Error:
         return None
 
@@ -35,7 +41,7 @@ def parent(pid: int) -> int | None:
 def alive(pid: int) -> bool:
     """Whether the process runs (a zombie does not)."""
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        return bool(_process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:
@@ -49,7 +55,7 @@ def children(pid: int) -> frozenset[tuple[int, float]] | None:
         pids = [int(word) for word in listed.split()]
     except OSError:
         try:
-            pids = [child.pid for child in psutil.Process(pid).children()]
+            pids = [child.pid for child in _process(pid).children()]
         except psutil.Error:
             return None
     starts = ((child, _started(child)) for child in pids)
@@ -59,7 +65,7 @@ def children(pid: int) -> frozenset[tuple[int, float]] | None:
 def _started(pid: int) -> float | None:
     """When a process that lives was started; None for a zombie, and for one that has gone."""
     try:
-        process = psutil.Process(pid)
+        process = _process(pid)
         with process.oneshot():
             return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.Error:
@@ -69,7 +75,7 @@ def _started(pid: int) -> float | None:
 def command_line(pid: int) -> list[str]:
     """The arguments, empty if they cannot be read."""
     try:
-        return list(psutil.Process(pid).cmdline())
+        return list(_process(pid).cmdline())
     except psutil.Error:
         return []
 
@@ -77,7 +83,7 @@ def command_line(pid: int) -> list[str]:
 def working_directory(pid: int) -> str | None:
     """The current directory, None if it cannot be read (another user's process)."""
     try:
-        return str(psutil.Process(pid).cwd())
+        return str(_process(pid).cwd())
     except psutil.Error:
         return None
 
@@ -85,7 +91,7 @@ def working_directory(pid: int) -> str | None:
 def environment(pid: int) -> Mapping[str, str] | None:
     """The environment that the process's present image was started with, None if it cannot be read."""
     try:
-        return dict(psutil.Process(pid).environ())
+        return dict(_process(pid).environ())
     except psutil.Error:
         return None
 
@@ -97,10 +103,12 @@ def reloads(pid: int) -> int | None:
     Emperor removes its own before it starts a vassal (core/emperor.c).
     """
     variables = environment(pid)
-    if variables is None:
+    if not variables:  # a vassal has at least UWSGI_EMPEROR_FD, but a process in the middle of its exec shows nothing
         return None
-    count = variables.get("UWSGI_RELOADS", "-1")
-    return int(count) if count.lstrip("-").isdecimal() else None
+    try:
+        return int(variables.get("UWSGI_RELOADS", "-1"))
+    except ValueError:
+        return None
 
 
 def listening() -> dict[int, frozenset[str]]:
@@ -109,7 +117,7 @@ def listening() -> dict[int, frozenset[str]]:
     A unix socket is its path (abstract ones start with @), a TCP socket is host:port.
     """
     found: dict[int, set[str]] = {}
-    for connection in psutil.net_connections(kind="all"):
+    for connection in _connections("all"):
         if connection.pid is None or connection.type != socket.SOCK_STREAM:
             continue
         address = connection.laddr
@@ -124,7 +132,15 @@ def listening() -> dict[int, frozenset[str]]:
 
 def udp_ports() -> frozenset[int]:
     """The UDP ports bound on this host, whoever owns them."""
-    return frozenset(connection.laddr.port for connection in psutil.net_connections(kind="udp") if connection.laddr)
+    return frozenset(connection.laddr.port for connection in _connections("udp") if connection.laddr)
+
+
+def _connections(kind: str) -> Iterable[Any]:
+    """The host's sockets; none where a line break in the path of one, which anybody may bind, confuses psutil."""
+    try:
+        return list(psutil.net_connections(kind=kind))
+    except (psutil.Error, OSError, RuntimeError):
+        return []
 
 
 def send_signal(pid: int, number: signal.Signals) -> None:

@@ -50,7 +50,13 @@ class Recorder:
         self._journal = replace(self._journal, keys={**self.known_keys, **seen})
 
     def begun(self, roll: Roll, touched_before: float) -> None:
-        """Record the beginning of a roll, `touched_before` seconds after its trigger was touched."""
+        """Record the beginning of a roll, `touched_before` seconds after its trigger was touched.
+
+        The keys go into the journal: should the hook be killed in the middle, its vassals in flight show none.
+        """
+        keys = {one.id: one.keys for one in roll.vassals.values() if one.keys}
+        self._journal = replace(self._journal, keys={**self.known_keys, **keys})
+        self._store.write_journal(self._journal)
         for id_, why in sorted(roll.aside.items()):
             log.info("%s is left alone: %s", id_, why)
         text = f" ({roll.request.message})" if roll.request.message else ""
@@ -63,7 +69,8 @@ class Recorder:
             len(roll.vassals),
             minimum,
         )
-        self._show("rolling", roll)
+        if roll.result is None:
+            self._show("rolling", roll)
 
     def moved(self, before: Roll, after: Roll) -> None:
         """Record what one step changed, before it is acted on."""
@@ -75,7 +82,7 @@ class Recorder:
             log.log(level, "%s: %s -> %s after %.2f s: %s", id_, old.phase.value, new.phase.value, seconds, new.reason)
         if after.stop is not None and before.stop is None:
             log.error("roll %s takes no further vassal: %s", after.id, after.reason)
-        if changed or after.stop is not before.stop or after.minimum != before.minimum:
+        if after.result is None and (changed or after.stop is not before.stop or after.minimum != before.minimum):
             self._show("rolling", after)
 
     def ended(self, roll: Roll) -> None:

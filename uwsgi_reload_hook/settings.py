@@ -18,7 +18,7 @@ LAST_PORT = 65535
 LARGEST = 999_999_999
 """Of any number given: as seconds some thirty years, and near the longest that a lock can wait."""
 
-__all__ = ["OPTIONS", "PREFIX", "Minimum", "Option", "Settings", "from_uwsgi_opt", "parse"]
+__all__ = ["OPTIONS", "PREFIX", "Minimum", "Option", "Settings", "from_uwsgi_opt", "parse", "with_repeats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _minimum(value: str) -> Minimum:
     percent = text.endswith("%")
     digits = text[:-1].strip() if percent else text
     if not _is_whole(digits) or (percent and int(digits) > 100):  # noqa: PLR2004 - a hundred per cent
-        raise ValueError("a whole number, 0 or more, or a percentage from 0% to 100%")
+        raise ValueError("a whole number, 0 or more, or a percentage from 0% to 100% (written 50%% in an ini)")
     return Minimum(int(digits), percent)
 
 
@@ -211,6 +211,16 @@ def from_uwsgi_opt(opt: Mapping[str, object]) -> dict[str, list[str]]:
         for key, value in opt.items()
         if key.startswith(PREFIX)
     }
+
+
+def with_repeats(given: Mapping[str, list[str]], written: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Make `given`, which has the last value of each option, whole with all values of those `written` in the config."""
+    repeats = {
+        name: texts
+        for name, texts in written.items()
+        if name in OPTIONS and OPTIONS[name].repeats and texts[-1:] == given.get(name)
+    }
+    return {**given, **repeats}
 
 
 def _texts(value: object) -> Iterable[str]:

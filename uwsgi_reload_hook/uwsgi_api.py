@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 
-__all__ = ["in_master", "options", "register_mule"]
+__all__ = ["config_file", "in_master", "options", "register_mule"]
 
 
 def options() -> Mapping[str, object]:
@@ -17,6 +18,14 @@ def options() -> Mapping[str, object]:
 
 def _decoded(key: str | bytes) -> str:
     return key.decode(errors="replace") if isinstance(key, bytes) else key
+
+
+def config_file() -> str | None:
+    """The path of the instance's first config file (its %P), None where there is none."""
+    import uwsgi  # noqa: PLC0415
+
+    path = uwsgi.magic_table.get(b"P")
+    return os.fsdecode(path) if path else None
 
 
 def in_master() -> bool:

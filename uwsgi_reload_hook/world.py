@@ -36,7 +36,7 @@ class World:
         self._emperor_pid = emperor_pid
         self._own_pid = own_pid
         self._around: Surroundings | None = None
-        self._matcher = NodeMatcher(processes.listening, time.monotonic)
+        self._matcher = NodeMatcher(processes.listening, processes.parent, time.monotonic)
         self._paths: dict[str, str] = {}
         self._pids: dict[str, int] = {}
         self._prober = Prober(settings.probe, settings.timeout) if settings.probe else None
@@ -88,7 +88,8 @@ class World:
         answers = self._prober.results() if self._prober else {}
         for id_ in detailed:
             vassals[id_] = replace(self._with_details(vassals[id_]), probe=answers.get(id_))
-        return Snapshot(time.time(), vassals, around.subscription_tolerance)
+        unowned = {node.address for node in nodes} - {node.address for own in owned.values() for node in own}
+        return Snapshot(time.time(), vassals, around.subscription_tolerance, frozenset(unowned))
 
     def _remember_paths(self, emperor: stats.EmperorStats, ids: Collection[str]) -> None:
         monitors = {entry.id: entry.monitor for entry in emperor.vassals}
