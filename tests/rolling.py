@@ -10,10 +10,11 @@ from typing import Any
 from tests.simulator import Clock, Site
 from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.controller import Controller
+from uwsgi_reload_hook.journal import Journal
 from uwsgi_reload_hook.recorder import Recorder
 from uwsgi_reload_hook.roll import Action, Phase, Request, Result, Roll, Step, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.settings import Settings
-from uwsgi_reload_hook.state import HookInfo, Journal, Store
+from uwsgi_reload_hook.state import HookInfo, Store
 
 __all__ = ["Outcome", "Shelf", "WatchedSite", "run", "settings"]
 
@@ -167,7 +168,11 @@ _NEXT = {
 class WatchingRecorder(Recorder):
     """Checks every step of a roll: the phase table, that a stop is final, and what an interruption would do."""
 
-    def moved(self, before: Roll, after: Roll) -> None:
+    def resumed(self, before: Roll, after: Roll, now: float) -> None:
+        """A roll that is taken up goes back to where it can be judged from: the table does not hold for that."""
+        Recorder.moved(self, before, after, now)
+
+    def moved(self, before: Roll, after: Roll, now: float) -> None:
         for id_, new in after.vassals.items():
             old = before.vassals[id_].phase
             assert new.phase is old or new.phase in _NEXT.get(old, set()), f"{id_}: {old} -> {new.phase}"
@@ -176,7 +181,7 @@ class WatchingRecorder(Recorder):
         assert before.stop is None or before.stop is after.stop
         if after.result is None:
             interrupted(after, 0.0)
-        super().moved(before, after)
+        super().moved(before, after, now)
 
 
 class _Stopping:

@@ -9,11 +9,11 @@ import pytest
 from tests.rolling import INFO, Shelf, Touches, WatchedSite, run, settings
 from tests.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
+from uwsgi_reload_hook.journal import Journal
 from uwsgi_reload_hook.probe import Probe
 from uwsgi_reload_hook.recorder import Recorder
 from uwsgi_reload_hook.roll import ClearBlacklist, Nudge, SendProbe, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.settings import Minimum
-from uwsgi_reload_hook.state import Journal
 
 WAVE = 2.0
 """The application's load time."""
@@ -381,14 +381,18 @@ def test_touches_during_a_roll_give_exactly_one_more() -> None:
     assert shelf.history[1]["request"]["mtime_ns"] == 4
 
 
-def test_a_hook_that_is_stopped_gives_traffic_back_and_begins_anew_when_it_is_back() -> None:
+def test_a_hook_that_is_stopped_gives_traffic_back_and_the_next_one_goes_on() -> None:
     made = site(3, v1={"busy_until": 50.0})
     touches, shelf = Touches(), Shelf(Journal(None))
     clock = Clock(made)
     made.at(1.0, clock.end)
     touches.touch()
     Controller(made, touches, settings(), Recorder(shelf, INFO), clock).run()
-    assert shelf.history[-1]["result"] == "interrupted"
+    assert shelf.statuses[-1]["roll"]["result"] == "interrupted"
+    assert shelf.statuses[-1]["state"] == "idle"
     assert made.serving("app") == 3
-    assert shelf.journal is not None
-    assert shelf.journal.handled is None
+    assert not shelf.history
+    later = Clock(made)
+    shelf._ended = later.end
+    Controller(made, touches, settings(drain_timeout=100.0), Recorder(shelf, INFO), later).run()
+    assert [roll["result"] for roll in shelf.history] == ["done"]

@@ -95,9 +95,11 @@ class Controller:
 
     def run(self) -> None:
         """Run until the inbox says to stop. A trigger touched since the last roll began is acted on at once."""
-        self._recorder.resume(self._trigger.request())
+        unfinished = self._recorder.resume(self._trigger.request(), self._now())
         self._trigger.start()
         try:
+            if unfinished is not None:
+                self._go_on(unfinished)
             while not self._inbox.stopped:
                 request = self._trigger.request()
                 if request is not None and self._recorder.is_news(request):
@@ -122,29 +124,46 @@ class Controller:
         if roll is None:
             return
         self._recorder.begun(roll, roll.started_wall - request.mtime_ns / 1e9)
+        self._drive(roll)
+
+    def _go_on(self, roll: Roll) -> None:
+        """Finish the roll of the hook before: it may have been killed between any two acts."""
+        seen = self._see(roll.vassals)  # this look wakes the Emperor, the next one shows what it has noticed
+        seen = seen and self._see(roll.vassals)
+        if seen is None:
+            return
+        step = planner.resume(roll, seen, self._settings, self._now())
+        self._recorder.resumed(roll, step.roll, self._now())
+        self._drive(self._act(step))
+
+    def _drive(self, roll: Roll) -> None:
         wait = 0.0
         while roll.result is None:
             if self._inbox.wait(wait):
                 step = planner.abort(roll, self._now(), Result.INTERRUPTED, "the hook was stopped")
             else:
                 step = self._plan(roll)
-            self._recorder.moved(roll, step.roll)
+            self._recorder.moved(roll, step.roll, self._now())
             roll, wait = self._act(step), step.wait
-        self._recorder.ended(roll)
+        self._recorder.ended(roll, self._now())
 
     def _open(self, request: Request) -> Roll | None:
-        """Take the first look; None if the hook is stopped before one succeeds."""
+        snapshot = self._see(())
+        if snapshot is None:
+            return None
+        return planner.open_roll(snapshot, self._settings, request, self._now(), self._recorder.known_keys)
+
+    def _see(self, tracked: Collection[str]) -> Snapshot | None:
+        """Look until it works; None if the hook is stopped before that."""
         complained = False
         while not self._inbox.stopped:
             try:
-                snapshot = self._outside.look((), ())
+                return self._outside.look(tracked, ())
             except UnavailableError as error:
                 if not complained:
                     log.error("the roll cannot begin yet, it is tried again: %s", error)  # noqa: TRY400 - in words
                 complained = True
                 self._inbox.wait(self._settings.check_interval)
-            else:
-                return planner.open_roll(snapshot, self._settings, request, self._now(), self._recorder.known_keys)
         return None
 
     def _plan(self, roll: Roll) -> Step:
@@ -173,7 +192,7 @@ class Controller:
                 self._outside.perform(action)
             except ActionError as error:
                 refused = planner.fail_vassal(roll, error.vassal, error.reason, self._now())
-                self._recorder.moved(roll, refused.roll)
+                self._recorder.moved(roll, refused.roll, self._now())
                 roll = refused.roll
                 for undo in refused.actions:
                     self._outside.perform(undo)

@@ -27,7 +27,7 @@ from uwsgi_reload_hook.roll import (
 )
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["Moment", "advance", "begin", "give_back", "refused"]
+__all__ = ["Moment", "advance", "begin", "give_back", "refused", "take_up"]
 
 UNNOTICED_LOOKS = 5
 """Looks after which a touch, or an unsubscribe packet, counts as not noticed, though the second should show it.
@@ -91,6 +91,21 @@ def give_back(progress: Progress, now: float, reason: str) -> Moved:
     """Return a vassal that was drained but not touched to service."""
     back = replace(progress, phase=Phase.PENDING, since=now, reason=reason, drained=(), started=None)
     return back, _subscribe(progress, progress.drained)
+
+
+def take_up(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    """Judge a vassal in flight whose hook has gone: nobody knows whether its last act was done."""
+    undelivered = progress.phase is Phase.DRAINING or (
+        progress.phase is Phase.TOUCHED and vassal.present and vassal.last_mod <= progress.last_mod
+    )
+    if vassal.config_exists and (not vassal.present or vassal.pid != (progress.pid or progress.first_pid)):
+        anew = _run_anew(progress, vassal, moment, "was started anew while no hook was there")
+        return anew, () if vassal.present else (ClearBlacklist((progress.id,)),)
+    if undelivered:
+        return give_back(progress, moment.now, "given its traffic back: its hook went before it was reloaded")
+    if progress.awaits_answer:
+        return _probe(progress, moment)
+    return progress, ()
 
 
 def refused(progress: Progress, now: float, reason: str) -> Moved:

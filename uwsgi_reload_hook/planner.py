@@ -21,7 +21,7 @@ from uwsgi_reload_hook.roll import Action, Phase, Progress, Request, Result, Rol
 from uwsgi_reload_hook.room import Candidate, Room
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["abort", "fail_vassal", "open_roll", "plan"]
+__all__ = ["abort", "fail_vassal", "open_roll", "plan", "resume"]
 
 
 def open_roll(
@@ -82,8 +82,8 @@ def _refusal(snapshot: Snapshot, roll: Roll) -> str:
     lonely = [id_ for id_, one in roll.vassals.items() if not one.keys and snapshot.vassals[id_].accepting]
     if snapshot.unowned and lonely:
         return (
-            f"it cannot be told whether the router's node {min(snapshot.unowned)} is {lonely[0]}, so the minimum cannot "
-            "be kept: run the hook as the Emperor's user, name the vassals' sockets after their configs, or roll only "
+            f"it cannot be told whether the node {min(snapshot.unowned)} at the router is {lonely[0]}, so no minimum "
+            "can be kept: run the hook as the Emperor's user, name the vassals' sockets after their configs, or roll only "
             "vassals that subscribe (reload-hook-vassals)"
         )
     if any(not progress.keys and room.is_down(snapshot.vassals[id_]) for id_, progress in roll.vassals.items()):
@@ -122,6 +122,19 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
         roll = replace(roll, moved=now)
     roll = _ended(_stalled(roll, moment), now)
     return Step((*actions, *more), roll, _pause(roll, settings, now))
+
+
+def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:
+    """Take up a roll that another hook left: each vassal goes back to where its present state can be judged from."""
+    moment = Moment(snapshot, settings, now)
+    moved = {
+        id_: phases.take_up(progress, snapshot.vassals[id_], moment)
+        for id_, progress in roll.vassals.items()
+        if progress.phase.in_flight
+    }
+    vassals = {**roll.vassals, **{id_: new for id_, (new, _) in moved.items()}}
+    actions = tuple(action for _, more in moved.values() for action in more)
+    return Step(actions, replace(roll, vassals=vassals, moved=now))
 
 
 def abort(roll: Roll, now: float, result: Result, reason: str) -> Step:

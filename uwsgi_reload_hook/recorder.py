@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from uwsgi_reload_hook.journal import Journal, shifted
 from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.roll import Phase, Request, Result, Roll
-from uwsgi_reload_hook.state import HookInfo, Journal, Store, roll_document, status_document
+from uwsgi_reload_hook.state import HookInfo, Store, roll_document, status_document
 
 __all__ = ["Recorder"]
 
@@ -26,14 +27,23 @@ class Recorder:
         self._journal = Journal()
         self._shown: Mapping[str, Any] | None = None
 
-    def resume(self, trigger: Request | None) -> None:
-        """Go on from the hook before. At the first start ever, the trigger as it is counts as acted on."""
+    def resume(self, trigger: Request | None, now: float) -> Roll | None:
+        """Go on from the hook before; returns the roll that it left unfinished, its moments moved to the present.
+
+        At the first start ever, the trigger as it is counts as acted on.
+        """
         journal = self._store.read_journal()
         self._journal = Journal(_signature(trigger)) if journal is None else journal
-        self._store.write_journal(self._journal)
+        unfinished = self._journal.roll and shifted(self._journal.roll, now - self._journal.saved)
+        self._save(unfinished, now)
         self._shown = self._store.last_roll()
         result = (self._shown or {}).get("result", Result.DONE.value)
         self._write("idle" if result in {Result.DONE.value, Result.INTERRUPTED.value} else "held")
+        return unfinished
+
+    def _save(self, roll: Roll | None, now: float) -> None:
+        self._journal = replace(self._journal, roll=roll, saved=now)
+        self._store.write_journal(self._journal)
 
     def is_news(self, trigger: Request | None) -> bool:
         """Whether the trigger has changed since the touch that was acted on last."""
@@ -56,7 +66,7 @@ class Recorder:
         """
         keys = {one.id: one.keys for one in roll.vassals.values() if one.keys}
         self._journal = replace(self._journal, keys={**self.known_keys, **keys})
-        self._store.write_journal(self._journal)
+        self._save(roll if roll.result is None else None, roll.started)
         for id_, why in sorted(roll.aside.items()):
             log.info("%s is left alone: %s", id_, why)
         text = f" ({roll.request.message})" if roll.request.message else ""
@@ -72,7 +82,13 @@ class Recorder:
         if roll.result is None:
             self._show("rolling", roll)
 
-    def moved(self, before: Roll, after: Roll) -> None:
+    def resumed(self, before: Roll, after: Roll, now: float) -> None:
+        """Record that a roll goes on which an earlier hook has begun."""
+        log.info("roll %s goes on where the hook before this one was", after.id)
+        self._show("rolling", after)
+        self.moved(before, after, now)
+
+    def moved(self, before: Roll, after: Roll, now: float) -> None:
         """Record what one step changed, before it is acted on."""
         changed = [id_ for id_, new in after.vassals.items() if new.phase is not before.vassals[id_].phase]
         for id_ in changed:
@@ -83,15 +99,21 @@ class Recorder:
         if after.stop is not None and before.stop is None:
             log.error("roll %s takes no further vassal: %s", after.id, after.reason)
         if after.result is None and (changed or after.stop is not before.stop or after.minimum != before.minimum):
+            self._save(after, now)
             self._show("rolling", after)
 
-    def ended(self, roll: Roll) -> None:
+    def ended(self, roll: Roll, now: float) -> None:
         """Record the end of a roll. Its touch counts as acted on, unless the hook was stopped in the middle."""
-        if roll.result is not Result.INTERRUPTED:
-            self._journal = replace(self._journal, handled=_signature(roll.request))
-        self._store.write_journal(self._journal)
-        good = roll.result in {Result.DONE, Result.INTERRUPTED}
-        self._show("idle" if good else "held", roll)
+        if roll.result is Result.INTERRUPTED:
+            self._save(replace(roll, stop=None, result=None, reason="", finished=None), now)
+            self._show("idle", roll)
+            log.info(
+                "roll %s is interrupted after %.2f s: %s. It goes on when the hook is back", *_end(roll), roll.reason
+            )
+            return
+        self._journal = replace(self._journal, handled=_signature(roll.request))
+        self._save(None, now)
+        self._show("idle" if roll.result is Result.DONE else "held", roll)
         self._store.append_history(roll_document(roll))
         _log_result(roll)
 
@@ -107,22 +129,24 @@ def _signature(request: Request | None) -> tuple[int, int] | None:
     return None if request is None else (request.mtime_ns, request.inode)
 
 
+def _end(roll: Roll) -> tuple[str, float]:
+    return roll.id, (roll.finished or roll.started) - roll.started
+
+
 def _log_result(roll: Roll) -> None:
     ids = {phase: [one.id for one in roll.vassals.values() if one.phase is phase] for phase in Phase}
-    seconds = (roll.finished or roll.started) - roll.started
     reloaded = len(ids[Phase.DONE])
     if roll.result is Result.DONE:
         reason = f": {roll.reason}" if roll.reason else ""
-        log.info("roll %s is done: %d vassals reloaded in %.2f s%s", roll.id, reloaded, seconds, reason)
+        log.info("roll %s is done after %.2f s: %d vassals reloaded%s", *_end(roll), reloaded, reason)
         return
     log.error(
-        "roll %s is %s after %.2f s: %s. Reloaded: %d; failed: %s; not touched, on the code they had: %s. %s",
-        roll.id,
+        "roll %s is over after %.2f s, %s: %s. Reloaded: %d; failed: %s; not touched, on the code they had: %s. "
+        "Mend it and touch again",
+        *_end(roll),
         roll.result.value if roll.result else "unfinished",
-        seconds,
         roll.reason,
         reloaded,
         ", ".join(ids[Phase.FAILED]) or "none",
         ", ".join(ids[Phase.PENDING]) or "none",
-        "It begins anew when the hook is back" if roll.result is Result.INTERRUPTED else "Mend it and touch again",
     )

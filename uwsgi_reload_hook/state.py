@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from uwsgi_reload_hook.errors import ConfigError, UnavailableError
+from uwsgi_reload_hook.journal import SCHEMA, Journal, decode, encode
 from uwsgi_reload_hook.roll import Progress, Request, Roll
 
-__all__ = ["SCHEMA", "HookInfo", "Journal", "Store", "emperor_lock", "roll_document", "status_document"]
+__all__ = ["HookInfo", "Store", "emperor_lock", "roll_document", "status_document"]
 
 log = logging.getLogger(__name__)
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +29,6 @@ class HookInfo:
     mode: str
     version: str
     started: float
-
-
-@dataclass(frozen=True, slots=True)
-class Journal:
-    """What the next hook must know: the last touch that was acted on, and the keys that vassals were seen to serve."""
-
-    handled: tuple[int, int] | None = None
-    """(mtime in ns, inode) of the trigger; None = there was no file."""
-    keys: Mapping[str, frozenset[str]] | None = None
 
 
 class Store:
@@ -70,14 +60,13 @@ class Store:
 
     def write_journal(self, journal: Journal) -> None:
         """Replace the journal."""
-        keys = {id_: sorted(found) for id_, found in (journal.keys or {}).items()}
         with _said(self._journal):
-            _replace(self._journal, json.dumps({"schema": SCHEMA, "handled": journal.handled, "keys": keys}))
+            _replace(self._journal, json.dumps(encode(journal)))
 
     def read_journal(self) -> Journal | None:
         """The journal of the hook before; None if there is none. One that cannot be used is set aside, and said."""
         try:
-            return _journal(json.loads(self._journal.read_text()))
+            return decode(json.loads(self._journal.read_text()))
         except FileNotFoundError:
             return None
         except _UNUSABLE as error:
@@ -104,14 +93,6 @@ def _said(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         log.error("%s cannot be written (%s); the hook goes on without", path, error.strerror)  # noqa: TRY400
-
-
-def _journal(document: Mapping[str, Any]) -> Journal:
-    if document["schema"] != SCHEMA:
-        raise ValueError(f"its schema is {document['schema']!r}, not {SCHEMA}")
-    handled = document["handled"]
-    keys = {str(id_): frozenset(map(str, found)) for id_, found in document["keys"].items()}
-    return Journal((int(handled[0]), int(handled[1])) if handled else None, keys)
 
 
 def _replace(path: Path, text: str) -> None:

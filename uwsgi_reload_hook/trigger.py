@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
+from watchdog.observers import Observer, api
 
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.roll import Request
@@ -54,17 +54,18 @@ class Trigger:
         if self.path.is_dir():
             raise ConfigError(f"reload-hook-trigger = {path}: this is a directory; give the path of a file")
         self._notify = notify
-        self._observer = Observer()
+        self._observer: api.BaseObserver | None = None
         self._complaint = ""
 
     def start(self) -> None:
         """Begin to watch. Where the system has no watch left, it says so, and polling the mtime has to do."""
-        names = {os.fspath(self.path), os.path.realpath(self.path)}
-        directories = sorted({os.path.dirname(name) for name in names})  # noqa: PTH120 - not to be normalised
-        handler = _Handler(names, self._notify)
+        real = Path(os.path.realpath(self.path))
+        handler = _Handler({os.fspath(self.path), os.fspath(real)}, self._notify)
+        directories = {self.path.parent, real.parent} if real.parent.is_dir() else {self.path.parent}
         try:
-            for directory in filter(os.path.isdir, directories):  # a symlink may lead to where there is none yet
-                self._observer.schedule(handler, directory)
+            self._observer = Observer()  # not before: some versions start a thread with it
+            for directory in sorted(directories):
+                self._observer.schedule(handler, os.fspath(directory))
             self._observer.start()
         except OSError as error:
             log.warning(
@@ -75,9 +76,12 @@ class Trigger:
 
     def stop(self) -> None:
         """End the watching threads, those of a start that failed halfway included."""
+        if self._observer is None:
+            return
         self._observer.stop()
         if self._observer.is_alive():
             self._observer.join()
+        self._observer = None
 
     def request(self) -> Request | None:
         """What the file asks for as it is now; None if there is no file."""

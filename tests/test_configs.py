@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from uwsgi_reload_hook.configs import Touchable, config_path, read_text, touch, touchable, vassal_options
+
+SECOND = 1_700_000_000
+NANO = 1_000_000_000
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A config of which the Emperor has seen the mtime."""
+    return made(tmp_path / "app.ini", SECOND)
+
+
+def made(path: Path, second: int) -> Path:
+    path.write_text("[uwsgi]\n")
+    os.utime(path, (second, second))
+    return path
+
+
+def linked(link: Path, target: Path, second: int) -> Path:
+    link.symlink_to(target)
+    os.utime(link, (second, second), follow_symlinks=False)
+    return link
+
+
+def test_a_scanned_directory_gives_names_and_a_glob_gives_paths(tmp_path: Path) -> None:
+    directory = str(tmp_path)
+    assert config_path("a.ini", directory, "/elsewhere", None) == f"{directory}/a.ini"
+    assert config_path("a.ini", "/nowhere", "/elsewhere", directory) == f"{directory}/a.ini"
+    assert config_path("sub/a.ini", "*/*.ini", directory, None) == f"{directory}/sub/a.ini"
+    assert config_path("sub/a.ini", "*/*.ini", directory, "*/*.ini") == f"{directory}/sub/a.ini"
+    assert config_path("/etc/a.ini", "/etc/*.ini", "/elsewhere", None) == "/etc/a.ini"
+    assert config_path("a.ini", "", "/elsewhere", None) == "/elsewhere/a.ini"
+
+
+def test_a_plain_file_is_touched_itself(config: Path) -> None:
+    assert touchable(str(config), SECOND, []) == Touchable(str(config), may_set_mtime=True)
+
+
+def test_where_the_emperor_has_seen_the_links_own_mtime_the_link_is_touched(tmp_path: Path, config: Path) -> None:
+    link = linked(tmp_path / "link.ini", config, SECOND + 5)
+    assert touchable(str(link), SECOND + 5, []).path == str(link)
+
+
+def test_where_it_has_seen_the_targets_the_target_is_touched(tmp_path: Path, config: Path) -> None:
+    link = linked(tmp_path / "link.ini", config, SECOND + 5)
+    second_link = linked(tmp_path / "second.ini", link, SECOND + 6)
+    assert touchable(str(link), SECOND, [str(link)]) == Touchable(str(config), may_set_mtime=True)
+    assert touchable(str(second_link), SECOND, [str(second_link)]).path == str(config)
+
+
+@pytest.mark.parametrize("seen", [SECOND, SECOND + 99], ids=["both alike", "neither"])
+def test_where_the_mtimes_do_not_tell_the_link_is_touched(tmp_path: Path, config: Path, seen: int) -> None:
+    link = linked(tmp_path / "link.ini", config, SECOND)
+    assert touchable(str(link), seen, []).path == str(link)
+
+
+def test_the_last_nanoseconds_of_a_second_still_belong_to_it(tmp_path: Path, config: Path) -> None:
+    link = linked(tmp_path / "link.ini", config, SECOND + 5)
+    os.utime(config, ns=(SECOND * NANO + NANO - 1, SECOND * NANO + NANO - 1))
+    assert touchable(str(link), SECOND, []).path == str(config)
+
+
+def test_a_target_that_vassals_share_is_a_problem_that_says_what_to_do(tmp_path: Path, config: Path) -> None:
+    links = [str(linked(tmp_path / f"{name}.ini", config, SECOND + 5)) for name in ("one", "two")]
+    found = touchable(links[0], SECOND, links)
+    assert links[1] in found.problem
+    assert "set emperor-nofollow" in found.problem
+    assert not found.may_set_mtime
+    assert touchable(links[0], SECOND + 5, links).problem == ""
+
+
+@pytest.mark.parametrize("name", ["missing.ini", "dangling.ini", "loop.ini"])
+def test_a_config_that_cannot_be_read_is_a_problem_in_words(tmp_path: Path, name: str) -> None:
+    linked(tmp_path / "dangling.ini", tmp_path / "nothing", SECOND)
+    linked(tmp_path / "loop.ini", tmp_path / "loop.ini", SECOND)
+    found = touchable(str(tmp_path / name), SECOND, [])
+    assert found.problem.startswith(f"its config {tmp_path / name} cannot be read: ")
+    assert not found.may_set_mtime
+
+
+def test_a_touch_sets_the_second_that_is_asked_for(config: Path) -> None:
+    touch(str(config), SECOND + 77)
+    assert config.stat().st_mtime_ns == (SECOND + 77) * NANO
+
+
+def test_a_touch_without_a_second_sets_now(config: Path, tmp_path: Path) -> None:
+    touch(str(config), None)
+    now = made(tmp_path / "now", SECOND)
+    now.touch()
+    assert 0 <= now.stat().st_mtime_ns - config.stat().st_mtime_ns < 60 * NANO
+
+
+@pytest.mark.parametrize("mtime", [SECOND + 77, None])
+def test_a_touch_of_a_link_leaves_its_target_alone(tmp_path: Path, config: Path, mtime: int | None) -> None:
+    link = linked(tmp_path / "link.ini", config, SECOND)
+    touch(str(link), mtime)
+    assert link.lstat().st_mtime_ns >= (SECOND + 77) * NANO
+    assert config.stat().st_mtime_ns == SECOND * NANO
+
+
+def test_a_touch_of_nothing_is_an_oserror_and_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        touch(str(tmp_path / "missing.ini"), SECOND)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_options_of_a_vassals_ini_are_as_its_process_sees_them(tmp_path: Path) -> None:
+    config = tmp_path / "app.ini"
+    config.write_text("[uwsgi]\nmaster-fifo = %d%n.fifo\nstats = $(NO_SUCH_VARIABLE)\nini = more.ini\n")
+    (tmp_path / "more.ini").write_bytes(b"[uwsgi]\nsocket = caf\xe9.sock\n")
+    assert vassal_options(os.getpid(), str(config)) == {
+        "master-fifo": [f"{tmp_path}/app.fifo"],
+        "stats": ["$(NO_SUCH_VARIABLE)"],
+        "socket": [os.fsdecode(b"caf\xe9.sock")],
+    }
+
+
+def test_the_options_of_an_ini_that_is_not_there_are_none(tmp_path: Path) -> None:
+    assert vassal_options(os.getpid(), str(tmp_path / "missing.ini")) == {}
+    assert read_text(str(tmp_path)) is None

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import pytest
+
+from uwsgi_reload_hook.matching import RELIST, NodeMatcher
+from uwsgi_reload_hook.model import Node
+
+
+class Host:
+    """What listens on a host, whose children its processes are, and its clock."""
+
+    def __init__(self, listening: Mapping[int, frozenset[str]] | None = None) -> None:
+        self.listening = dict(listening or {})
+        self.parents: dict[int, int] = {}
+        self.lists = 0
+        self.now = 0.0
+        self.matcher = NodeMatcher(self.list, self.parents.get, lambda: self.now)
+
+    def list(self) -> Mapping[int, frozenset[str]]:
+        self.lists += 1
+        return self.listening
+
+    def owners(self, *addresses: str, suffix: str = ".ini", **pids: int) -> dict[str, set[str]]:
+        """The addresses that each vassal is found to own; `pids` by the stems of the vassals' names."""
+        nodes = [Node("r", "app", address) for address in addresses]
+        found = self.matcher.match(nodes, {f"{stem}{suffix}": pid for stem, pid in pids.items()}, suffix)
+        return {id_: {node.address for node in own} for id_, own in found.items()}
+
+
+def sockets(**held: str) -> dict[int, frozenset[str]]:
+    """`p1="a b"`: process 1 listens on a and b."""
+    return {int(pid[1:]): frozenset(addresses.split()) for pid, addresses in held.items()}
+
+
+def test_a_node_belongs_to_the_vassal_whose_master_listens_on_it_whatever_their_names() -> None:
+    host = Host(sockets(p1="/run/x.sock 0.0.0.0:80", p2="/run/app1.sock"))
+    found = host.owners("/run/x.sock", "127.0.0.1:80", "/run/app1.sock", app1=1, app2=2)
+    assert found == {"app1.ini": {"/run/x.sock", "127.0.0.1:80"}, "app2.ini": {"/run/app1.sock"}}
+
+
+def test_a_socket_that_is_told_to_a_worker_only_is_its_masters() -> None:
+    host = Host(sockets(p11="127.0.0.1:81", p12="127.0.0.1:82", p13="127.0.0.1:83"))
+    host.parents.update({11: 1, 12: 2, 13: 99})
+    addresses = ("127.0.0.1:81", "127.0.0.1:82", "127.0.0.1:83")
+    assert host.owners(*addresses, a=1, b=2, c=0) == {"a.ini": {"127.0.0.1:81"}, "b.ini": {"127.0.0.1:82"}}
+
+
+def test_the_very_address_goes_before_a_wildcard() -> None:
+    host = Host(sockets(p1="0.0.0.0:80", p2="127.0.0.1:80"))
+    assert host.owners("127.0.0.1:80", a=1, b=2) == {"b.ini": {"127.0.0.1:80"}}
+
+
+def test_all_nodes_of_one_address_are_given_under_every_key_and_router() -> None:
+    host = Host(sockets(p1="/run/a.sock"))
+    nodes = [Node("r1", "x", "/run/a.sock"), Node("r2", "x", "/run/a.sock"), Node("r1", "y", "/run/a.sock")]
+    assert host.matcher.match(nodes, {"a.ini": 1}, ".ini") == {"a.ini": tuple(nodes)}
+
+
+@pytest.mark.parametrize(
+    ("address", "owner"),
+    [
+        ("/run/app1.sock", "app1.ini"),
+        ("/run/app1.socket", "app1.ini"),
+        ("/run/app1", "app1.ini"),
+        ("app1.sock", "app1.ini"),
+        ("/run/app1.blue.sock", "app1.blue.ini"),
+        ("/run/app1.red.sock", "app1.ini"),
+    ],
+)
+def test_without_a_listener_to_be_seen_the_file_name_tells(address: str, owner: str) -> None:
+    pids = {"app1.ini": 1, "app1.blue.ini": 2, "app.ini": 3}
+    found = Host().matcher.match([Node("r", "app", address)], pids, ".ini")
+    assert list(found) == [owner]
+
+
+@pytest.mark.parametrize(
+    "address", ["/run/app10.sock", "/run/xapp1.sock", "127.0.0.1:80", "/run/.sock", "/run/app1/s", ""]
+)
+def test_a_name_that_only_resembles_a_vassals_is_not_taken_for_it(address: str) -> None:
+    assert Host().owners(address, app1=1) == {}
+
+
+def test_the_suffix_and_the_directory_of_a_vassals_id_are_no_part_of_its_name() -> None:
+    nodes = [Node("r", "app", "/run/app1.sock")]
+    assert list(Host().matcher.match(nodes, {"conf/app1.xml": 1}, ".xml")) == ["conf/app1.xml"]
+
+
+def test_a_vassal_that_is_down_keeps_its_node() -> None:
+    host = Host(sockets(p1="/run/x.sock"))
+    assert host.owners("/run/x.sock", a=1, b=2) == {"a.ini": {"/run/x.sock"}}
+    host.listening = {}
+    host.now += 2 * RELIST
+    assert host.owners("/run/x.sock", a=0, b=3) == {"a.ini": {"/run/x.sock"}}
+
+
+def test_a_socket_that_another_vassal_has_taken_over_is_its_own_once_it_has_started() -> None:
+    host = Host(sockets(p1="/run/x.sock"))
+    host.owners("/run/x.sock", a=1, b=2)
+    host.listening = sockets(p3="/run/x.sock")
+    host.now += 2 * RELIST
+    assert host.owners("/run/x.sock", a=0, b=3) == {"b.ini": {"/run/x.sock"}}
+
+
+def test_the_sockets_are_listed_anew_only_when_something_is_new_and_not_too_often() -> None:
+    host = Host(sockets(p1="/run/a.sock"))
+    for _ in range(3):
+        host.owners("/run/a.sock", a=1)
+        host.now += 2 * RELIST
+    assert host.lists == 1
+    for _ in range(3):
+        host.owners("/run/a.sock", "/run/new.sock", a=1)
+        host.now += RELIST / 4
+    assert host.lists == 2
+    host.now += RELIST
+    host.owners("/run/a.sock", a=7)
+    assert host.lists == 3
+
+
+def test_a_node_of_nobody_is_left_out_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    host = Host(sockets(p9="/run/x.sock"))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert host.owners("/run/x.sock", a=1) == {}
+            host.now += 2 * RELIST
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [
+        "node /run/x.sock belongs to no vassal of this Emperor that can be seen"
+    ]
