@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from uwsgi_reload_hook import __version__
+from uwsgi_reload_hook import __version__, follow
+from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.logs import log_to
+from uwsgi_reload_hook.settings import OPTIONS, parse
 
 __all__ = ["main"]
 
@@ -17,33 +21,131 @@ EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_NO_HOOK = 4
 
+ENVIRONMENT = "UWSGI_RELOAD_HOOK_"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code (the contract's: 0 done, 2 usage, 4 no hook is running, …)."""
+    """Run one command and return its exit code.
+
+    0 done, 1 failed and stopped, 2 usage or configuration, 3 not finished in the time given, 4 no hook is running,
+    5 refused because the minimum cannot be kept.
+    """
+    given = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = given.run
+    try:
+        return run(given)
+    except ConfigError as error:
+        sys.stderr.write(f"uwsgi-reload-hook: {error}\n")
+        return EXIT_USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="uwsgi-reload-hook", description="Rolls the vassals of a uWSGI Emperor.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser("demo", help="start a whole site in a temporary directory and roll it before your eyes")
     demo.add_argument("--vassals", type=int, default=4, help="how many (default 4)")
     demo.add_argument("--load-seconds", type=float, default=1.0, help="the application's load time (default 1.0)")
+    demo.set_defaults(run=_demo)
     status = commands.add_parser("status", help="show what the hook of a trigger is doing")
-    status.add_argument("trigger", type=Path, metavar="TRIGGER", help="the trigger file")
-    status.add_argument("--state-directory", type=Path, help="where the hook writes its files, if not beside it")
     status.add_argument("--json", action="store_true", help="the status file as it is")
-    given = parser.parse_args(arguments)
-    if given.command == "demo":
-        from uwsgi_reload_hook import demo as demonstration  # noqa: PLC0415 - the hook itself never needs it
+    status.set_defaults(run=_status)
+    trigger = commands.add_parser("trigger", help="touch a trigger, and with --wait follow the roll of that touch")
+    trigger.add_argument("--wait", action="store_true", help="follow the roll, and return its exit code")
+    trigger.add_argument("--timeout", type=float, help="seconds to follow it (default: until it ends)")
+    for name in ("message", "request-id", "only"):
+        trigger.add_argument(f"--{name}", help=f"written into the trigger as {name}=…")
+    trigger.set_defaults(run=_trigger)
+    for command in (status, trigger):
+        command.add_argument("file", type=Path, metavar="TRIGGER", help="the trigger file")
+        command.add_argument("--state-directory", type=Path, help="where the hook writes its files, if not beside it")
+    reload = commands.add_parser("reload", help="roll once, from this shell, or by the hook that runs already")
+    reload.set_defaults(run=_reload)
+    vassal = commands.add_parser("vassal", help="the hook as a Python vassal, started by an Emperor")
+    vassal.add_argument("--log-file", help="where to log, if not to standard error")
+    vassal.set_defaults(run=_vassal)
+    for command in (reload, vassal):
+        for option in OPTIONS.values():
+            if option.name == "quiet":
+                command.add_argument("-q", "--quiet", action="append_const", const="true", help=option.meaning)
+            else:
+                command.add_argument(f"--{option.name}", action="append", help=option.meaning.replace("%", "%%"))
+    return parser
 
-        return demonstration.run(vassals=given.vassals, load_seconds=given.load_seconds)
-    return _status(given.trigger, given.state_directory, as_json=given.json)
+
+def _options(given: argparse.Namespace) -> dict[str, list[str]]:
+    """The options of the command line, and below them those of the environment."""
+    found = {}
+    for option in OPTIONS.values():
+        variable = ENVIRONMENT + option.attribute.upper()
+        texts = getattr(given, option.attribute) or ([os.environ[variable]] if variable in os.environ else [])
+        if texts:
+            found[option.name] = list(texts)
+    return found
 
 
-def _status(trigger: Path, directory: Path | None, *, as_json: bool) -> int:
-    path = (directory or trigger.parent) / f"{trigger.name}.status.json"
+def _demo(given: argparse.Namespace) -> int:
+    from uwsgi_reload_hook import demo  # noqa: PLC0415 - the hook itself never needs it
+
+    return demo.run(vassals=given.vassals, load_seconds=given.load_seconds)
+
+
+def _reload(given: argparse.Namespace) -> int:
+    from uwsgi_reload_hook import shell  # noqa: PLC0415 - other commands need no watchdog
+
+    options = _options(given)
+    if "trigger" in options and "state-directory" not in options:
+        options["state-directory"] = [str(Path(options["trigger"][0]).absolute().parent)]
+    settings = parse({"trigger": ["reload"], **options})
+    log_to(sys.stderr, quiet=True)
+    return shell.reload(settings, _say_nothing if settings.quiet else _say)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _say_nothing(_line: str) -> None:
+    """Take a line of the output under --quiet."""
+
+
+def _vassal(given: argparse.Namespace) -> int:
+    from uwsgi_reload_hook import vassal  # noqa: PLC0415 - other commands need no watchdog
+
+    if given.log_file is None:
+        return vassal.run(_options(given), sys.stderr)
+    try:
+        with Path(given.log_file).open("a", buffering=1) as log:
+            return vassal.run(_options(given), log)
+    except OSError as error:
+        raise ConfigError(f"--log-file {given.log_file} cannot be written: {error.strerror}") from error
+
+
+def _trigger(given: argparse.Namespace) -> int:
+    said = {"message": given.message, "request-id": given.request_id, "only": given.only}
+    try:
+        mtime = follow.touch(given.file, {key: text for key, text in said.items() if text is not None})
+    except OSError as error:
+        raise ConfigError(f"the trigger {given.file} cannot be touched: {error.strerror}") from error
+    if not given.wait:
+        return EXIT_OK
+    path = (given.state_directory or given.file.parent) / f"{given.file.name}.status.json"
+    code, words = follow.Follower(path, _follow_line).follow(mtime, given.timeout)
+    (sys.stderr if code else sys.stdout).write(f"{words}\n")
+    return code
+
+
+def _follow_line(id_: str, entry: Mapping[str, Any]) -> None:
+    _say(_writable(f"{id_}: {entry['phase']}: {entry['reason']}", sys.stdout.encoding))
+
+
+def _status(given: argparse.Namespace) -> int:
+    path = (given.state_directory or given.file.parent) / f"{given.file.name}.status.json"
     try:
         text = path.read_text()
         document = json.loads(text)
-        lines = text.rstrip() if as_json else "\n".join(_lines(document))
+        lines = text.rstrip() if given.json else "\n".join(_lines(document))
     except FileNotFoundError:
         sys.stderr.write(f"there is no {path}: no hook has run for this trigger, or it has another state-directory\n")
         return EXIT_NO_HOOK

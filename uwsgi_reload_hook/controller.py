@@ -109,6 +109,10 @@ class Controller:
         finally:
             self._trigger.stop()
 
+    def once(self, request: Request) -> Roll | None:
+        """Make one roll, whoever asks for it, and return it as it ended; None if it could not begin."""
+        return self._roll(request)
+
     def _settled(self, request: Request) -> Request:
         """Wait until the trigger stays as it is: to write to it is to truncate it first."""
         since = self._now()
@@ -119,12 +123,12 @@ class Controller:
                 request, since = seen, self._now()
         return request
 
-    def _roll(self, request: Request) -> None:
+    def _roll(self, request: Request) -> Roll | None:
         roll = self._open(request)
         if roll is None:
-            return
+            return None
         self._recorder.begun(roll, roll.started_wall - request.mtime_ns / 1e9)
-        self._drive(roll)
+        return self._drive(roll)
 
     def _go_on(self, roll: Roll) -> None:
         """Finish the roll of the hook before: it may have been killed between any two acts."""
@@ -136,7 +140,7 @@ class Controller:
         self._recorder.resumed(roll, step.roll, self._now())
         self._drive(self._act(step))
 
-    def _drive(self, roll: Roll) -> None:
+    def _drive(self, roll: Roll) -> Roll:
         wait = 0.0
         while roll.result is None:
             if self._inbox.wait(wait):
@@ -146,6 +150,7 @@ class Controller:
             self._recorder.moved(roll, step.roll, self._now())
             roll, wait = self._act(step), step.wait
         self._recorder.ended(roll, self._now())
+        return roll
 
     def _open(self, request: Request) -> Roll | None:
         snapshot = self._see(())

@@ -17,7 +17,7 @@ from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.settings import PREFIX, Settings
 from uwsgi_reload_hook.sockets import StatsSocket, is_datagram_path, resolve
 
-__all__ = ["Router", "Surroundings", "discover"]
+__all__ = ["Instance", "Place", "Router", "Surroundings", "discover", "find_emperor", "instance_of"]
 
 ROUTERS = ("fastrouter", "http", "rawrouter", "sslrouter")
 DEFAULT_TOLERANCE = 17.0
@@ -42,14 +42,42 @@ class Surroundings:
     subscription_tolerance: float
 
 
-def discover(settings: Settings, emperor_pid: int) -> Surroundings:
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A uWSGI instance: its options, and the directory its relative paths start from."""
+
+    options: uwsgi_config.Options
+    directory: str
+
+    def values(self, names: Iterable[str]) -> Iterator[str]:
+        """The addresses that the options `names` give."""
+        for name in names:
+            for value in self.options.get(name, []):
+                yield resolve(value, self.directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the process tree the hook runs."""
+
+    mode: str
+    """`mule`, `vassal`, `host` or `shell`."""
+    emperor_pid: int | None = None
+    """The Emperor whose vassal the hook is; None = it is none."""
+    own_pid: int = 0
+    """The hook's own vassal, as the Emperor knows it; 0 = there is none."""
+    host: Instance | None = None
+    """The instance that the hook is a mule of, where that hosts the Emperor."""
+
+
+def discover(settings: Settings, place: Place) -> Surroundings:
     """Find everything. Raises UnavailableError, naming the option to set, for the first thing that is not there.
 
     At the start of an Emperor that may be a matter of moments: its vassals start before its routers do.
     """
-    instance = _instance_options(emperor_pid)
-    emperor = _emperor_stats(settings, emperor_pid, instance)
+    emperor, instance = find_emperor(settings, place)
     document = stats.emperor(emperor.read())
+    instance = instance or instance_of(document.pid)
     routers = tuple(
         Router(found, _subscription_server(settings, found, document_))
         for found, document_ in _routers(settings, document, instance)
@@ -57,35 +85,33 @@ def discover(settings: Settings, emperor_pid: int) -> Surroundings:
     return Surroundings(emperor, document.pid, routers, _tolerance(instance))
 
 
-@dataclass(frozen=True, slots=True)
-class _Instance:
-    """The instance that hosts the Emperor: its options, and the directory its relative paths start from."""
+def find_emperor(settings: Settings, place: Place) -> tuple[StatsSocket, Instance | None]:
+    """Find the Emperor's stats socket, and the instance it lives in as far as that is known before it is asked.
 
-    options: uwsgi_config.Options
-    directory: str
-
-    def values(self, names: Iterable[str]) -> Iterator[str]:
-        for name in names:
-            for value in self.options.get(name, []):
-                yield resolve(value, self.directory)
+    Raises UnavailableError.
+    """
+    instance = place.host
+    if instance is None and place.emperor_pid is not None:
+        instance = instance_of(place.emperor_pid)
+    return _emperor_stats(settings, place, instance or Instance({}, "/")), instance
 
 
-def _instance_options(emperor_pid: int) -> _Instance:
+def instance_of(emperor_pid: int) -> Instance:
     """Read the options of the Emperor's process. It changes into the scanned directory; its master, if any, stays."""
     environment = processes.environment(emperor_pid) or {}
     above = processes.parent(emperor_pid)
     arguments = processes.command_line(emperor_pid)
     same_program = above is not None and processes.command_line(above) == arguments
     directory = (processes.working_directory(above) if above and same_program else None) or environment.get("PWD", "/")
-    return _Instance(uwsgi_config.options(arguments, directory, environment, read_text), directory)
+    return Instance(uwsgi_config.options(arguments, directory, environment, read_text), directory)
 
 
-def _tolerance(instance: _Instance) -> float:
+def _tolerance(instance: Instance) -> float:
     given = instance.options.get("subscription-tolerance", [""])[-1]
     return float(given) if given.isdecimal() else DEFAULT_TOLERANCE
 
 
-def _emperor_stats(settings: Settings, emperor_pid: int, instance: _Instance) -> StatsSocket:
+def _emperor_stats(settings: Settings, place: Place, instance: Instance) -> StatsSocket:
     if settings.emperor_stats_socket:
         socket = StatsSocket(settings.emperor_stats_socket)
         if not stats.is_emperor(_given(socket, "emperor-stats-socket")):
@@ -95,14 +121,18 @@ def _emperor_stats(settings: Settings, emperor_pid: int, instance: _Instance) ->
             )
         return socket
     configured = [StatsSocket(one) for one in instance.values(("emperor-stats", "emperor-stats-server"))]
-    held = (StatsSocket(one) for one in sorted(processes.listening().get(emperor_pid, ())))
+    held = (StatsSocket(one) for one in _held(place.emperor_pid))
     for socket, ask in (*((one, True) for one in configured), *((one, False) for one in held)):
         if (document := _answer(socket, ask=ask)) and stats.is_emperor(document):
             return socket
     raise UnavailableError(
-        f"the stats socket of the Emperor (pid {emperor_pid}) was not found; set emperor-stats-server in the Emperor's "
-        f"config, and {PREFIX}emperor-stats-socket to the same address in the hook's"
+        "the Emperor's stats socket was not found; set emperor-stats-server in the Emperor's config, and "
+        f"{PREFIX}emperor-stats-socket to the same address in the hook's"
     )
+
+
+def _held(pid: int | None) -> list[str]:
+    return [] if pid is None else sorted(processes.listening().get(pid, ()))
 
 
 def _given(socket: StatsSocket, option: str) -> stats.Document:
@@ -122,7 +152,7 @@ def _answer(socket: StatsSocket, *, ask: bool) -> stats.Document | None:
 
 
 def _routers(
-    settings: Settings, emperor: stats.EmperorStats, instance: _Instance
+    settings: Settings, emperor: stats.EmperorStats, instance: Instance
 ) -> list[tuple[StatsSocket, stats.RouterStats]]:
     if settings.fastrouter_stats_socket:
         return [_given_router(address) for address in settings.fastrouter_stats_socket]

@@ -1,4 +1,6 @@
-"""The hook in a dedicated mule of a small vassal: `mule = uwsgi_reload_hook.mule:run`.
+"""The hook in a mule: of a small vassal of its own, or of the instance that hosts the Emperor.
+
+Either way by `mule = uwsgi_reload_hook.mule:run`.
 
 Or `import = uwsgi_reload_hook.mule` beside a plain `mule = true`: imported in the master, this module registers itself.
 """
@@ -8,12 +10,15 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 
 from uwsgi_reload_hook import configs, processes, uwsgi_api
 from uwsgi_reload_hook.controller import Inbox
+from uwsgi_reload_hook.discover import Instance, Place
 from uwsgi_reload_hook.errors import ConfigError
-from uwsgi_reload_hook.service import log_to_stderr, serve
-from uwsgi_reload_hook.settings import from_uwsgi_opt, parse, with_repeats
+from uwsgi_reload_hook.logs import log_to
+from uwsgi_reload_hook.service import serve
+from uwsgi_reload_hook.settings import from_uwsgi_opt, parse, texts, with_repeats
 
 __all__ = ["run"]
 
@@ -28,7 +33,7 @@ def run() -> None:
     inbox = Inbox()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):  # reload, stop and brutal reload (core/uwsgi.c)
         signal.signal(number, lambda *_: inbox.stop())
-    log_to_stderr()
+    log_to(sys.stderr)
     code = 0
     try:
         _serve(inbox)
@@ -45,12 +50,21 @@ def run() -> None:
 
 def _serve(inbox: Inbox) -> None:
     settings = parse(_given())
-    log_to_stderr(quiet=settings.quiet)
-    own = os.getppid()
-    emperor = processes.parent(own)
-    if "UWSGI_EMPEROR_FD" not in os.environ or emperor is None:
-        raise ConfigError("this uWSGI instance is no vassal; put its config into the directory of an Emperor")
-    serve(settings, "mule", emperor, own, inbox)
+    log_to(sys.stderr, quiet=settings.quiet)
+    serve(settings, _place(), inbox)
+
+
+def _place() -> Place:
+    """Tell a mule of the instance that hosts the Emperor from one of a vassal, which has a pipe to it."""
+    master = os.getppid()
+    options = texts(uwsgi_api.options())
+    if "emperor" in options:  # a vassal can host an Emperor of its own: that one is meant
+        return Place("host", host=Instance(options, processes.working_directory(master) or "/"))
+    if "UWSGI_EMPEROR_FD" in os.environ:
+        return Place("mule", emperor_pid=processes.parent(master), own_pid=master)
+    raise ConfigError(
+        "this uWSGI instance is no vassal and hosts no Emperor; put its config into the directory of an Emperor"
+    )
 
 
 def _given() -> dict[str, list[str]]:

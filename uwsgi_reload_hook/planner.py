@@ -82,9 +82,9 @@ def _refusal(snapshot: Snapshot, roll: Roll) -> str:
     lonely = [id_ for id_, one in roll.vassals.items() if not one.keys and snapshot.vassals[id_].accepting]
     if snapshot.unowned and lonely:
         return (
-            f"it cannot be told whether the node {min(snapshot.unowned)} at the router is {lonely[0]}, so no minimum "
-            "can be kept: run the hook as the Emperor's user, name the vassals' sockets after their configs, or roll only "
-            "vassals that subscribe (reload-hook-vassals)"
+            f"it cannot be told whether {min(snapshot.unowned)}, a node at the router, is {lonely[0]}, so no minimum "
+            "can be kept: run the hook as the user of the Emperor, name the sockets of vassals after their configs, or "
+            "roll only vassals that subscribe (reload-hook-vassals)"
         )
     if any(not progress.keys and room.is_down(snapshot.vassals[id_]) for id_, progress in roll.vassals.items()):
         return ""  # one that is down may turn out to serve the key that lacks vassals

@@ -5,22 +5,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from uwsgi_reload_hook import __version__
 from uwsgi_reload_hook.controller import Controller, Inbox
+from uwsgi_reload_hook.discover import Place
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.recorder import Recorder
-from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.settings import Settings, parse
 from uwsgi_reload_hook.state import HookInfo, Store, emperor_lock
 from uwsgi_reload_hook.trigger import Trigger
 from uwsgi_reload_hook.world import World
 
-__all__ = ["log_to_stderr", "serve"]
+__all__ = ["config_of", "serve"]
 
 log = logging.getLogger(__name__)
 
@@ -32,29 +32,23 @@ RETRY = 0.25
 SLOW_RETRY = 2.0
 
 
-def log_to_stderr(*, quiet: bool = False) -> None:
-    """Send the package's log to standard error, which uWSGI puts into the vassal's log."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s [uwsgi-reload-hook] %(levelname)s %(message)s"))
-    package = logging.getLogger("uwsgi_reload_hook")
-    package.handlers[:] = [handler]
-    package.propagate = False
-    package.setLevel(logging.WARNING if quiet else logging.INFO)
+def serve(settings: Settings, place: Place, inbox: Inbox, ready: Callable[[], None] = lambda: None) -> None:
+    """Run the hook until the inbox says to stop; `ready` is called when it holds the lock.
 
-
-def serve(settings: Settings, mode: str, emperor_pid: int, own_pid: int, inbox: Inbox) -> None:
-    """Run the hook until the inbox says to stop. Raises ConfigError for what only an operator can mend."""
+    Raises ConfigError for what only an operator can mend.
+    """
     trigger = Trigger(settings.trigger, inbox.wake)
     directory = Path(settings.state_directory) if settings.state_directory else trigger.path.parent
     store = Store(directory, trigger.path.name)
-    world = World(settings, emperor_pid, own_pid)
-    place = _until_it_works(lambda: _find(world), inbox)
-    if place is None:
+    world = World(settings, place)
+    emperor = _until_it_works(lambda: _find(world), inbox)
+    if emperor is None:
         return
-    with _lock(place, inbox) as held:
+    with _lock(emperor, inbox) as held:
         if held:
-            log.info("waits for %s to be touched; Emperor pid %d in %s", trigger.path, emperor_pid, place)
-            info = HookInfo(os.getpid(), mode, __version__, time.time())
+            log.info("waits for %s to be touched, to roll the vassals of the Emperor in %s", trigger.path, emperor)
+            ready()
+            info = HookInfo(os.getpid(), place.mode, __version__, time.time())
             Controller(world, trigger, settings, Recorder(store, info), inbox).run()
 
 
@@ -100,3 +94,10 @@ def _lock(directory: str, inbox: Inbox) -> Iterator[bool]:
         if inbox.wait(SLOW_RETRY):
             yield False
             return
+
+
+def config_of(place: Place, given: Mapping[str, list[str]], inbox: Inbox) -> str | None:
+    """Ask the Emperor for the path of the hook's own config; None if the hook is stopped before it answers."""
+    known = {name: texts for name, texts in given.items() if name in {"emperor-stats-socket", "emperor-path"}}
+    world = World(parse({"trigger": ["unknown yet"], **known}), place)
+    return _until_it_works(world.own_config, inbox)

@@ -18,7 +18,7 @@ LAST_PORT = 65535
 LARGEST = 999_999_999
 """Of any number given: as seconds some thirty years, and near the longest that a lock can wait."""
 
-__all__ = ["OPTIONS", "PREFIX", "Minimum", "Option", "Settings", "from_uwsgi_opt", "parse", "with_repeats"]
+__all__ = ["OPTIONS", "PREFIX", "Minimum", "Option", "Settings", "from_uwsgi_opt", "parse", "texts", "with_repeats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ def from_uwsgi_opt(opt: Mapping[str, object]) -> dict[str, list[str]]:
     (plugins/python/python_plugin.c). A placeholder, all that `strict` lets through, is a key of its own too.
     """
     return {
-        key.strip()[len(PREFIX) :]: [text.strip() for text in _texts(value)]
+        key.strip()[len(PREFIX) :]: [text.strip() for text in _each(value)]
         for key, value in opt.items()
         if key.startswith(PREFIX)
     }
@@ -216,14 +216,19 @@ def from_uwsgi_opt(opt: Mapping[str, object]) -> dict[str, list[str]]:
 def with_repeats(given: Mapping[str, list[str]], written: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """Make `given`, which has the last value of each option, whole with all values of those `written` in the config."""
     repeats = {
-        name: texts
-        for name, texts in written.items()
-        if name in OPTIONS and OPTIONS[name].repeats and texts[-1:] == given.get(name)
+        name: values
+        for name, values in written.items()
+        if name in OPTIONS and OPTIONS[name].repeats and values[-1:] == given.get(name)
     }
     return {**given, **repeats}
 
 
-def _texts(value: object) -> Iterable[str]:
+def texts(opt: Mapping[str, object]) -> dict[str, list[str]]:
+    """All of `uwsgi.opt` as texts."""
+    return {key: list(_each(value)) for key, value in opt.items()}
+
+
+def _each(value: object) -> Iterable[str]:
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, bytes):
             yield os.fsdecode(item)  # most are paths

@@ -16,7 +16,7 @@ from uwsgi_reload_hook.errors import ConfigError, UnavailableError
 from uwsgi_reload_hook.journal import SCHEMA, Journal, decode, encode
 from uwsgi_reload_hook.roll import Progress, Request, Roll
 
-__all__ = ["HookInfo", "Store", "emperor_lock", "roll_document", "status_document"]
+__all__ = ["HookInfo", "Store", "emperor_lock", "lock_holder", "roll_document", "status_document"]
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Store:
         self._status = directory / f"{name}.status.json"
         self._journal = directory / f"{name}.journal"
         self._history = directory / f"{name}.history.jsonl"
-        if not directory.is_dir() or not os.access(directory, os.W_OK):
+        if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
             raise ConfigError(
                 f"the state directory {directory} cannot be written to by user {os.geteuid()}; "
                 "set reload-hook-state-directory to one that can"
@@ -170,3 +170,13 @@ def emperor_lock(directory: str) -> Iterator[bool]:
         yield held
     finally:
         os.close(descriptor)
+
+
+def lock_holder(directory: str) -> str:
+    """Name the process that holds an Emperor's lock, as far as the kernel's list of locks tells."""
+    inode = Path(directory).stat().st_ino
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()  # number, kind, mode, access, pid, major:minor:inode, start, end
+        if words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode):
+            return f"pid {words[4]}"
+    return "a process that cannot be seen"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from uwsgi_reload_hook import configs, packets, processes, stats
 from uwsgi_reload_hook.configs import vassal_options
-from uwsgi_reload_hook.discover import Router, Surroundings, discover
+from uwsgi_reload_hook.discover import Place, Router, Surroundings, discover, find_emperor, instance_of
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.matching import NodeMatcher
 from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
@@ -30,12 +30,12 @@ log = logging.getLogger(__name__)
 class World:
     """One Emperor, its vassals, and the routers they subscribe to."""
 
-    def __init__(self, settings: Settings, emperor_pid: int, own_pid: int) -> None:
-        """`own_pid` is that of the hook's own vassal, as the Emperor knows it."""
+    def __init__(self, settings: Settings, place: Place) -> None:
+        """Nothing is looked for yet."""
         self._settings = settings
-        self._emperor_pid = emperor_pid
-        self._own_pid = own_pid
+        self._place = place
         self._around: Surroundings | None = None
+        self._emperor_pid = 0
         self._matcher = NodeMatcher(processes.listening, processes.parent, time.monotonic)
         self._paths: dict[str, str] = {}
         self._pids: dict[str, int] = {}
@@ -47,7 +47,8 @@ class World:
 
     def connect(self) -> None:
         """Find the sockets, anew. Raises UnavailableError that says which is missing and what to set."""
-        self._around = discover(self._settings, self._emperor_pid)
+        self._around = discover(self._settings, self._place)
+        self._emperor_pid = self._around.emperor_pid
 
     def lock_directory(self) -> str:
         """The directory that stands for this Emperor where hooks lock each other out. Raises UnavailableError."""
@@ -56,6 +57,31 @@ class World:
             if Path(monitor).is_dir():
                 return monitor
         return emperor.cwd
+
+    def own_config(self) -> str:
+        """The path of the hook's own config. Raises UnavailableError."""
+        found, _ = find_emperor(self._settings, self._place)
+        told = stats.emperor(found.read())
+        for entry in told.vassals:
+            if entry.pid == self._place.own_pid:
+                return configs.config_path(entry.id, entry.monitor, told.cwd, self._settings.emperor_path)
+        raise UnavailableError(f"the Emperor lists no vassal with the hook's pid {self._place.own_pid}")
+
+    def hook_options(self) -> dict[str, str]:
+        """The options of the hook that lives under this Emperor, from the configs; empty if none names a trigger.
+
+        Raises UnavailableError.
+        """
+        socket, _ = find_emperor(self._settings, self._place)
+        told = stats.emperor(socket.read())
+        written = [instance_of(told.pid).options]
+        for entry in told.vassals:
+            path = configs.config_path(entry.id, entry.monitor, told.cwd, self._settings.emperor_path)
+            written.append(vassal_options(entry.pid, path))
+        for options in written:
+            if f"{PREFIX}trigger" in options:
+                return {key.removeprefix(PREFIX): texts[-1] for key, texts in options.items() if key.startswith(PREFIX)}
+        return {}
 
     def _surroundings(self) -> Surroundings:
         if self._around is None:
@@ -78,6 +104,7 @@ class World:
             nodes.extend(told.nodes)
             gateways.add(told.pid)
         emperor = stats.emperor(around.emperor.read())
+        self._emperor_pid = emperor.pid  # its master starts it again if it dies
         listed = {entry.id: entry for entry in emperor.vassals}
         ids = {*listed, *emperor.blacklist, *tracked}
         self._pids = {id_: listed[id_].pid if id_ in listed else 0 for id_ in ids}
@@ -126,7 +153,7 @@ class World:
         )
 
     def _why_aside(self, entry: stats.VassalStats, hosts: Collection[int | None]) -> str:
-        if entry.pid == self._own_pid:
+        if entry.pid == self._place.own_pid:
             return "the hook's own vassal"
         if entry.pid > 0 and entry.pid in hosts:
             return "it hosts a router"
@@ -226,7 +253,7 @@ class World:
     def _clear_blacklist(self, action: ClearBlacklist) -> None:
         """Signal the Emperor (core/emperor.c, emperor_cleanup); the next look makes it scan, and start them."""
         try:
-            processes.send_signal(self._surroundings().emperor_pid, signal.SIGURG)
+            processes.send_signal(self._emperor_pid, signal.SIGURG)
         except OSError as error:
             log.warning(
                 "the Emperor's blacklist cannot be cleared (%s): %s starts when its throttle is over",

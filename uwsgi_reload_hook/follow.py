@@ -1,0 +1,103 @@
+"""Touches a trigger for somebody, and follows the roll of that touch by the status file."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uwsgi_reload_hook import processes
+
+__all__ = ["EXIT_CODES", "EXIT_NO_HOOK", "EXIT_TIME", "Follower", "touch"]
+
+EXIT_CODES = {"done": 0, "failed": 1, "timed-out": 3, "refused": 5}
+EXIT_TIME = 3
+EXIT_NO_HOOK = 4
+LOOK = 0.1
+"""Seconds between two looks at the status file."""
+ABSENCE = 1.5
+"""Seconds without a living hook after which it counts as gone: one that is being reloaded is back sooner."""
+
+
+def touch(trigger: Path, said: Mapping[str, str]) -> int:
+    """Touch the trigger, with text if there is something to say; returns its mtime in ns. Raises OSError."""
+    if said:
+        beside = trigger.with_name(f".{trigger.name}.{os.getpid()}")
+        beside.write_text("".join(f"{key}={value}\n" for key, value in said.items()))
+        beside.replace(trigger)
+    else:
+        trigger.touch()
+        if trigger.stat().st_size:
+            trigger.write_text("")  # what somebody said before is not said now
+    return trigger.stat().st_mtime_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One reading of the status file; empty where there is none."""
+
+    document: Mapping[str, Any]
+
+    @property
+    def roll(self) -> Mapping[str, Any]:
+        """The roll that is shown, empty if there is none."""
+        roll = self.document.get("roll")
+        return roll if isinstance(roll, dict) else {}
+
+    @property
+    def hook_lives(self) -> bool:
+        """Whether the process that writes it runs."""
+        pid = self.document.get("hook", {}).get("pid")
+        return isinstance(pid, int) and processes.alive(pid)
+
+
+class Follower:
+    """Follows one roll: that of a touch, also when several touches are answered by one roll."""
+
+    def __init__(self, status: Path, changed: Callable[[str, Mapping[str, Any]], None]) -> None:
+        """`changed` is called for each change of a vassal's phase, with its id and its entry in the status file."""
+        self._path = status
+        self._changed = changed
+        self._phases: dict[tuple[str, str], str] = {}
+
+    def read(self) -> Status:
+        """Read the status file; what cannot be read is as good as absent."""
+        try:
+            document = json.loads(self._path.read_text())
+        except (OSError, ValueError):
+            document = {}
+        return Status(document if isinstance(document, dict) else {})
+
+    def follow(self, mtime_ns: int, seconds: float | None) -> tuple[int, str]:
+        """Wait for the end of the roll that answers a touch of that mtime; returns an exit code and why, in words."""
+        began = seen = time.monotonic()
+        while True:
+            status, now = self.read(), time.monotonic()
+            roll = status.roll
+            if int(roll.get("request", {}).get("mtime_ns", 0)) >= mtime_ns:
+                self._tell(roll)
+                if roll.get("result") in EXIT_CODES:
+                    return EXIT_CODES[roll["result"]], _verdict(roll)
+            seen = now if status.hook_lives else seen
+            if now - seen >= ABSENCE:
+                return EXIT_NO_HOOK, f"no hook is running for it ({self._path}): the touch waits until there is one"
+            if seconds is not None and now - began >= seconds:
+                return EXIT_TIME, f"the roll has not ended in {seconds:g} s; it goes on"
+            time.sleep(LOOK)
+
+    def _tell(self, roll: Mapping[str, Any]) -> None:
+        for id_, entry in roll.get("vassals", {}).items():
+            known = (str(roll.get("id")), id_)
+            if self._phases.get(known, "pending") != entry["phase"]:
+                self._phases[known] = entry["phase"]
+                self._changed(id_, entry)
+
+
+def _verdict(roll: Mapping[str, Any]) -> str:
+    counts = [entry["phase"] for entry in roll.get("vassals", {}).values()]
+    text = f"{roll['result']}: {counts.count('done')} of {len(counts)} vassals reloaded"
+    return f"{text}; {roll['reason']}" if roll.get("reason") else text
