@@ -26,8 +26,13 @@ def python(
     path: Sequence[Path] = (),
     cwd: Path | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start Python with the package, and `path` before it, to import from; `environment` is all that it is given."""
+    """Start Python with the package, and `path` before it, to import from.
+
+    `environment` is all that it is given, but for where its own libraries are.
+    """
     variables = dict(os.environ) if environment is None else dict(environment)
+    if libraries := os.environ.get("LD_LIBRARY_PATH"):
+        variables["LD_LIBRARY_PATH"] = libraries
     variables["PYTHONPATH"] = os.pathsep.join([*map(str, path), PACKAGE])
     with subprocess.Popen(  # noqa: S603 - the interpreter of the tests
         [sys.executable, *arguments],

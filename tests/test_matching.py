@@ -19,7 +19,7 @@ class Host:
         self.now = 0.0
         self.matcher = NodeMatcher(self.list, self.parents.get, lambda: self.now)
 
-    def list(self) -> Mapping[int, frozenset[str]]:
+    def list(self, _kind: str) -> Mapping[int, frozenset[str]]:
         self.lists += 1
         return self.listening
 

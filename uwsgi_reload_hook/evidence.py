@@ -5,7 +5,7 @@ from __future__ import annotations
 from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.roll import Progress
 
-__all__ = ["death", "is_drained", "live_again", "not_live", "renewed", "waits_for_its_master"]
+__all__ = ["death", "executed", "is_drained", "live_again", "not_live", "renewed", "waits_for_its_master"]
 
 
 def death(progress: Progress, vassal: Vassal) -> str:
@@ -31,16 +31,22 @@ def renewed(progress: Progress, vassal: Vassal) -> bool:
     A graceful reload re-executes the master, which shows in its environment. With uWSGI's old `lazy` option only the
     workers are replaced, and where the environment is another user's only they can be told apart.
     """
-    if progress.new_process:
+    if progress.new_process or progress.executed:
         return True
     details = vassal.details
     if details is None:
         return False
-    if details.reloads is not None and progress.reloads is not None and details.reloads > progress.reloads:
-        return True
     if details.children is None or progress.children is None:
         return details.reloads is None or progress.reloads is None
     return bool(details.children) and not details.children & progress.children
+
+
+def executed(progress: Progress, vassal: Vassal) -> bool:
+    """Whether the master has executed itself anew since the touch."""
+    details = vassal.details
+    if details is None or details.reloads is None or progress.reloads is None:
+        return progress.executed
+    return progress.executed or details.reloads > progress.reloads
 
 
 def waits_for_its_master(progress: Progress, vassal: Vassal) -> bool:

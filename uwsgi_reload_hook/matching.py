@@ -22,11 +22,11 @@ class NodeMatcher:
 
     def __init__(
         self,
-        listening: Callable[[], Mapping[int, frozenset[str]]],
+        listening: Callable[[str], Mapping[int, frozenset[str]]],
         parent: Callable[[int], int | None],
         clock: Callable[[], float],
     ) -> None:
-        """`listening` gives each process's addresses, `parent` a process's parent, `clock` monotonic seconds."""
+        """`listening` gives each process's addresses, `unix` or `all`; `parent` a process's parent, `clock` seconds."""
         self._listening = listening
         self._parent = parent
         self._clock = clock
@@ -54,7 +54,8 @@ class NodeMatcher:
             return
         self._listed = now
         self._pids = dict(pids)
-        by_socket = self._sockets({pid: id_ for id_, pid in pids.items() if pid})
+        kind = "unix" if all(address.startswith(("/", "@")) for address in addresses) else "all"
+        by_socket = self._sockets({pid: id_ for id_, pid in pids.items() if pid}, kind)
         for address in addresses:
             owner = by_socket.get(address) or next(
                 (id_ for held, id_ in by_socket.items() if same_socket(address, held)), None
@@ -67,10 +68,10 @@ class NodeMatcher:
                 self._unknown.add(address)
                 log.warning("node %s belongs to no vassal of this Emperor that can be seen; it is not counted", address)
 
-    def _sockets(self, masters: Mapping[int, str]) -> dict[str, str]:
+    def _sockets(self, masters: Mapping[int, str], kind: str) -> dict[str, str]:
         """Each listening address and its vassal. Of the processes that share a socket psutil may tell one: a worker."""
         found = {}
-        for pid, addresses in self._listening().items():
+        for pid, addresses in self._listening(kind).items():
             owner = masters.get(pid) or masters.get(self._parent(pid) or 0)
             if owner is not None:
                 found.update(dict.fromkeys(addresses, owner))

@@ -239,6 +239,8 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         return _enter(progress, Phase.FAILED, moment, why), ()
     if progress.pid is None and vassal.present:
         progress = replace(progress, pid=vassal.pid)
+    if not progress.executed and evidence.executed(progress, vassal):
+        progress = replace(progress, executed=True)
     if not vassal.present or not evidence.renewed(progress, vassal) or (progress.accepts and not vassal.accepting):
         if again := evidence.live_again(progress, vassal, moment.snapshot):
             return progress, (Unsubscribe(progress.id, again),)
@@ -289,11 +291,11 @@ def _judge_answer(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if vassal.probe.good:
         good = replace(progress, awaits_answer=False)
         return _announce(good, vassal, moment) if progress.announced is None else (good, ())
+    failed = _enter(progress, Phase.FAILED, moment, f"the probe failed: {vassal.probe.words}")
+    if not progress.keys:  # out of no router: whoever asks it would only wait, instead of being answered
+        return failed, ()
     out = (Unsubscribe(progress.id, traffic),) if traffic else ()
-    return _enter(progress, Phase.FAILED, moment, f"the probe failed: {vassal.probe.words}"), (
-        *out,
-        Pause(progress.id, vassal.pid),
-    )
+    return failed, (*out, Pause(progress.id, vassal.pid))
 
 
 def _prove(progress: Progress, moment: Moment) -> Moved:

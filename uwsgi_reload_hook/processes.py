@@ -111,13 +111,14 @@ def reloads(pid: int) -> int | None:
         return None
 
 
-def listening() -> dict[int, frozenset[str]]:
+def listening(kind: str = "all") -> dict[int, frozenset[str]]:
     """For each process that can be read, the addresses of its listening or bound stream sockets.
 
-    A unix socket is its path (abstract ones start with @), a TCP socket is host:port.
+    A unix socket is its path (abstract ones start with @), a TCP socket is host:port. `kind` is `all` or `unix`: a host
+    with thousands of TCP connections takes a second to list.
     """
     found: dict[int, set[str]] = {}
-    for connection in _connections("all"):
+    for connection in _connections(kind):
         if connection.pid is None or connection.type != socket.SOCK_STREAM:
             continue
         address = connection.laddr

@@ -95,6 +95,8 @@ class Progress:
     """The Emperor's count of delivered reloads before the touch."""
     last_mod: int = 0
     """The Emperor's `last_mod` before the touch."""
+    executed: bool = False
+    """Whether its master was seen to have executed itself anew since the touch."""
     reloads: int | None = None
     children: frozenset[tuple[int, float]] | None = None
     new_process: bool = False
@@ -114,6 +116,12 @@ class Progress:
     """When a probe was last sent."""
     awaits_answer: bool = False
     """Whether the answer to that probe is still to be judged."""
+
+    @property
+    def needs_details(self) -> bool:
+        """Whether the next look has to read its processes and its config too, which costs the most."""
+        unseen = self.phase is Phase.RESTARTING and not (self.executed or self.new_process)
+        return self.phase is Phase.DRAINING or self.phase is Phase.TOUCHED or unseen
 
 
 @dataclass(frozen=True, slots=True)

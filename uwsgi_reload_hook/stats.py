@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -67,15 +68,25 @@ def decode(text: str) -> Document:
     body = text.partition("\r\n\r\n")[2] if text.startswith("HTTP/") else text
     body = body.replace("\\", "\\\\")
     try:
-        try:
-            document = json.loads(body, strict=False)
-        except ValueError:
+        document = _first_that_loads(body, body.replace(_UWSGI_TRAILING_COMMA, '"\n\n\t]'))
+        if document is None:
             document = json.loads(_repaired(body), strict=False)
     except (ValueError, RecursionError) as error:
         raise UnavailableError(f"a stats answer is not JSON ({error}); it is {len(text)} characters long") from error
     if not isinstance(document, dict):
         raise UnavailableError("a stats answer is not a JSON object")
     return document
+
+
+_UWSGI_TRAILING_COMMA = '",\n\n\t]'
+"""As uWSGI prints it, in every answer of a router beside another gateway: worth less than the whole repair."""
+
+
+def _first_that_loads(*bodies: str) -> object:
+    for body in bodies:
+        with contextlib.suppress(ValueError):
+            return json.loads(body, strict=False)
+    return None
 
 
 def _repaired(body: str) -> str:

@@ -38,6 +38,8 @@ class World:
         self._emperor_pid = 0
         self._matcher = NodeMatcher(processes.listening, processes.parent, time.monotonic)
         self._paths: dict[str, str] = {}
+        self._monitors: dict[str, str] = {}
+        self._hosts: dict[int, int | None] = {}
         self._pids: dict[str, int] = {}
         self._prober = Prober(settings.probe, settings.timeout) if settings.probe else None
 
@@ -109,12 +111,15 @@ class World:
         ids = {*listed, *emperor.blacklist, *tracked}
         self._pids = {id_: listed[id_].pid if id_ in listed else 0 for id_ in ids}
         owned = self._matcher.match(nodes, self._pids, self._settings.vassal_config_file_suffix)
-        hosts = {processes.parent(pid) for pid in gateways}
+        self._hosts = {pid: self._hosts[pid] if pid in self._hosts else processes.parent(pid) for pid in gateways}
+        hosts = set(self._hosts.values())
         self._remember_paths(emperor, ids)
         vassals = {id_: self._vassal(id_, listed.get(id_), emperor, owned.get(id_, ()), hosts) for id_ in sorted(ids)}
-        answers = self._prober.results() if self._prober else {}
         for id_ in detailed:
-            vassals[id_] = replace(self._with_details(vassals[id_]), probe=answers.get(id_))
+            vassals[id_] = self._with_details(vassals[id_])
+        for id_, answer in (self._prober.results() if self._prober else {}).items():
+            if id_ in vassals:
+                vassals[id_] = replace(vassals[id_], probe=answer)
         unowned = {node.address for node in nodes} - {node.address for own in owned.values() for node in own}
         return Snapshot(time.time(), vassals, around.subscription_tolerance, frozenset(unowned))
 
@@ -122,8 +127,9 @@ class World:
         monitors = {entry.id: entry.monitor for entry in emperor.vassals}
         default = next(iter(emperor.monitors), "")
         for id_ in ids:
-            if id_ in monitors or id_ not in self._paths:
-                monitor = monitors.get(id_, default)
+            monitor = monitors.get(id_) or self._monitors.get(id_, default)
+            if self._monitors.get(id_) != monitor:
+                self._monitors[id_] = monitor
                 self._paths[id_] = configs.config_path(id_, monitor, emperor.cwd, self._settings.emperor_path)
 
     def _vassal(

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.children import waits
+from tests.servers import listens
+from uwsgi_reload_hook import processes
+
+NOBODY = [-1, 0, 2**22 + 1, 2**31, 2**64]
+"""Pids that no process can have; the Emperor tells -1 for a vassal that waits for its first request."""
+
+
+@pytest.mark.parametrize("pid", NOBODY)
+@pytest.mark.parametrize(
+    ("read", "nothing"),
+    [
+        (processes.parent, None),
+        (processes.alive, False),
+        (processes.children, None),
+        (processes.command_line, []),
+        (processes.working_directory, None),
+        (processes.environment, None),
+        (processes.reloads, None),
+    ],
+)
+def test_of_nobody_nothing_is_told(pid: int, read: Callable[[int], object], nothing: object) -> None:
+    assert read(pid) == nothing
+
+
+def test_what_is_told_of_a_child(tmp_path: Path) -> None:
+    before = time.time()
+    with waits({"MARK": "it is me", "PATH": ""}, cwd=tmp_path) as child:
+        pid = child.pid
+        assert processes.parent(pid) == os.getpid()
+        assert processes.alive(pid)
+        assert processes.children(pid) == frozenset()
+        assert processes.command_line(pid)[:2] == [sys.executable, "-c"]
+        assert processes.working_directory(pid) == str(tmp_path)
+        variables = processes.environment(pid)
+        assert variables is not None
+        assert variables["MARK"] == "it is me"
+        own = processes.children(os.getpid())
+        assert own is not None
+        ((told, started),) = own
+        assert told == pid
+        assert before - 2 < started < time.time() + 2
+
+
+def test_a_child_that_has_ended_is_told_no_more_though_nobody_has_waited_for_it() -> None:
+    with waits() as child:
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert not processes.alive(child.pid)
+        assert processes.children(os.getpid()) == frozenset()
+        assert processes.parent(child.pid) == os.getpid()
+        assert not processes.environment(child.pid)
+        assert processes.reloads(child.pid) is None
+        child.wait()
+        assert processes.parent(child.pid) is None
+
+
+def test_the_first_process_has_no_parent() -> None:
+    assert processes.parent(1) is None
+    assert processes.alive(1)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [("0", 0), ("7", 7), (None, -1), ("", None), ("--5", None), ("five", None), ("1.5", None), ("²", None)],
+)
+def test_reloads_are_counted_by_the_master_itself(count: str | None, expected: int | None) -> None:
+    variables = {"UWSGI_EMPEROR_FD": "5", **({} if count is None else {"UWSGI_RELOADS": count})}
+    with waits(variables) as child:
+        assert processes.reloads(child.pid) == expected
+
+
+def test_listening_sockets_are_told_as_uwsgi_writes_them(tmp_path: Path) -> None:
+    abstract = f"uwsgi-reload-hook-{os.getpid()}"
+    with (
+        listens(tmp_path / "app.sock"),
+        socket.socket(socket.AF_UNIX) as unnamed,
+        socket.socket(socket.AF_UNIX) as hidden,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram,
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.create_connection(tcp.getsockname()) as client,
+    ):
+        hidden.bind(f"\0{abstract}")
+        hidden.listen()
+        datagram.bind(str(tmp_path / "datagram.sock"))
+        own = processes.listening()[os.getpid()]
+        port = tcp.getsockname()[1]
+        assert own >= {str(tmp_path / "app.sock"), f"@{abstract}", f"127.0.0.1:{port}"}
+        assert not own & {str(tmp_path / "datagram.sock"), f"127.0.0.1:{client.getsockname()[1]}", ""}
+        assert unnamed.getsockname() == ""
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_an_ipv6_address_is_told_in_brackets() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as tcp:
+        assert f"[::1]:{tcp.getsockname()[1]}" in processes.listening()[os.getpid()]
+
+
+def test_a_path_with_a_line_break_that_anybody_may_bind_is_no_crash(tmp_path: Path) -> None:
+    with listens(tmp_path / "a\nb c"):
+        assert processes.listening() is not None
+        assert processes.udp_ports() is not None
+
+
+def test_bound_udp_ports_are_told() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.create_server(("127.0.0.1", 0)) as tcp:
+        udp.bind(("127.0.0.1", 0))
+        port = udp.getsockname()[1]
+        assert port in processes.udp_ports()
+        if port != tcp.getsockname()[1]:
+            assert tcp.getsockname()[1] not in processes.udp_ports()
+    assert port not in processes.udp_ports()
+
+
+def test_a_signal_arrives_and_one_to_nobody_is_an_oserror() -> None:
+    with waits() as child:
+        processes.send_signal(child.pid, signal.SIGTERM)
+        assert child.wait() == -signal.SIGTERM
+        with pytest.raises(ProcessLookupError):
+            processes.send_signal(child.pid, signal.SIGTERM)

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uwsgi_reload_hook.model import Node, Snapshot, Vassal
+from uwsgi_reload_hook.recorder import Recorder
+from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.state import HookInfo, Store
+
+FIRST = Request(mtime_ns=5_000_000_000, inode=1, message="first")
+LATER = Request(mtime_ns=6_000_000_000, inode=1)
+ROLL = Roll(
+    id="5-1",
+    request=FIRST,
+    started=100.0,
+    started_wall=2000.0,
+    vassals={
+        "a.ini": Progress("a.ini", since=100.0, keys=frozenset({"app"})),
+        "b.ini": Progress("b.ini", since=100.0, keys=frozenset({"app"})),
+    },
+    aside={"hook.ini": "the hook's own vassal"},
+    minimum={"app": 1},
+)
+DRAINING = replace(
+    ROLL,
+    vassals={
+        **ROLL.vassals,
+        "a.ini": Progress("a.ini", Phase.DRAINING, since=100.5, reason="unsubscribed", keys=frozenset({"app"})),
+    },
+)
+
+
+class Desk:
+    """A directory with the files of a trigger, and the hooks that write there one after another."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def hook(self) -> Recorder:
+        return Recorder(Store(self.directory, "trigger"), HookInfo(7, "mule", "0.1", 0.0))
+
+    def status(self) -> dict[str, Any]:
+        document = json.loads((self.directory / "trigger.status.json").read_text())
+        assert isinstance(document, dict)
+        return document
+
+    def history(self) -> list[dict[str, Any]]:
+        path = self.directory / "trigger.history.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def inodes(self) -> dict[str, int]:
+        """Which change with every write."""
+        return {path.name: path.stat().st_ino for path in self.directory.iterdir()}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    with caplog.at_level(logging.INFO):
+        yield caplog
+
+
+def seen(**keys: str) -> Snapshot:
+    """A look: each vassal and the keys under which routers list it."""
+    return Snapshot(
+        0.0,
+        {
+            f"{name}.ini": Vassal(f"{name}.ini", nodes=tuple(Node("r", key, name) for key in under.split()))
+            for name, under in keys.items()
+        },
+    )
+
+
+def test_at_the_first_start_ever_the_trigger_as_it_is_counts_as_acted_on(desk: Desk) -> None:
+    hook = desk.hook()
+    assert hook.resume(FIRST, 0.0) is None
+    assert not hook.is_news(FIRST)
+    assert not hook.is_news(None)
+    assert desk.status()["state"] == "idle"
+    assert desk.status()["roll"] is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [LATER, replace(FIRST, mtime_ns=1), replace(FIRST, inode=2), replace(FIRST, mtime_ns=FIRST.mtime_ns + 1)],
+    ids=["later", "dated back", "replaced with its mtime kept", "by a nanosecond"],
+)
+def test_any_change_of_the_trigger_is_news_while_the_hook_runs_and_after_it_was_down(
+    desk: Desk, change: Request
+) -> None:
+    first = desk.hook()
+    first.resume(FIRST, 0.0)
+    assert first.is_news(change)
+    second = desk.hook()
+    second.resume(change, 0.0)
+    assert second.is_news(change)
+    assert not second.is_news(FIRST)
+
+
+def test_a_trigger_that_was_made_while_the_hook_was_down_is_news(desk: Desk) -> None:
+    desk.hook().resume(None, 0.0)
+    second = desk.hook()
+    second.resume(FIRST, 0.0)
+    assert second.is_news(FIRST)
+
+
+def test_other_text_alone_is_no_news(desk: Desk) -> None:
+    hook = desk.hook()
+    hook.resume(FIRST, 0.0)
+    assert not hook.is_news(replace(FIRST, message="other", only="x"))
+
+
+def test_after_a_journal_that_cannot_be_used_it_is_rolled_once_more_rather_than_lost(desk: Desk) -> None:
+    (desk.directory / "trigger.journal").write_text("{")
+    hook = desk.hook()
+    hook.resume(FIRST, 0.0)
+    assert hook.is_news(FIRST)
+
+
+def test_a_roll_that_begins_is_on_record_before_anything_is_done(desk: Desk, log: pytest.LogCaptureFixture) -> None:
+    hook = desk.hook()
+    hook.resume(None, 0.0)
+    hook.begun(ROLL, 0.0125)
+    assert desk.status()["state"] == "rolling"
+    assert desk.status()["roll"]["vassals"]["a.ini"]["phase"] == "pending"
+    assert not desk.history()
+    assert log.messages == [
+        "hook.ini is left alone: the hook's own vassal",
+        "roll 5-1 begins, 0.013 s after the touch (first): 2 vassals, of which must serve: 1 of app",
+    ]
+
+
+def test_after_a_hook_was_killed_the_next_one_has_its_roll_in_its_own_time_and_the_keys(desk: Desk) -> None:
+    first = desk.hook()
+    first.resume(None, 100.0)
+    first.begun(ROLL, 0.0)
+    first.moved(ROLL, DRAINING, 100.5)
+    second = desk.hook()
+    unfinished = second.resume(FIRST, 10.5)
+    assert unfinished is not None
+    assert unfinished.started == 10.0
+    assert unfinished.vassals["a.ini"] == replace(DRAINING.vassals["a.ini"], since=10.5)
+    assert second.is_news(FIRST)
+    assert second.known_keys == {"a.ini": frozenset({"app"}), "b.ini": frozenset({"app"})}
+    second.resumed(unfinished, unfinished, 10.5)
+    assert desk.status()["state"] == "rolling"
+
+
+def test_a_step_that_changes_nothing_is_not_written(desk: Desk, log: pytest.LogCaptureFixture) -> None:
+    hook = desk.hook()
+    hook.resume(None, 0.0)
+    hook.begun(ROLL, 0.0)
+    before = desk.inodes()
+    log.clear()
+    hook.moved(ROLL, replace(ROLL, blind_since=5.0), 101.0)
+    assert desk.inodes() == before
+    assert not log.messages
+
+
+def test_each_change_of_phase_is_told_with_the_phase_before_and_the_reason(
+    desk: Desk, log: pytest.LogCaptureFixture
+) -> None:
+    hook = desk.hook()
+    hook.resume(None, 0.0)
+    log.clear()
+    hook.moved(ROLL, DRAINING, 100.5)
+    assert log.messages == ["a.ini: pending -> draining after 0.50 s: unsubscribed"]
+    assert desk.status()["roll"]["vassals"]["a.ini"]["phase"] == "draining"
+
+
+def test_a_failure_and_the_stop_of_the_roll_are_errors(desk: Desk, log: pytest.LogCaptureFixture) -> None:
+    failed = replace(DRAINING.vassals["a.ini"], phase=Phase.FAILED, since=102.0, reason="it died")
+    stopped = replace(ROLL, vassals={**ROLL.vassals, "a.ini": failed}, stop=Result.FAILED, reason="a.ini: it died")
+    hook = desk.hook()
+    hook.resume(None, 0.0)
+    log.clear()
+    hook.moved(DRAINING, stopped, 102.0)
+    hook.moved(stopped, stopped, 103.0)
+    assert [(record.levelname, record.getMessage()) for record in log.records] == [
+        ("ERROR", "a.ini: draining -> failed after 1.50 s: it died"),
+        ("ERROR", "roll 5-1 takes no further vassal: a.ini: it died"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("result", "state"),
+    [
+        (Result.DONE, "idle"),
+        (Result.FAILED, "held"),
+        (Result.TIMED_OUT, "held"),
+        (Result.REFUSED, "held"),
+    ],
+)
+def test_a_roll_that_ends_is_acted_on_and_stays_on_record_whoever_looks(desk: Desk, result: Result, state: str) -> None:
+    hook = desk.hook()
+    hook.resume(None, 0.0)
+    assert hook.is_news(FIRST)
+    hook.begun(ROLL, 0.0)
+    ended = replace(ROLL, result=result, reason="because", finished=104.0)
+    hook.ended(ended, 104.0)
+    assert not hook.is_news(FIRST)
+    assert hook.is_news(LATER)
+    assert [roll["result"] for roll in desk.history()] == [result.value]
+    status = desk.status()
+    assert (status["state"], status["roll"]["result"]) == (state, result.value)
+    assert (status["roll"]["started"], status["roll"]["finished"]) == (2000.0, 2004.0)
+
+    second = desk.hook()
+    assert second.resume(FIRST, 0.0) is None
+    assert not second.is_news(FIRST)
+    assert desk.status() == status
+    assert len(desk.history()) == 1
+
+
+def test_a_roll_that_is_interrupted_goes_on_with_the_next_hook(desk: Desk) -> None:
+    first = desk.hook()
+    first.resume(None, 100.0)
+    first.begun(ROLL, 0.0)
+    reason = "the hook was stopped"
+    first.ended(
+        replace(DRAINING, stop=Result.INTERRUPTED, result=Result.INTERRUPTED, reason=reason, finished=101.0), 101.0
+    )
+    assert (desk.status()["state"], desk.status()["roll"]["result"]) == ("idle", "interrupted")
+    assert not desk.history()
+    second = desk.hook()
+    assert second.resume(FIRST, 101.0) == DRAINING
+
+
+def test_the_end_of_a_roll_is_told_in_one_line(desk: Desk, log: pytest.LogCaptureFixture) -> None:
+    hook = desk.hook()
+    hook.resume(None, 0.0)
+    vassals = {
+        id_: Progress(id_, phase)
+        for id_, phase in (("a.ini", Phase.DONE), ("b.ini", Phase.FAILED), ("c.ini", Phase.PENDING))
+    }
+    log.clear()
+    hook.ended(replace(ROLL, vassals=vassals, result=Result.FAILED, reason="b.ini: it died", finished=101.5), 101.5)
+    hook.ended(replace(ROLL, result=Result.DONE, finished=101.5), 101.5)
+    bad, good = log.records
+    assert bad.levelname == "ERROR"
+    assert (
+        "failed: b.ini: it died. Reloaded: 1; failed: b.ini; not touched, on the code they had: c.ini." in bad.message
+    )
+    assert good.levelname == "INFO"
+    assert good.message.startswith("roll 5-1 is done after 1.50 s")
+
+
+def test_the_keys_of_a_vassal_are_kept_when_its_nodes_vanish_and_replaced_when_they_change(desk: Desk) -> None:
+    hook = desk.hook()
+    hook.resume(None, 0.0)
+    hook.saw(seen(a="x y", b="x"))
+    hook.saw(seen(a="", b="z"))
+    expected = {"a.ini": frozenset({"x", "y"}), "b.ini": frozenset({"z"})}
+    assert hook.known_keys == expected
+    hook.ended(replace(ROLL, result=Result.DONE, finished=101.0), 101.0)
+    second = desk.hook()
+    second.resume(FIRST, 0.0)
+    assert second.known_keys == expected
