@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint unit integration clean
+.PHONY: demo test lint unit integration soak bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/uwsgi-reload-hook demo
@@ -17,10 +17,18 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.test
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --numprocesses auto tests
 
 integration: $(VENV)/.test
 	$(BIN)/python -m pytest integration
+
+# As many random worlds as you have patience for.
+soak: $(VENV)/.test
+	SOAK_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest --numprocesses auto tests/test_random.py
+
+# The figures and the picture of the README: takes half an hour, and wants a quiet machine.
+bench: $(VENV)/.bench
+	$(BIN)/python -m integration.bench
 
 $(VENV)/.%: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -12,6 +12,7 @@ from uwsgi_reload_hook import __version__
 from uwsgi_reload_hook.cli import main
 from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
 from uwsgi_reload_hook.state import HookInfo, Store, roll_document, status_document
+from uwsgi_reload_hook.trigger import Trigger, parse_text
 
 HOOK = HookInfo(os.getpid(), "mule", "0.1", 1000.0)
 ROLL = Roll(
@@ -181,3 +182,107 @@ def test_the_package_runs_as_a_module_with_the_exit_code_of_its_command(trigger:
         _, err = child.communicate()
     assert child.returncode == 4
     assert "no hook has run" in err
+
+
+def test_a_touch_makes_the_trigger_and_needs_no_hook(trigger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trigger", str(trigger)]) == 0
+    assert trigger.read_bytes() == b""
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_touch_says_what_it_is_given_to_say_and_the_next_one_no_more(trigger: Path) -> None:
+    assert main(["trigger", str(trigger), "--message", "a = b", "--request-id", "42", "--only", "app*"]) == 0
+    assert parse_text(trigger.read_text()) == {"message": "a = b", "request-id": "42", "only": "app*"}
+    assert main(["trigger", str(trigger)]) == 0
+    assert parse_text(trigger.read_text()) == {}
+
+
+def test_a_trigger_that_cannot_be_touched_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trigger", str(tmp_path / "missing" / "trigger")]) == 2
+    assert "missing/trigger cannot be touched: No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("result", "code"), [(Result.DONE, 0), (Result.FAILED, 1), (Result.TIMED_OUT, 3), (Result.REFUSED, 5)]
+)
+@pytest.mark.parametrize("said", [[], ["--message", "hello"]], ids=["bare", "with text"])
+def test_a_touch_that_waits_has_the_exit_code_of_its_roll(
+    trigger: Path, capsys: pytest.CaptureFixture[str], result: Result, code: int, said: list[str]
+) -> None:
+    write(trigger, Roll(**{**vars_of(ROLL), "result": Result.REFUSED, "reason": "of an earlier touch"}))
+
+    def answer() -> None:
+        """Do what a hook does in the end."""
+        if request := watch.request():
+            write(trigger, Roll(**{**vars_of(ROLL), "request": request, "result": result, "reason": "of this one"}))
+
+    watch = Trigger(str(trigger), answer)
+    watch.start()
+    try:
+        assert main(["trigger", "--wait", str(trigger), *said]) == code
+    finally:
+        watch.stop()
+    told = capsys.readouterr()
+    assert f"{result.value}: 1 of 2 vassals reloaded; of this one" in (told.err if code else told.out)
+    assert "app1.ini: done: serves again" in told.out
+
+
+def test_a_touch_that_waits_for_a_roll_that_takes_longer_is_3(
+    trigger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(trigger, None)
+    assert main(["trigger", "--wait", "--timeout", "0", str(trigger)]) == 3
+    assert "the roll has not ended in 0 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("trace", ["nothing", "a dead hook", "rubbish"])
+def test_a_touch_that_waits_where_no_hook_is_running_is_4(
+    trigger: Path, capsys: pytest.CaptureFixture[str], trace: str
+) -> None:
+    if trace == "a dead hook":
+        with python("-c", "") as child:
+            child.wait()
+        Store(trigger.parent, trigger.name).write_status(
+            status_document("idle", HookInfo(child.pid, "mule", "0.1", 0.0), None)
+        )
+    elif trace == "rubbish":
+        Path(f"{trigger}.status.json").write_text("{")
+    assert main(["trigger", "--wait", str(trigger)]) == 4
+    assert "no hook is running for it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "complaint"),
+    [
+        (["--timeout", "soon"], {}, "reload-hook-timeout = soon: not accepted; give seconds"),
+        (["--timeout", "1", "--timeout", "2"], {}, "reload-hook-timeout is given 2 times (1, 2)"),
+        (
+            [],
+            {"UWSGI_RELOAD_HOOK_MINIMUM_ACTIVE_VASSALS": "-1"},
+            "reload-hook-minimum-active-vassals = -1: not accepted",
+        ),
+        (["--canary", "no"], {"UWSGI_RELOAD_HOOK_CANARY": "1"}, "reload-hook-canary = no: not accepted"),
+    ],
+)
+def test_an_option_that_is_not_accepted_is_named_wherever_it_comes_from(
+    arguments: list[str], environment: dict[str, str], complaint: str
+) -> None:
+    with python("-m", "uwsgi_reload_hook", "reload", *arguments, environment=environment) as child:
+        out, err = child.communicate()
+    assert (child.returncode, out) == (2, "")
+    assert complaint in err
+
+
+def test_a_vassal_without_an_emperor_is_2() -> None:
+    with python("-m", "uwsgi_reload_hook", "vassal", "--trigger", "x", environment={}) as child:
+        _, err = child.communicate()
+    assert child.returncode == 2
+    assert "no Emperor has started this process" in err
+
+
+def test_a_reload_without_an_emperor_is_2_and_names_the_socket(tmp_path: Path) -> None:
+    arguments = ["reload", "--emperor-stats-socket", f"{tmp_path}/stats", "--fastrouter-stats-socket", f"{tmp_path}/r"]
+    with python("-m", "uwsgi_reload_hook", *arguments, environment={}) as child:
+        out, err = child.communicate()
+    assert (child.returncode, out) == (2, "")
+    assert f"{tmp_path}/stats" in err

@@ -17,7 +17,7 @@ from tests.simulator import FakeVassal
 from uwsgi_reload_hook.probe import Probe
 from uwsgi_reload_hook.settings import Minimum, Settings
 
-EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "400"))
+EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "150"))
 TIMEOUT = 8.0
 KEYS = ("a", "b", "c")
 ROUTERS = ("east", "west")

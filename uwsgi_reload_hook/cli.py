@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     5 refused because the minimum cannot be kept.
     """
     given = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names that are not UTF-8 are shown escaped, as on standard error
+        sys.stdout.reconfigure(errors="backslashreplace")
     run: Callable[[argparse.Namespace], int] = given.run
     try:
         return run(given)
@@ -137,7 +140,7 @@ def _trigger(given: argparse.Namespace) -> int:
 
 
 def _follow_line(id_: str, entry: Mapping[str, Any]) -> None:
-    _say(_writable(f"{id_}: {entry['phase']}: {entry['reason']}", sys.stdout.encoding))
+    _say(f"{id_}: {entry['phase']}: {entry['reason']}")
 
 
 def _status(given: argparse.Namespace) -> int:
@@ -152,13 +155,8 @@ def _status(given: argparse.Namespace) -> int:
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         sys.stderr.write(f"{path} cannot be read: {error}\n")
         return EXIT_USAGE
-    sys.stdout.write(_writable(f"{lines}\n", sys.stdout.encoding))
+    _say(lines)
     return EXIT_OK
-
-
-def _writable(text: str, encoding: str) -> str:
-    """Escape what cannot be written: the hook reads names that are not UTF-8 as Python reads such paths."""
-    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _lines(document: dict[str, Any]) -> list[str]:

@@ -76,5 +76,13 @@ def _given() -> dict[str, list[str]]:
     return with_repeats(given, from_uwsgi_opt(configs.vassal_options(os.getpid(), config)))
 
 
+def _register() -> None:
+    try:
+        uwsgi_api.register_mule(run)
+    except ConfigError as error:
+        log_to(sys.stderr)
+        log.error("does not run: %s", error)  # noqa: TRY400 - in words for an operator
+
+
 if uwsgi_api.in_master():
-    uwsgi_api.register_mule(run)
+    _register()

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
+from uwsgi_reload_hook.errors import ConfigError
+
 __all__ = ["config_file", "in_master", "options", "register_mule"]
 
 
@@ -38,7 +40,13 @@ def in_master() -> bool:
 
 
 def register_mule(function: Callable[[], None]) -> None:
-    """Have the first mule run `function`. Raises Exception (uwsgidecorators' own) where there is no master."""
-    from uwsgidecorators import mule  # noqa: PLC0415
+    """Have the first mule run `function`. Raises ConfigError where uwsgidecorators cannot be had."""
+    try:
+        from uwsgidecorators import mule  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            f"uwsgidecorators cannot be imported ({error}): it comes with uWSGI, with Debian's for the system's Python "
+            "only; write mule = uwsgi_reload_hook.mule:run, in place of import and mule = true, to do without"
+        ) from error
 
     mule(1)(function)
