@@ -14,15 +14,13 @@ from typing import Any
 from uwsgi_reload_hook import __version__, follow
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.logs import log_to
-from uwsgi_reload_hook.settings import OPTIONS, parse
+from uwsgi_reload_hook.settings import OPTIONS, from_environment, parse
 
 __all__ = ["main"]
 
 EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_NO_HOOK = 4
-
-ENVIRONMENT = "UWSGI_RELOAD_HOOK_"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,13 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _options(given: argparse.Namespace) -> dict[str, list[str]]:
     """The options of the command line, and below them those of the environment."""
-    found = {}
-    for option in OPTIONS.values():
-        variable = ENVIRONMENT + option.attribute.upper()
-        texts = getattr(given, option.attribute) or ([os.environ[variable]] if variable in os.environ else [])
-        if texts:
-            found[option.name] = list(texts)
-    return found
+    said = {option.name: getattr(given, option.attribute) for option in OPTIONS.values()}
+    return {**from_environment(os.environ), **{name: texts for name, texts in said.items() if texts}}
 
 
 def _demo(given: argparse.Namespace) -> int:

@@ -181,7 +181,7 @@ class Controller:
         except UnavailableError as error:
             return self._blind(roll, error)
         now = self._now()
-        self._recorder.saw(snapshot)
+        self._recorder.saw(snapshot, roll)
         step = planner.plan(snapshot, replace(roll, blind_since=None), self._settings, now)
         return replace(step, wait=max(step.wait, (now - began) * REST))
 

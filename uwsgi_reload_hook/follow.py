@@ -19,21 +19,33 @@ EXIT_TIME = 3
 EXIT_NO_HOOK = 4
 LOOK = 0.1
 """Seconds between two looks at the status file."""
-ABSENCE = 1.5
-"""Seconds without a living hook after which it counts as gone: one that is being reloaded is back sooner."""
+ABSENCE = 1.2
+"""Seconds without a living hook after which there is none: a mule that was killed is back sooner."""
+RETURN = 15.0
+"""The same for a hook that was seen alive: an Emperor that is restarted takes its time."""
+CLOCK_SLACK = 5.0
+"""Seconds by which a process that is older than its status file may seem younger: it is known in whole seconds."""
 
 
 def touch(trigger: Path, said: Mapping[str, str]) -> int:
     """Touch the trigger, with text if there is something to say; returns its mtime in ns. Raises OSError."""
     if said:
-        beside = trigger.with_name(f".{trigger.name}.{os.getpid()}")
-        beside.write_text("".join(f"{key}={value}\n" for key, value in said.items()))
-        beside.replace(trigger)
+        _write(trigger, "".join(f"{key}={value}\n" for key, value in said.items()))
+    elif trigger.exists() and trigger.stat().st_size:
+        trigger.write_text("")  # what somebody said before is not said now
     else:
         trigger.touch()
-        if trigger.stat().st_size:
-            trigger.write_text("")  # what somebody said before is not said now
     return trigger.stat().st_mtime_ns
+
+
+def _write(trigger: Path, text: str) -> None:
+    beside = trigger.with_name(f".{trigger.name}.{os.getpid()}")
+    try:
+        beside.write_text(text)
+    except PermissionError:
+        trigger.write_text(text)  # whoever may write the file only
+    else:
+        beside.replace(trigger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +61,14 @@ class Status:
         return roll if isinstance(roll, dict) else {}
 
     @property
-    def hook_lives(self) -> bool:
-        """Whether the process that writes it runs."""
-        pid = self.document.get("hook", {}).get("pid")
-        return isinstance(pid, int) and processes.alive(pid)
+    def hook_pid(self) -> int | None:
+        """The process that writes it, None if it does not run: not another one that has its number by now."""
+        hook = self.document.get("hook")
+        pid, started = (hook.get("pid"), hook.get("started")) if isinstance(hook, dict) else (None, None)
+        if not isinstance(pid, int) or not isinstance(started, int | float):
+            return None
+        since = processes.started(pid)
+        return pid if since is not None and since <= started + CLOCK_SLACK else None
 
 
 class Follower:
@@ -75,6 +91,7 @@ class Follower:
     def follow(self, mtime_ns: int, seconds: float | None) -> tuple[int, str]:
         """Wait for the end of the roll that answers a touch of that mtime; returns an exit code and why, in words."""
         began = seen = time.monotonic()
+        patience = ABSENCE
         while True:
             status, now = self.read(), time.monotonic()
             roll = status.roll
@@ -82,8 +99,9 @@ class Follower:
                 self._tell(roll)
                 if roll.get("result") in EXIT_CODES:
                     return EXIT_CODES[roll["result"]], _verdict(roll)
-            seen = now if status.hook_lives else seen
-            if now - seen >= ABSENCE:
+            if status.hook_pid is not None:
+                seen, patience = now, RETURN
+            if now - seen >= patience:
                 return EXIT_NO_HOOK, f"no hook is running for it ({self._path}): the touch waits until there is one"
             if seconds is not None and now - began >= seconds:
                 return EXIT_TIME, f"the roll has not ended in {seconds:g} s; it goes on"

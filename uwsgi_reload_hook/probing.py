@@ -6,6 +6,7 @@ import socket
 import time
 
 from uwsgi_reload_hook import probe
+from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.model import ProbeResult
 from uwsgi_reload_hook.probe import Probe
 from uwsgi_reload_hook.sockets import open_stream
@@ -70,8 +71,8 @@ class _Exchange:
             finished = self._try()
         except (BlockingIOError, InterruptedError):
             finished = False
-        except OSError as error:
-            return self._end(ProbeResult(good=False, words=f"{self._address}: {error.strerror or error}"))
+        except (OSError, UnavailableError) as error:
+            return self._end(ProbeResult(good=False, words=f"{self._address}: {error}"))
         if finished:
             return self._end(probe.judge(self._what, bytes(self._answer)))
         if len(self._answer) > probe.LIMIT:

@@ -12,7 +12,6 @@ from typing import Any
 import psutil
 
 __all__ = [
-    "alive",
     "children",
     "command_line",
     "environment",
@@ -20,6 +19,7 @@ __all__ = [
     "parent",
     "reloads",
     "send_signal",
+    "started",
     "udp_ports",
     "working_directory",
 ]
@@ -38,16 +38,6 @@ def parent(pid: int) -> int | None:
         return None
 
 
-def alive(pid: int) -> bool:
-    """Whether the process runs (a zombie does not)."""
-    try:
-        return bool(_process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True
-
-
 def children(pid: int) -> frozenset[tuple[int, float]] | None:
     """The direct children that live, as (pid, start time in Unix seconds); None if they cannot be read."""
     try:
@@ -58,12 +48,12 @@ def children(pid: int) -> frozenset[tuple[int, float]] | None:
             pids = [child.pid for child in _process(pid).children()]
         except psutil.Error:
             return None
-    starts = ((child, _started(child)) for child in pids)
+    starts = ((child, started(child)) for child in pids)
     return frozenset((child, start) for child, start in starts if start is not None)
 
 
-def _started(pid: int) -> float | None:
-    """When a process that lives was started; None for a zombie, and for one that has gone."""
+def started(pid: int) -> float | None:
+    """When a process that lives was started, in Unix seconds; None for a zombie, and for one that has gone."""
     try:
         process = _process(pid)
         with process.oneshot():

@@ -54,9 +54,10 @@ class Recorder:
         """The keys that each vassal was last seen to serve."""
         return self._journal.keys or {}
 
-    def saw(self, snapshot: Snapshot) -> None:
-        """Remember the keys of every vassal that has nodes."""
-        seen = {vassal.id: vassal.keys for vassal in snapshot.vassals.values() if vassal.keys}
+    def saw(self, snapshot: Snapshot, roll: Roll) -> None:
+        """Remember the keys of every vassal that has nodes; one in flight may have lost some of them to the roll."""
+        flying = {id_ for id_, one in roll.vassals.items() if one.phase.in_flight}
+        seen = {one.id: one.keys for one in snapshot.vassals.values() if one.keys and one.id not in flying}
         self._journal = replace(self._journal, keys={**self.known_keys, **seen})
 
     def begun(self, roll: Roll, touched_before: float) -> None:
@@ -111,9 +112,10 @@ class Recorder:
                 "roll %s is interrupted after %.2f s: %s. It goes on when the hook is back", *_end(roll), roll.reason
             )
             return
+        # The status first: a hook killed between the two ends the roll once more; the other way nobody would hear of it.
+        self._show("idle" if roll.result is Result.DONE else "held", roll)
         self._journal = replace(self._journal, handled=_signature(roll.request))
         self._save(None, now)
-        self._show("idle" if roll.result is Result.DONE else "held", roll)
         self._store.append_history(roll_document(roll))
         _log_result(roll)
 

@@ -213,6 +213,12 @@ def from_uwsgi_opt(opt: Mapping[str, object]) -> dict[str, list[str]]:
     }
 
 
+def from_environment(environment: Mapping[str, str]) -> dict[str, list[str]]:
+    """Pick the hook's options out of environment variables such as `UWSGI_RELOAD_HOOK_TRIGGER`."""
+    named = {name: f"UWSGI_RELOAD_HOOK_{option.attribute.upper()}" for name, option in OPTIONS.items()}
+    return {name: [environment[variable]] for name, variable in named.items() if variable in environment}
+
+
 def with_repeats(given: Mapping[str, list[str]], written: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """Make `given`, which has the last value of each option, whole with all values of those `written` in the config."""
     repeats = {

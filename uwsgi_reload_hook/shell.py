@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from uwsgi_reload_hook import __version__, follow
+from uwsgi_reload_hook import __version__, follow, processes
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.discover import Place
 from uwsgi_reload_hook.errors import UnavailableError
@@ -54,7 +54,7 @@ def _roll(world: World, settings: Settings, inbox: Inbox, say: Say) -> int:
     info = HookInfo(os.getpid(), "shell", __version__, time.time())
     store: Store = Unkept()
     if settings.state_directory:
-        store = Store(Path(settings.state_directory), Path(settings.trigger).name)
+        store = Told(Path(settings.state_directory), Path(settings.trigger).name)
     recorder = Speaker(store, info, say, settings.vassal_config_file_suffix)
     result = Controller(world, NoTrigger(), settings, recorder, inbox).once(Request(mtime_ns=time.time_ns()))
     if result is None or result.result is None:
@@ -65,27 +65,43 @@ def _roll(world: World, settings: Settings, inbox: Inbox, say: Say) -> int:
 def _ask(world: World, directory: str, settings: Settings, say: Say) -> int:
     """Have the hook that holds the lock roll, by a touch of its trigger, and follow it."""
     holder = lock_holder(directory)
-    found = world.hook_options()
-    if "trigger" not in found:
-        return _complain(
-            EXIT_USAGE, f"another roll is under way: {holder} holds the lock of the Emperor in {directory}"
-        )
-    trigger = Path(found["trigger"])
-    sys.stderr.write(
-        f"uwsgi-reload-hook: asks the hook that runs here ({holder}), with its own options, by {trigger}\n"
-    )
-    status = Path(found.get("state-directory", str(trigger.parent))) / f"{trigger.name}.status.json"
+    found = _files(world.hook_options(holder), holder) if holder is not None else None
     suffix = settings.vassal_config_file_suffix
 
     def changed(id_: str, entry: Mapping[str, Any]) -> None:
-        _tell(say, id_.removesuffix(suffix), str(entry["phase"]), str(entry["reason"]))
+        _tell(say, _name(id_, suffix), str(entry["phase"]), str(entry["reason"]))
 
+    follower = found and follow.Follower(found[1], changed)
+    if found is None or follower is None or follower.read().hook_pid != holder:
+        who = "a process that cannot be seen" if holder is None else f"pid {holder}{_running(holder)}"
+        return _complain(EXIT_USAGE, f"another roll is under way: {who} holds the lock of the Emperor in {directory}")
+    trigger, _ = found
+    _complain(0, f"asks the hook that runs here (pid {holder}), with its own options, by {trigger}")
     try:
         mtime = follow.touch(trigger, {})
     except OSError as error:
         return _complain(EXIT_USAGE, f"its trigger {trigger} cannot be touched: {error.strerror}")
-    code, words = follow.Follower(status, changed).follow(mtime, None)
+    code, words = follower.follow(mtime, settings.deadline or None)
     return _complain(code, words) if code else code
+
+
+def _files(options: Mapping[str, list[str]], hook: int) -> tuple[Path, Path] | None:
+    """The trigger and the status file of the hook that is the process `hook`; None if its options name no trigger."""
+    if "trigger" not in options:
+        return None
+    trigger = Path(processes.working_directory(hook) or "/", options["trigger"][-1])
+    directory = Path(trigger.parent, options.get("state-directory", [""])[-1])
+    return trigger, directory / f"{trigger.name}.status.json"
+
+
+def _running(pid: int) -> str:
+    arguments = processes.command_line(pid)
+    return f" ({' '.join(arguments)})" if arguments else ""
+
+
+def _name(id_: str, suffix: str) -> str:
+    """What the old script calls a vassal. Where the Emperor scans a glob, its id is a path."""
+    return Path(id_).name.removesuffix(suffix)
 
 
 def _tell(say: Say, name: str, phase: str, reason: str) -> None:
@@ -111,7 +127,7 @@ class Speaker(Recorder):
         super().moved(before, after, now)
         for id_, new in after.vassals.items():
             if new.phase is not before.vassals[id_].phase:
-                _tell(self._say, id_.removesuffix(self._suffix), new.phase.value, new.reason)
+                _tell(self._say, _name(id_, self._suffix), new.phase.value, new.reason)
 
     def ended(self, roll: Roll, now: float) -> None:
         """Record, and say what an operator must know."""
@@ -120,17 +136,21 @@ class Speaker(Recorder):
             _complain(0, f"{roll.result.value if roll.result else 'unfinished'}: {roll.reason}")
 
 
-class Unkept(Store):
-    """Keeps nothing: a roll from a shell has no file to be beside."""
+class Told(Store):
+    """Tells, and has no journal: that is the hook's, and the next `reload` makes a whole roll."""
+
+    def write_journal(self, journal: Journal) -> None:
+        """Nobody goes on with it."""
+
+
+class Unkept(Told):
+    """Keeps nothing: a roll from a shell that was named no trigger has no file to be beside."""
 
     def __init__(self) -> None:
         """There is no directory."""
 
     def write_status(self, document: Mapping[str, Any]) -> None:
         """Nobody follows it."""
-
-    def write_journal(self, journal: Journal) -> None:
-        """Nobody goes on with it."""
 
     def append_history(self, document: Mapping[str, Any]) -> None:
         """The shell has shown it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uwsgi_reload_hook.errors import ConfigError, UnavailableError
+from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.journal import SCHEMA, Journal, decode, encode
 from uwsgi_reload_hook.roll import Progress, Request, Roll
 
@@ -153,12 +153,14 @@ def emperor_lock(directory: str) -> Iterator[bool]:
     """Try to be the one hook of an Emperor; gives whether that worked.
 
     The lock is on the Emperor's directory itself: every home of the hook knows it, it needs no file and no permission
-    to write, and the kernel frees it when the process ends. Raises UnavailableError if the directory cannot be opened.
+    to write, and the kernel frees it when the process ends. Raises ConfigError if the directory cannot be opened.
     """
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise UnavailableError(f"the Emperor's directory {directory} cannot be opened: {error.strerror}") from error
+        raise ConfigError(
+            f"the Emperor's directory {directory} cannot be opened: {error.strerror}; let the hook's user read it"
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -166,17 +168,17 @@ def emperor_lock(directory: str) -> Iterator[bool]:
         except BlockingIOError:
             held = False
         except OSError as error:
-            raise UnavailableError(f"the Emperor's directory {directory} cannot be locked: {error.strerror}") from error
+            raise ConfigError(f"the Emperor's directory {directory} cannot be locked: {error.strerror}") from error
         yield held
     finally:
         os.close(descriptor)
 
 
-def lock_holder(directory: str) -> str:
-    """Name the process that holds an Emperor's lock, as far as the kernel's list of locks tells."""
+def lock_holder(directory: str) -> int | None:
+    """The process that holds an Emperor's lock, None where the kernel's list of locks does not tell."""
     inode = Path(directory).stat().st_ino
     for line in Path("/proc/locks").read_text().splitlines():
         words = line.split()  # number, kind, mode, access, pid, major:minor:inode, start, end
         if words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode):
-            return f"pid {words[4]}"
-    return "a process that cannot be seen"
+            return int(words[4]) or None  # 0 = one in another pid namespace
+    return None

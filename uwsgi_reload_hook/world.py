@@ -12,14 +12,14 @@ from pathlib import Path
 
 from uwsgi_reload_hook import configs, packets, processes, stats
 from uwsgi_reload_hook.configs import vassal_options
-from uwsgi_reload_hook.discover import Place, Router, Surroundings, discover, find_emperor, instance_of
+from uwsgi_reload_hook.discover import Place, Router, Surroundings, discover, find_emperor, given_to, instance_of
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.matching import NodeMatcher
 from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
 from uwsgi_reload_hook.nudge import nudge
 from uwsgi_reload_hook.probing import Prober
 from uwsgi_reload_hook.roll import Action, ClearBlacklist, Nudge, Pause, SendProbe, Subscribe, Touch, Unsubscribe
-from uwsgi_reload_hook.settings import PREFIX, Settings
+from uwsgi_reload_hook.settings import PREFIX, Settings, from_uwsgi_opt
 from uwsgi_reload_hook.sockets import accepts, resolve, send
 
 __all__ = ["World"]
@@ -69,21 +69,17 @@ class World:
                 return configs.config_path(entry.id, entry.monitor, told.cwd, self._settings.emperor_path)
         raise UnavailableError(f"the Emperor lists no vassal with the hook's pid {self._place.own_pid}")
 
-    def hook_options(self) -> dict[str, str]:
-        """The options of the hook that lives under this Emperor, from the configs; empty if none names a trigger.
-
-        Raises UnavailableError.
-        """
+    def hook_options(self, hook: int) -> dict[str, list[str]]:
+        """The options of the hook under this Emperor that is the process `hook`. Raises UnavailableError."""
         socket, _ = find_emperor(self._settings, self._place)
         told = stats.emperor(socket.read())
-        written = [instance_of(told.pid).options]
+        written = instance_of(told.pid).options
+        own = {hook, processes.parent(hook)}
         for entry in told.vassals:
-            path = configs.config_path(entry.id, entry.monitor, told.cwd, self._settings.emperor_path)
-            written.append(vassal_options(entry.pid, path))
-        for options in written:
-            if f"{PREFIX}trigger" in options:
-                return {key.removeprefix(PREFIX): texts[-1] for key, texts in options.items() if key.startswith(PREFIX)}
-        return {}
+            if entry.pid in own:
+                path = configs.config_path(entry.id, entry.monitor, told.cwd, self._settings.emperor_path)
+                written = vassal_options(entry.pid, path)
+        return {**from_uwsgi_opt(written), **given_to(hook)}
 
     def _surroundings(self) -> Surroundings:
         if self._around is None:
@@ -213,9 +209,9 @@ class World:
             server = servers[node.router].subscription_server
             try:
                 send(server, packets.unsubscribe(node))
-            except OSError as error:
+            except (OSError, UnavailableError) as error:
                 reason = (
-                    f"cannot be unsubscribed at {server}: {error.strerror or error}; set {PREFIX}subscription-server, "
+                    f"cannot be unsubscribed at {server}: {error}; set {PREFIX}subscription-server, "
                     "or let the hook's user write to that socket"
                 )
                 raise ActionError(action.vassal, reason) from error
@@ -229,7 +225,7 @@ class World:
                 continue
             try:
                 send(servers[node.router].subscription_server, packets.subscribe(node))
-            except OSError as error:
+            except (OSError, UnavailableError) as error:
                 log.warning("%s: cannot be subscribed; it will announce itself: %s", action.vassal, error)
 
     def _probe(self, action: SendProbe) -> None:
