@@ -1,0 +1,217 @@
+"""The planner by itself: single steps, where a whole roll would hide what is said or when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.rolling import WatchedSite, run, settings
+from tests.simulator import FakeVassal
+from uwsgi_reload_hook import planner
+from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
+from uwsgi_reload_hook.roll import ClearBlacklist, Phase, Progress, Request, Result, Roll, Subscribe
+from uwsgi_reload_hook.settings import Minimum, Settings
+
+WALL = 1000.0
+NOW = 50.0
+
+
+def vassal(number: int, **given: object) -> Vassal:
+    node = Node("router", "app", f"/run/v{number}", last_check=int(WALL))
+    plain = Vassal(f"v{number}.ini", pid=100 + number, accepting=True, nodes=(node,))
+    return replace(plain, **given)  # type: ignore[arg-type]
+
+
+def snapshot(*vassals: Vassal, unowned: frozenset[str] = frozenset()) -> Snapshot:
+    return Snapshot(WALL, {one.id: one for one in vassals}, unowned=unowned)
+
+
+def opened(seen: Snapshot, given: Settings | None = None) -> Roll:
+    return planner.open_roll(seen, given or settings(), Request(1), NOW, {})
+
+
+def in_phase(roll: Roll, **phases: Phase) -> Roll:
+    moved = {f"{name}.ini": replace(roll.vassals[f"{name}.ini"], phase=phase) for name, phase in phases.items()}
+    return replace(roll, vassals={**roll.vassals, **moved})
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "key app has 1 vassal and"), (2, "key app has 2 vassals and")])
+def test_a_refusal_says_key_count_and_minimum(count: int, words: str) -> None:
+    seen = snapshot(*(vassal(number) for number in range(count)))
+    roll = opened(seen, settings(minimum_active_vassals=Minimum(count)))
+    assert roll.result is Result.REFUSED
+    assert roll.finished == NOW
+    assert words in roll.reason
+    assert f"the minimum is {count}," in roll.reason
+
+
+def test_a_node_of_nobody_refuses_the_roll_where_it_may_be_a_vassal_without_nodes() -> None:
+    seen = snapshot(vassal(1), vassal(2), vassal(3, nodes=()), unowned=frozenset({"127.0.0.1:9", "127.0.0.1:8"}))
+    roll = opened(seen)
+    assert roll.result is Result.REFUSED
+    assert "127.0.0.1:8" in roll.reason
+    assert "v3.ini" in roll.reason
+    assert opened(replace(seen, vassals={"v1.ini": vassal(1), "v2.ini": vassal(2)})).result is None
+
+
+def test_a_vassal_that_is_down_may_yet_serve_the_key_that_lacks_vassals() -> None:
+    seen = snapshot(vassal(1), vassal(2, present=False, nodes=(), accepting=False))
+    assert opened(seen).result is None
+
+
+def test_the_minimum_follows_vassals_that_come_during_the_roll() -> None:
+    given = settings(minimum_active_vassals=Minimum(50, percent=True))
+    roll = opened(snapshot(*(vassal(number) for number in range(4))), given)
+    assert roll.minimum == {"app": 2}
+    more = snapshot(*(vassal(number) for number in range(6)))
+    assert planner.plan(more, roll, given, NOW + 1).roll.minimum == {"app": 3}
+
+
+def test_all_that_failed_at_one_look_are_named() -> None:
+    seen = snapshot(vassal(1), vassal(2), vassal(3))
+    roll = in_phase(opened(seen), v1=Phase.RESTARTING, v2=Phase.RESTARTING)
+    roll = replace(roll, vassals={id_: replace(one, pid=1) for id_, one in roll.vassals.items()})
+    step = planner.plan(seen, roll, settings(), NOW + 1)
+    assert step.roll.result is Result.FAILED
+    assert step.roll.finished == NOW + 1
+    one, two = step.roll.reason.split("; v2.ini")
+    assert one.startswith("v1.ini: died (pid 1)")
+    assert two.startswith(": died (pid 1)")
+
+
+@pytest.mark.parametrize(("passed", "result"), [(19.9, None), (20.0, Result.TIMED_OUT)])
+def test_the_deadline_counts_from_the_beginning_of_the_roll(passed: float, result: Result | None) -> None:
+    seen = snapshot(vassal(1), vassal(2))
+    given = settings(deadline=20.0)
+    roll = replace(opened(seen, given), moved=NOW + 19)
+    # nobody can be taken: the roll only waits
+    lonely = snapshot(vassal(1), vassal(2, nodes=(), accepting=False, cursed=True))
+    step = planner.plan(lonely, roll, given, NOW + passed)
+    assert step.roll.result is result
+    assert (step.roll.reason == "the deadline of 20 s was reached") is (result is not None)
+
+
+def stuck() -> WatchedSite:
+    """Three vassals of which two must serve; the first to be reloaded loses its place in the router afterwards."""
+    site = WatchedSite([FakeVassal(f"v{number}.ini", load=1.0) for number in (1, 2, 3)])
+    site.minimum = {"app": 2}
+    first = site.vassals["v1.ini"]
+
+    def lose() -> None:
+        first.deaf_router = True
+        first.nodes.clear()
+
+    site.at(1.5, lose)
+    return site
+
+
+def test_a_roll_without_room_waits_for_the_timeout_and_says_who_waits_and_why() -> None:
+    site = stuck()
+    outcome = run(site, settings(minimum_active_vassals=Minimum(2), timeout=20.0))
+    assert outcome.result == "timed-out"
+    assert outcome.phases() == {"v1.ini": "done", "v2.ini": "done", "v3.ini": "pending"}
+    assert outcome.roll["reason"] == "no room for v3.ini within 20 s (serving under app: 2 of 2 needed)"
+    moved = max(entry["since"] for entry in outcome.roll["vassals"].values())
+    assert 20.0 <= outcome.roll["finished"] - moved < 20.3
+
+
+def test_a_roll_without_room_goes_on_when_there_is_room_again() -> None:
+    site = stuck()
+    first = site.vassals["v1.ini"]
+
+    def come_back() -> None:
+        first.deaf_router = False
+        site._announce(first)
+
+    site.at(15.0, come_back)
+    assert run(site, settings(minimum_active_vassals=Minimum(2), timeout=20.0)).result == "done"
+
+
+def test_a_vassal_in_flight_is_no_stall_however_long_it_takes() -> None:
+    site = WatchedSite([FakeVassal(f"v{number}.ini", load=18.0) for number in (1, 2)])
+    site.minimum = {"app": 1}
+    assert run(site, settings(timeout=20.0)).result == "done"
+
+
+@pytest.mark.parametrize("timeout", [5.0, 9.0])
+def test_a_vassal_that_hangs_in_its_start_is_left_to_settle_until_the_timeout_and_then_touched(timeout: float) -> None:
+    hanging = FakeVassal("v1.ini", accepting=False, load=1.0)
+    site = WatchedSite([hanging, FakeVassal("v2.ini", load=1.0), FakeVassal("v3.ini", load=1.0)])
+    site.minimum = {"app": 1}
+    outcome = run(site, settings(timeout=timeout), known_keys={"v1.ini": frozenset({"app"})})
+    assert outcome.result == "done"
+    first = next(when for when, action in site.performed if getattr(action, "vassal", "") == "v1.ini")
+    assert timeout <= first < timeout + 0.3
+    assert outcome.touched()[0] == "v1.ini", "the best canary is waited for"
+
+
+def test_an_interruption_gives_back_what_was_drained_and_says_why() -> None:
+    seen = snapshot(vassal(1), vassal(2))
+    roll = in_phase(opened(seen), v1=Phase.DRAINING)
+    nodes = seen.vassals["v1.ini"].nodes
+    roll = replace(roll, vassals={**roll.vassals, "v1.ini": replace(roll.vassals["v1.ini"], drained=nodes)})
+    step = planner.abort(roll, NOW + 3, Result.INTERRUPTED, "the hook was stopped")
+    assert step.actions == (Subscribe("v1.ini", nodes),)
+    assert (step.roll.stop, step.roll.result, step.roll.finished) == (Result.INTERRUPTED, Result.INTERRUPTED, NOW + 3)
+    back = step.roll.vassals["v1.ini"]
+    assert (back.phase, back.since, back.drained) == (Phase.PENDING, NOW + 3, ())
+    assert back.reason == "given its traffic back: the hook was stopped"
+
+
+def test_a_refused_act_counts_as_a_change() -> None:
+    roll = in_phase(opened(snapshot(vassal(1), vassal(2))), v1=Phase.TOUCHED)
+    step = planner.fail_vassal(roll, "v1.ini", "no permission", NOW + 4)
+    assert step.roll.moved == NOW + 4
+    assert (step.roll.vassals["v1.ini"].phase, step.roll.vassals["v1.ini"].finished) == (Phase.FAILED, NOW + 4)
+
+
+def test_a_roll_taken_up_starts_what_is_missing_anew_and_counts_from_now() -> None:
+    seen = snapshot(vassal(1, present=False, accepting=False, pid=0), vassal(2))
+    roll = in_phase(opened(snapshot(vassal(1), vassal(2))), v1=Phase.RESTARTING)
+    step = planner.resume(roll, seen, settings(), NOW + 5)
+    assert step.actions == (ClearBlacklist(("v1.ini",)),)
+    assert step.roll.moved == NOW + 5
+    anew = step.roll.vassals["v1.ini"]
+    assert (anew.phase, anew.new_process, anew.acted) == (Phase.RESTARTING, True, NOW + 5)
+
+
+def test_a_failure_gives_the_drained_ones_their_traffic_back_with_its_reason() -> None:
+    first, second, third = vassal(1), vassal(2), vassal(3)
+    roll = in_phase(opened(snapshot(first, second, third)), v1=Phase.RESTARTING, v2=Phase.DRAINING)
+    progress = dict(roll.vassals)
+    progress["v1.ini"] = replace(progress["v1.ini"], pid=1)
+    progress["v2.ini"] = replace(progress["v2.ini"], pid=102, drained=second.nodes, started=NOW)
+    gone = replace(second, nodes=(), details=Details(reloads=0, touch_path="x"))
+    step = planner.plan(snapshot(first, gone, third), replace(roll, vassals=progress), settings(), NOW + 2)
+    assert step.actions == (Subscribe("v2.ini", second.nodes),), "and no touch, though it was drained"
+    back = step.roll.vassals["v2.ini"]
+    assert (back.phase, back.since) == (Phase.PENDING, NOW + 2)
+    assert back.reason.startswith("given its traffic back: v1.ini: died")
+    assert (step.roll.result, step.roll.finished) == (Result.FAILED, NOW + 2)
+
+
+@pytest.mark.parametrize(
+    ("phase", "age", "wait"),
+    [
+        (Phase.DRAINING, 0.5, 0.01),
+        (Phase.DRAINING, 1.0, 0.03),
+        (Phase.TOUCHED, 0.5, 0.01),
+        (Phase.RESTARTING, 0.5, 0.03),
+        (Phase.PENDING, 0.5, 0.1),
+    ],
+)
+def test_looks_are_frequent_only_while_something_is_about_to_change(phase: Phase, age: float, wait: float) -> None:
+    busy = Node("router", "app", "/run/v1", ref=1, death_mark=True)
+    pending = phase is Phase.PENDING
+    first = vassal(
+        1,
+        nodes=vassal(1).nodes if pending else (busy,),
+        details=Details(reloads=0, children=frozenset({(1, 1.0)}), touch_path="x"),
+    )
+    seen = snapshot(first, vassal(2, accepting=False, cursed=True, nodes=()))
+    roll = in_phase(opened(snapshot(vassal(1), vassal(2))), v1=phase)
+    since = Progress("v1.ini", phase, since=NOW, pid=101, first_pid=101, drained=(busy,), started=NOW, acted=NOW)
+    since = replace(since, reloads=0, children=frozenset({(1, 1.0)}))
+    roll = replace(roll, vassals={**roll.vassals, "v1.ini": since})
+    assert planner.plan(seen, roll, settings(canary=0), NOW + age).wait == wait
