@@ -10,7 +10,7 @@ from tests.rolling import WatchedSite, run, settings
 from tests.simulator import FakeVassal
 from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
-from uwsgi_reload_hook.roll import ClearBlacklist, Phase, Progress, Request, Result, Roll, Subscribe
+from uwsgi_reload_hook.roll import ClearBlacklist, Phase, Request, Result, Roll, Subscribe
 from uwsgi_reload_hook.settings import Minimum, Settings
 
 WALL = 1000.0
@@ -189,29 +189,3 @@ def test_a_failure_gives_the_drained_ones_their_traffic_back_with_its_reason() -
     assert (back.phase, back.since) == (Phase.PENDING, NOW + 2)
     assert back.reason.startswith("given its traffic back: v1.ini: died")
     assert (step.roll.result, step.roll.finished) == (Result.FAILED, NOW + 2)
-
-
-@pytest.mark.parametrize(
-    ("phase", "age", "wait"),
-    [
-        (Phase.DRAINING, 0.5, 0.01),
-        (Phase.DRAINING, 1.0, 0.03),
-        (Phase.TOUCHED, 0.5, 0.01),
-        (Phase.RESTARTING, 0.5, 0.03),
-        (Phase.PENDING, 0.5, 0.1),
-    ],
-)
-def test_looks_are_frequent_only_while_something_is_about_to_change(phase: Phase, age: float, wait: float) -> None:
-    busy = Node("router", "app", "/run/v1", ref=1, death_mark=True)
-    pending = phase is Phase.PENDING
-    first = vassal(
-        1,
-        nodes=vassal(1).nodes if pending else (busy,),
-        details=Details(reloads=0, children=frozenset({(1, 1.0)}), touch_path="x"),
-    )
-    seen = snapshot(first, vassal(2, accepting=False, cursed=True, nodes=()))
-    roll = in_phase(opened(snapshot(vassal(1), vassal(2))), v1=phase)
-    since = Progress("v1.ini", phase, since=NOW, pid=101, first_pid=101, drained=(busy,), started=NOW, acted=NOW)
-    since = replace(since, reloads=0, children=frozenset({(1, 1.0)}))
-    roll = replace(roll, vassals={**roll.vassals, "v1.ini": since})
-    assert planner.plan(seen, roll, settings(canary=0), NOW + age).wait == wait

@@ -12,7 +12,7 @@ from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.recorder import Recorder
-from uwsgi_reload_hook.roll import Action, Request, Result, Roll, Step
+from uwsgi_reload_hook.roll import Action, Request, Result, Roll, Step, Touch
 from uwsgi_reload_hook.settings import Settings
 
 __all__ = ["Controller", "Inbox", "Outside", "TriggerFile"]
@@ -24,7 +24,7 @@ IDLE_LOOK = 2.0
 
 
 REST = 4
-"""Times a look's own length that the next one waits at least: the Emperor, one thread, has four fifths for itself."""
+"""Times the length of a read of the Emperor's stats that the next look waits at least: four fifths are its own."""
 SETTLE = 0.03
 """Seconds for which the trigger has to stay as it is before a roll begins."""
 
@@ -151,6 +151,8 @@ class Controller:
                 step = self._plan(roll)
             self._recorder.moved(roll, step.roll, self._now())
             roll, wait = self._act(step), step.wait
+            if any(isinstance(action, Touch) for action in step.actions):
+                wait = 0.0  # a read of the Emperor's stats is what makes it scan
         self._recorder.ended(roll, self._now())
         return roll
 
@@ -175,15 +177,13 @@ class Controller:
 
     def _plan(self, roll: Roll) -> Step:
         detailed = [id_ for id_, progress in roll.vassals.items() if progress.needs_details]
-        began = self._now()
         try:
             snapshot = self._outside.look(roll.vassals, detailed)
         except UnavailableError as error:
             return self._blind(roll, error)
-        now = self._now()
         self._recorder.saw(snapshot, roll)
-        step = planner.plan(snapshot, replace(roll, blind_since=None), self._settings, now)
-        return replace(step, wait=max(step.wait, (now - began) * REST))
+        step = planner.plan(snapshot, replace(roll, blind_since=None), self._settings, self._now())
+        return replace(step, wait=max(step.wait, snapshot.emperor_seconds * REST))
 
     def _blind(self, roll: Roll, error: UnavailableError) -> Step:
         """Do nothing while nothing can be seen, and give up when that lasts."""

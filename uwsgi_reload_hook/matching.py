@@ -13,6 +13,7 @@ __all__ = ["NodeMatcher"]
 
 log = logging.getLogger(__name__)
 
+_PATHS = ("/", "@")
 RELIST = 2.0
 """Seconds between two lists of the host's sockets, which cost milliseconds: they change only when a vassal starts."""
 
@@ -54,14 +55,15 @@ class NodeMatcher:
             return
         self._listed = now
         self._pids = dict(pids)
-        kind = "unix" if all(address.startswith(("/", "@")) for address in addresses) else "all"
+        kind = "unix" if all(address.startswith(_PATHS) for address in addresses) else "all"
         by_socket = self._sockets({pid: id_ for id_, pid in pids.items() if pid}, kind)
+        stems = {PurePath(id_).name.removesuffix(suffix): id_ for id_ in pids}
         for address in addresses:
-            owner = by_socket.get(address) or next(
-                (id_ for held, id_ in by_socket.items() if same_socket(address, held)), None
-            )
+            owner = by_socket.get(address)
+            if owner is None and not address.startswith(_PATHS):
+                owner = next((id_ for held, id_ in by_socket.items() if same_socket(address, held)), None)
             if owner is None and address not in self._owners:
-                owner = _by_file_name(address, pids, suffix)
+                owner = _by_file_name(address, stems)
             if owner is not None:
                 self._owners[address] = owner
             elif address not in self._owners and address not in self._unknown:
@@ -78,12 +80,9 @@ class NodeMatcher:
         return found
 
 
-def _by_file_name(address: str, ids: Iterable[str], suffix: str) -> str | None:
-    """Find the one vassal whose name the socket's file bears: app1.sock, app1.socket or app1 for app1.ini."""
+def _by_file_name(address: str, stems: Mapping[str, str]) -> str | None:
+    """Find the vassal whose name the socket's file bears: app1.sock, app1.socket or app1 for app1.ini."""
     name = PurePath(address).name
-    found = [
-        id_
-        for id_ in ids
-        if (stem := PurePath(id_).name.removesuffix(suffix)) and (name == stem or name.startswith(f"{stem}."))
-    ]
-    return max(found, key=len) if found else None
+    while name and name not in stems:
+        name = name.rpartition(".")[0]
+    return stems.get(name) if name else None

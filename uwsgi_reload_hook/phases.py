@@ -247,7 +247,8 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         if evidence.waits_for_its_master(progress, vassal):
             return progress, (Nudge(progress.id, vassal.pid),)
         return _unless_late(progress, moment, "does not accept requests after its reload")
-    warming = _enter(progress, Phase.WARMING, moment, "accepts requests", healthy_since=None)
+    loaded = moment.now - (progress.acted if progress.acted is not None else moment.now)
+    warming = _enter(progress, Phase.WARMING, moment, "accepts requests", healthy_since=None, loaded=loaded)
     if moment.settings.probe is not None and progress.accepts:
         return _probe(replace(warming, announced=None), moment)
     return _announce(warming, vassal, moment)

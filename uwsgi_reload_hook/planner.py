@@ -14,7 +14,7 @@ import fnmatch
 from collections.abc import Mapping
 from dataclasses import replace
 
-from uwsgi_reload_hook import phases, room
+from uwsgi_reload_hook import pace, phases, room
 from uwsgi_reload_hook.model import Snapshot, Vassal
 from uwsgi_reload_hook.phases import Moment
 from uwsgi_reload_hook.roll import Action, Phase, Progress, Request, Result, Roll, Step
@@ -121,7 +121,7 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
     if any(roll.vassals[id_].phase is not progress.phase for id_, progress in before.items()):
         roll = replace(roll, moved=now)
     roll = _ended(_stalled(roll, moment), now)
-    return Step((*actions, *more), roll, _pause(roll, settings, now))
+    return Step((*actions, *more), roll, pace.pause(roll, settings, now))
 
 
 def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:
@@ -236,19 +236,3 @@ def _take(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
             vassals[one.id], more = phases.begin(vassals[one.id], vassal, nodes, moment)
             actions.extend(more)
     return replace(roll, vassals=vassals), tuple(actions)
-
-
-FAST = 0.01
-STEADY = 0.03
-
-
-def _pause(roll: Roll, settings: Settings, now: float) -> float:
-    """Seconds to the next look: short where the next change is milliseconds away, longer where an application loads."""
-    if roll.result is not None:
-        return 0.0
-    wait = settings.check_interval
-    for progress in roll.vassals.values():
-        if progress.phase.in_flight:
-            soon = progress.phase is Phase.DRAINING or progress.phase is Phase.TOUCHED
-            wait = min(wait, FAST if soon and now - progress.since < 1 else STEADY)
-    return wait

@@ -107,6 +107,8 @@ class Progress:
     """Its blacklist entry when the hook had the blacklist cleared."""
     acted: float | None = None
     """When it was touched or started anew: the timeout counts from here."""
+    loaded: float | None = None
+    """Seconds from its touch, or its start, until it accepted."""
     looks: int = 0
     """Looks taken in vain: the router has not noticed an unsubscribe packet, or the Emperor a touch."""
     healthy_since: float | None = None

@@ -54,6 +54,7 @@ def serve(settings: Settings, place: Place, inbox: Inbox, ready: Callable[[], No
 
 def _find(world: World) -> str:
     world.connect()
+    world.look((), ())  # lists the host's sockets now, so that the first roll has not to wait for it
     return world.lock_directory()
 
 

@@ -101,7 +101,10 @@ class World:
             told = stats.router(router.stats.read(), router.stats.address)
             nodes.extend(told.nodes)
             gateways.add(told.pid)
-        emperor = stats.emperor(around.emperor.read())
+        began = time.monotonic()
+        document = around.emperor.read()
+        took = time.monotonic() - began
+        emperor = stats.emperor(document)
         self._emperor_pid = emperor.pid  # its master starts it again if it dies
         listed = {entry.id: entry for entry in emperor.vassals}
         ids = {*listed, *emperor.blacklist, *tracked}
@@ -117,7 +120,7 @@ class World:
             if id_ in vassals:
                 vassals[id_] = replace(vassals[id_], probe=answer)
         unowned = {node.address for node in nodes} - {node.address for own in owned.values() for node in own}
-        return Snapshot(time.time(), vassals, around.subscription_tolerance, frozenset(unowned))
+        return Snapshot(time.time(), vassals, around.subscription_tolerance, took, frozenset(unowned))
 
     def _remember_paths(self, emperor: stats.EmperorStats, ids: Collection[str]) -> None:
         monitors = {entry.id: entry.monitor for entry in emperor.vassals}

@@ -1,0 +1,56 @@
+"""How long the next look is waited for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rolling import settings
+from uwsgi_reload_hook.pace import FAST, STEADY, pause
+from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
+
+
+def roll(*vassals: Progress, result: Result | None = None) -> Roll:
+    return Roll("1", Request(1), 0.0, 0.0, {one.id: one for one in vassals}, result=result)
+
+
+@pytest.mark.parametrize(
+    ("phase", "age", "wait"),
+    [
+        (Phase.DRAINING, 0.5, FAST),
+        (Phase.DRAINING, 1.0, STEADY),
+        (Phase.TOUCHED, 0.5, FAST),
+        (Phase.RESTARTING, 0.5, FAST),
+        (Phase.WARMING, 0.5, FAST),
+        (Phase.WARMING, 5.0, STEADY),
+        (Phase.PENDING, 0.5, 0.1),
+        (Phase.DONE, 0.5, 0.1),
+    ],
+)
+def test_what_takes_milliseconds_is_looked_at_often_while_it_is_young(phase: Phase, age: float, wait: float) -> None:
+    assert pause(roll(Progress("v1.ini", phase, since=10.0)), settings(), 10.0 + age) == wait
+
+
+def loading() -> Progress:
+    return Progress("v1.ini", Phase.RESTARTING, since=10.0, acted=10.0, executed=True)
+
+
+@pytest.mark.parametrize(("age", "wait"), [(0.1, FAST), (1.0, 0.02), (3.0, 0.06), (9.0, 0.1)])
+def test_a_load_of_unknown_length_is_looked_at_in_proportion_to_what_it_has_taken(age: float, wait: float) -> None:
+    assert pause(roll(loading()), settings(), 10.0 + age) == pytest.approx(wait)
+
+
+@pytest.mark.parametrize(("age", "wait"), [(0.5, 0.1), (1.75, 0.05), (1.85, FAST), (2.15, FAST), (3.0, 0.06)])
+def test_the_load_time_of_another_vassal_tells_when_to_look_closely(age: float, wait: float) -> None:
+    known = Progress("v0.ini", Phase.DONE, loaded=2.0)
+    slower = Progress("v2.ini", Phase.DONE, loaded=4.0)
+    assert pause(roll(known, slower, loading()), settings(), 10.0 + age) == pytest.approx(wait)
+
+
+def test_the_most_urgent_vassal_decides_and_the_check_interval_is_the_longest_wait() -> None:
+    young = Progress("v3.ini", Phase.TOUCHED, since=19.9)
+    assert pause(roll(loading(), young), settings(), 20.0) == FAST
+    assert pause(roll(loading()), settings(check_interval=0.04), 20.0) == 0.04
+
+
+def test_a_roll_that_is_over_waits_for_nothing() -> None:
+    assert pause(roll(loading(), result=Result.DONE), settings(), 20.0) == 0.0

@@ -1,0 +1,37 @@
+"""How long to wait for the next look: short where a change is milliseconds away, long while an application loads."""
+
+from __future__ import annotations
+
+from uwsgi_reload_hook.roll import Phase, Progress, Roll
+from uwsgi_reload_hook.settings import Settings
+
+__all__ = ["pause"]
+
+FAST = 0.005
+"""Seconds between looks at a drain, a touch, a restart or an announcement that has just begun."""
+STEADY = 0.03
+"""Seconds between looks at one of those that takes longer than usual."""
+USUAL = 1.0
+SHARE = 0.02
+"""Of the time that a load has taken so far: looking so often costs a roll a hundredth of it, and few looks."""
+NEARLY = 0.9
+"""Part of the load time of the fastest vassal before which no other is expected to accept."""
+
+
+def pause(roll: Roll, settings: Settings, now: float) -> float:
+    """Seconds to wait after this step; at most `check-interval`."""
+    if roll.result is not None:
+        return 0.0
+    flying = [progress for progress in roll.vassals.values() if progress.phase.in_flight]
+    fastest = min((one.loaded for one in roll.vassals.values() if one.loaded is not None), default=None)
+    soonest = min((_pause(one, fastest, now) for one in flying), default=settings.check_interval)
+    return max(FAST, min(settings.check_interval, soonest))
+
+
+def _pause(progress: Progress, fastest: float | None, now: float) -> float:
+    if progress.phase is not Phase.RESTARTING or not (progress.executed or progress.new_process):
+        return FAST if now - progress.since < USUAL else STEADY
+    passed = now - (progress.acted if progress.acted is not None else progress.since)
+    if fastest is None or passed > fastest / NEARLY:
+        return passed * SHARE
+    return max(FAST, fastest * NEARLY - passed)
