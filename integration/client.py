@@ -56,10 +56,15 @@ def fetch(port: int, key: str, path: str = "/") -> Answer:
 
 
 class Client:
-    """Requests `path` of each key in turn, from `threads` threads, from entering until `stop`."""
+    """Requests `path` of each key in turn, from `threads` threads, from entering until `stop`.
 
-    def __init__(self, farm: Farm, *, path: str = "/", threads: int = 4, keys: Sequence[str] = ()) -> None:
-        self._port = farm.http_port
+    It asks the farm's HTTP front, or whatever else listens on `port`.
+    """
+
+    def __init__(
+        self, farm: Farm, *, path: str = "/", threads: int = 4, keys: Sequence[str] = (), port: int | None = None
+    ) -> None:
+        self._port = farm.http_port if port is None else port
         self._path = path
         self._keys = keys or [app.key for app in farm.layout.apps]
         self._stop = threading.Event()

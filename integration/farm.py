@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from integration import commands, stats
 from integration import layout as layouts
-from integration import stats
 from integration.processes import Process, free_port
 from integration.waiting import eventually
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from integration.commands import Command
     from integration.layout import Layout
 
 HOOK = "hook.ini"
@@ -45,6 +46,7 @@ class Farm:
         self.http_port = free_port()
         self.subscription_server = layout.subscription_server or f"{self.directory}/subscription.sock"
         self.leftovers: list[str] = []
+        self.commands: list[Command] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -53,7 +55,7 @@ class Farm:
             self._start()
             try:
                 self.wait_subscribed()
-                if self.layout.hook is not None:
+                if self.layout.hook is not None and self.layout.home != "shell":
                     self.wait_hook()
             except (TimeoutError, OSError) as error:
                 raise RuntimeError(f"the farm did not start: {error}\n{self.log_tail()}") from error
@@ -83,7 +85,11 @@ class Farm:
                 else:
                     (self.vassals / vassal).write_text(text)
         if self.layout.hook is not None:
-            self.add_hook(HOOK, layouts.trigger_line(self.directory), *self.layout.hook)
+            lines = (layouts.trigger_line(self.directory), *self.layout.hook)
+            if self.layout.home == "mule":
+                self.add_hook(HOOK, *lines)
+            elif self.layout.home == "vassal":
+                self.add_vassal(HOOK, layouts.attached_ini(lines, patch=self.layout.patch))
 
     def _instance_ini(self) -> str:
         return layouts.instance_ini(self.directory, self.layout, self.http_port, self.subscription_server)
@@ -93,7 +99,7 @@ class Farm:
         instance.write_text(self._instance_ini())
         # uWSGI takes every UWSGI_* variable for an option.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
-        with self.log_path.open("wb") as log:
+        with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [UWSGI, "--ini", instance],
                 stdin=subprocess.DEVNULL,
@@ -107,6 +113,12 @@ class Farm:
 
     def stop(self, patience: float = 1.0) -> None:
         """Asks the instance to stop; what is still there after `patience` seconds is killed by pid (`leftovers`)."""
+        for command in self.commands:
+            command.end()
+        self.halt(patience)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def halt(self, patience: float) -> None:
         if self in RUNNING:
             RUNNING.remove(self)
             self.process.send_signal(signal.SIGINT)
@@ -115,7 +127,11 @@ class Farm:
             self.leftovers = [str(process) for process in self.processes()]
             eventually(self._kill, "every process killed")
             self.process.wait()
-        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def restart(self, patience: float) -> None:
+        """Stops and starts the whole instance, the Emperor and its router in it."""
+        self.halt(patience)
+        self._start()
 
     def _kill(self) -> bool:
         processes = self.processes()
@@ -204,7 +220,7 @@ class Farm:
 
     # The hook
 
-    def add_hook(self, vassal: str, *lines: str, start: str = "mule = uwsgi_reload_hook.mule:run") -> None:
+    def add_hook(self, vassal: str, *lines: str, start: str = layouts.MULE) -> None:
         self.add_vassal(vassal, layouts.hook_ini(self.directory, lines, start=start))
 
     def add_vassal(self, vassal: str, text: str) -> None:
@@ -234,9 +250,12 @@ class Farm:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def touch_trigger(self) -> float:
-        """Touches the trigger; returns the time just before, in seconds since the epoch."""
+        """Asks for a roll, in the way of the hook's home; returns the time just before, in seconds since the epoch."""
         now = time.time()
-        self.trigger.touch()
+        if self.layout.home == "shell":
+            self.commands.append(commands.reload(self, *commands.flags(self.layout.hook or ())))
+        else:
+            self.trigger.touch()
         return now
 
     def wait_result(self, before: dict[str, Any], seconds: float = 60.0) -> dict[str, Any]:

@@ -6,20 +6,31 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HERE = Path(__file__).parent
 TRIGGER = "trigger"
+MULE = "mule = uwsgi_reload_hook.mule:run"
+HOMES = ("mule", "vassal", "host", "shell")
 
 
 @dataclass(frozen=True)
 class App:
-    """One application: `vassals` vassals that share one config and one subscription key."""
+    """One application: `vassals` vassals that share one config and one subscription key.
+
+    `after_key` is what its `subscribe-to` says beyond the key: a modifier, a signature.
+    """
 
     key: str = "app.test"
     vassals: int = 4
     load_seconds: float = 0.5
     tcp: bool = False
     unsubscribes: bool = True
+    need_app: bool = True
+    after_key: str = ""
     lines: tuple[str, ...] = ()
 
     @property
@@ -35,13 +46,20 @@ class App:
 class Layout:
     """A whole farm.
 
-    `hook` holds the lines of the hook's ini besides the trigger, None for a farm without one. With `symlinks` each
-    application has one real config outside the directory that the Emperor scans; else every vassal has a copy.
+    `hook` holds the lines of the hook's ini besides the trigger, None for a farm without one; `home` is where it runs.
+    With `symlinks` each application has one real config outside the directory that the Emperor scans; else every
+    vassal has a copy.
     """
 
     apps: tuple[App, ...] = (App(),)
     hook: tuple[str, ...] | None = ()
+    home: str = "mule"
+    """One of `HOMES`; the shell's hook lives for one roll, which a touch of the trigger begins."""
+    patch: str = "unprivileged"
+    """When the attached vassal replaces its uWSGI: before or after that has dropped its privileges."""
     symlinks: bool = True
+    glob: bool = False
+    """The Emperor scans a glob instead of the directory."""
     nofollow: bool = True
     subscription_server: str = ""
     instance_lines: tuple[str, ...] = ()
@@ -52,13 +70,15 @@ class Layout:
 def instance_ini(directory: Path, layout: Layout, http_port: int, subscription_server: str) -> str:
     lines = [
         "master = true",
-        f"emperor = {directory}/vassals",
+        f"emperor = {directory}/vassals{'/*.ini' if layout.glob else ''}",
         f"fastrouter = {directory}/router.sock",
         f"fastrouter-subscription-server = {subscription_server}",
         f"http = 127.0.0.1:{http_port}",
         f"http-to = {directory}/router.sock",
         *layout.instance_lines,
     ]
+    if layout.home == "host" and layout.hook is not None:
+        lines += [MULE, trigger_line(directory), *environment_lines(), *layout.hook]
     if layout.nofollow:
         lines.append("emperor-nofollow = true")
     if layout.stats_http:
@@ -75,7 +95,7 @@ def app_ini(directory: Path, app: App, subscription_server: str) -> str:
         [
             "master = true",
             "processes = 1",
-            "need-app = true",
+            *(["need-app = true"] if app.need_app else []),
             "disable-logging = true",
             f"wsgi-file = {HERE}/wsgi_app.py",
             f"env = APP_DIRECTORY={directory}/{app.name}",
@@ -83,7 +103,7 @@ def app_ini(directory: Path, app: App, subscription_server: str) -> str:
             "socket = 127.0.0.1:0" if app.tcp else f"socket = {directory}/run/%n.sock",
             "start-unsubscribed = true",
             *(["unsubscribe-on-graceful-reload = true"] if app.unsubscribes else []),
-            f"subscribe-to = {subscription_server}:{app.key}",
+            f"subscribe-to = {subscription_server}:{app.key}{app.after_key}",
             f"master-fifo = {fifo}",
             f"hook-accepting1-once = spinningfifo:{fifo} S",
             *environment_lines(),
@@ -92,7 +112,7 @@ def app_ini(directory: Path, app: App, subscription_server: str) -> str:
     )
 
 
-def hook_ini(directory: Path, lines: tuple[str, ...], *, start: str = "mule = uwsgi_reload_hook.mule:run") -> str:
+def hook_ini(directory: Path, lines: tuple[str, ...], *, start: str = MULE) -> str:
     return ini(
         [
             "master = true",
@@ -105,6 +125,14 @@ def hook_ini(directory: Path, lines: tuple[str, ...], *, start: str = "mule = uw
     )
 
 
+def attached_ini(lines: Sequence[str], *, patch: str = "unprivileged", arguments: str = "") -> str:
+    """The hook as a Python vassal: uWSGI reads this, and the Emperor's new process becomes that program."""
+    command = f"exec {sys.executable} -m uwsgi_reload_hook vassal {arguments}".rstrip()
+    return ini(
+        [*(f"env = PYTHONPATH={path}" for path in python_path()), f"{patch}-binary-patch-arg = {command}", *lines]
+    )
+
+
 def trigger_line(directory: Path) -> str:
     return f"reload-hook-trigger = {directory}/{TRIGGER}"
 
@@ -112,11 +140,16 @@ def trigger_line(directory: Path) -> str:
 def environment_lines() -> list[str]:
     """How a vassal finds the Python environment of these tests, and the package where that does not hold it."""
     lines = [] if sys.prefix == sys.base_prefix else [f"virtualenv = {sys.prefix}"]
+    return [*lines, *(f"pythonpath = {path}" for path in python_path())]
+
+
+def python_path() -> list[Path]:
+    """Where the package lies, if the Python environment of these tests does not hold it."""
     try:
         metadata.distribution("uwsgi-reload-hook")
     except metadata.PackageNotFoundError:
-        lines.append(f"pythonpath = {HERE.parent}")
-    return lines
+        return [HERE.parent]
+    return []
 
 
 def ini(lines: list[str]) -> str:

@@ -30,10 +30,9 @@ def assert_renewed(farm: Farm, before: dict[str, frozenset[Process]], since: flo
         assert workers, vassal
         assert workers.isdisjoint(before[vassal]), vassal
         assert all(worker.created >= since for worker in workers), vassal
-    assert {vassal: entry["respawns"] for vassal, entry in farm.vassal_stats().items()} == {
-        **dict.fromkeys(farm.app_ids(), 1),
-        "hook.ini": 0,
-    }
+    respawns = {vassal: entry["respawns"] for vassal, entry in farm.vassal_stats().items()}
+    assert respawns.pop("hook.ini", 0) == 0
+    assert respawns == dict.fromkeys(farm.app_ids(), 1)
 
 
 def assert_versions(client: Client, touched: float, ended: float) -> None:
@@ -65,7 +64,7 @@ def roll_under_load(farm: Farm, client: Client) -> dict[str, Any]:
     return roll
 
 
-@pytest.mark.parametrize(("minimum", "serving"), [("1", 1), ("4", 4), ("7", 7), ("50%%", 4)])
+@pytest.mark.parametrize(("minimum", "serving"), [("7", 7), ("50%%", 4)])  # test_homes.py has 1 and 4
 def test_eight_vassals_keep_the_minimum(start: Callable[[Layout], Farm], minimum: str, serving: int) -> None:
     farm = start(Layout(apps=(EIGHT,), hook=(f"{MINIMUM} = {minimum}",)))
     with Watcher(farm) as watcher, Client(farm) as client:

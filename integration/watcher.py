@@ -1,4 +1,4 @@
-"""Counts the serving vassals every 10 ms, from a process of its own so that no test's threads slow it down.
+"""Tells who serves, every 10 ms, from a process of its own so that no test's threads slow it down.
 
 A vassal serves a key while the Emperor says `accepting` (which it clears in the moment it delivers a reload) and the
 router lists a node of the vassal's without a death mark. The two sockets cannot be read in one instant, so the
@@ -8,6 +8,7 @@ lasts much longer than one sample, so the next one sees what this one gave the b
 
 from __future__ import annotations
 
+import itertools
 import json
 import select
 import subprocess
@@ -33,14 +34,23 @@ INTERVAL = 0.01
 
 @dataclass(frozen=True)
 class Sighting:
-    """For each key the changes of how many serve (epoch seconds, count), and how closely it was watched."""
+    """For each key the changes of who serves (epoch seconds, vassals), and how closely it was watched."""
 
-    timeline: dict[str, list[tuple[float, int]]]
+    serving: dict[str, list[tuple[float, frozenset[str]]]]
     samples: int
     longest_gap: float
 
+    @property
+    def timeline(self) -> dict[str, list[tuple[float, int]]]:
+        return {key: [(when, len(who)) for when, who in changes] for key, changes in self.serving.items()}
+
     def minimum(self, key: str = "app.test") -> int:
         return min(count for _, count in self.timeline[key])
+
+    def departures(self, key: str = "app.test") -> list[tuple[frozenset[str], int]]:
+        """Each time that vassals stopped serving: which, and how many served then."""
+        changes = [who for _, who in self.serving[key]]
+        return [(before - after, len(after)) for before, after in itertools.pairwise(changes) if before - after]
 
 
 class Watcher:
@@ -74,8 +84,8 @@ class Watcher:
             output, _ = self._process.communicate(timeout=10)
             assert self._process.returncode == 0, "the watcher failed, see its traceback"
             seen = json.loads(output)
-            timeline = {key: [(when, count) for when, count in changes] for key, changes in seen["timeline"].items()}
-            self.sighting = Sighting(timeline, seen["samples"], seen["longest_gap"])
+            serving = {key: [(when, frozenset(who)) for when, who in seen["serving"][key]] for key in seen["serving"]}
+            self.sighting = Sighting(serving, seen["samples"], seen["longest_gap"])
         return self.sighting
 
 
@@ -86,7 +96,7 @@ class Tally:
         self._emperor, self._router = emperor, router
         self._before = self._vassals()
         self._owners: dict[str, str] = {}
-        self.timeline: dict[str, list[tuple[float, int]]] = {}
+        self.serving: dict[str, list[tuple[float, list[str]]]] = {}
 
     def sample(self) -> None:
         now = time.time()
@@ -94,11 +104,11 @@ class Tally:
         after = self._vassals()
         accepting = {vassal for seen in (self._before, after) for vassal, entry in seen.items() if entry["accepting"]}
         self._before = after
-        for key in nodes.keys() | self.timeline.keys():
-            serving = {self._owner(address) for address in nodes.get(key, set())} & accepting
-            changes = self.timeline.setdefault(key, [])
-            if not changes or changes[-1][1] != len(serving):
-                changes.append((now, len(serving)))
+        for key in nodes.keys() | self.serving.keys():
+            serving = sorted({self._owner(address) for address in nodes.get(key, set())} & accepting)
+            changes = self.serving.setdefault(key, [])
+            if not changes or changes[-1][1] != serving:
+                changes.append((now, serving))
 
     def _vassals(self) -> dict[str, dict[str, Any]]:
         return {vassal["id"]: vassal for vassal in stats.read(self._emperor)["vassals"]}
@@ -128,7 +138,7 @@ def main() -> None:
         samples += 1
         longest_gap = max(longest_gap, time.monotonic() - last)
         last = time.monotonic()
-    json.dump({"timeline": tally.timeline, "samples": samples, "longest_gap": longest_gap}, sys.stdout)
+    json.dump({"serving": tally.serving, "samples": samples, "longest_gap": longest_gap}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """What the vassals of a farm serve; its behaviour at import is what a deploy changes.
 
-`APP_DIRECTORY` holds `version` (read once, at import; the text `broken` makes the import fail), `load` (seconds
-that the import takes), `breaks`, to which each failed import adds its time, and `loads`, to which each other one adds
-the vassal, when it began and when it ended.
+`APP_DIRECTORY` holds `version` (read once, at import; `broken` makes the import fail, `failing` every request,
+`uncallable` leaves nothing to call), `load` (seconds that the import takes), `hold` (an import does not end while it is
+there), `breaks`, to which each failed import adds its time, and `loads`, to which each other one adds the vassal, when
+it began and when it ended.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ VASSAL = os.environ["VASSAL"]
 
 BEGAN = time.time()
 time.sleep(float((DIRECTORY / "load").read_text()))
+while (DIRECTORY / "hold").exists():
+    time.sleep(0.02)
 VERSION = (DIRECTORY / "version").read_text()
 if VERSION == "broken":
     with (DIRECTORY / "breaks").open("a") as breaks:
@@ -35,5 +38,9 @@ def application(
 ) -> Iterable[bytes]:
     if environ["PATH_INFO"] == "/slow":
         time.sleep(float(parse_qs(environ["QUERY_STRING"])["seconds"][0]))
-    start_response("200 OK", [("Content-Type", "text/plain")])
+    start_response("500 Oops" if VERSION == "failing" else "200 OK", [("Content-Type", "text/plain")])
     return [f"{VERSION} {VASSAL} {os.getpid()}".encode()]
+
+
+if VERSION == "uncallable":
+    del application

@@ -25,10 +25,11 @@ def python(
     environment: Mapping[str, str] | None = None,
     path: Sequence[Path] = (),
     cwd: Path | None = None,
+    keeps: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[str]]:
     """Start Python with the package, and `path` before it, to import from.
 
-    `environment` is all that it is given, but for where its own libraries are.
+    `environment` is all that it is given, but for where its own libraries are. It inherits the descriptors `keeps`.
     """
     variables = dict(os.environ) if environment is None else dict(environment)
     if libraries := os.environ.get("LD_LIBRARY_PATH"):
@@ -42,6 +43,7 @@ def python(
         text=True,
         env=variables,
         cwd=cwd,
+        pass_fds=keeps,
     ) as child:
         limit = threading.Timer(PATIENCE, child.kill)
         limit.start()

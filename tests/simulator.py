@@ -20,8 +20,12 @@ WALL = 1_000_000.25
 EMPEROR_FREQUENCY = 3.0
 MASTER_CYCLE = 1.0
 TOLERANCE = 17.0
+THROTTLE = 0.001
+"""Seconds for which the Emperor does not start a vassal that died once; each further death adds a whole one."""
 FAILS_AFTER = 0.4
 """Seconds from a start to the death of a vassal whose code does not load."""
+DYING = 0.02
+"""Seconds from the moment that the Emperor loses touch with a process to its end."""
 
 
 @dataclass
@@ -64,6 +68,8 @@ class FakeVassal:
     awaits_master: bool = False
     """Its old workers have gone, and its master has not noticed."""
     has_fifo: bool = True
+    loyal: bool = True
+    """Its process has served a request, so that the Emperor does not blacklist it when it dies."""
     paused: bool = False
     probe: ProbeResult | None = None
     blacklisted: Blacklisting | None = None
@@ -218,7 +224,7 @@ class Site:
     def _scan(self) -> None:
         for one in self.vassals.values():
             if not one.config_exists:
-                one.present = False
+                self._stop(one)
             elif one.present and not one.cursed and one.mtime > one.last_mod and not one.touch_unnoticed:
                 one.last_mod = one.mtime
                 one.respawns += 1
@@ -229,9 +235,16 @@ class Site:
 
     def _start(self, one: FakeVassal) -> None:
         one.present, one.cursed, one.accepting, one.awaits_master = True, False, False, False
-        one.workers = frozenset()
+        one.workers, one.loyal = frozenset(), False
         one.pid, one.respawns, one.reloads, one.last_mod = next(self._pids), 0, -1, one.mtime
         self._load(one)
+
+    def _stop(self, one: FakeVassal) -> None:
+        """A vassal that is stopped leaves the routers at once, and ends within its master's cycle."""
+        if one.present and not one.cursed:
+            one.cursed = True
+            one.nodes.clear()
+            self._bury_in(MASTER_CYCLE, one)
 
     def _reload(self, one: FakeVassal) -> None:
         """The workers finish what they have, the master notices within its cycle, and executes itself anew."""
@@ -273,24 +286,32 @@ class Site:
 
     def die(self, one: FakeVassal, pid: int | None = None) -> None:
         """End a vassal's process; the Emperor curses it, forgets it, and starts it again when it may."""
-        if not one.present or (pid is not None and one.pid != pid):
-            return
-        one.cursed, one.accepting = True, False
-        self.at(self.now + 0.02, lambda: self._bury(one, one.pid))
+        if one.present and not one.cursed and pid in {None, one.pid}:
+            one.cursed, one.accepting = True, False
+            self._bury_in(DYING, one)
+
+    def kill(self, one: FakeVassal) -> None:
+        """End it by SIGKILL: it has gone by the time that the Emperor hears of it."""
+        self._bury(one, one.pid)
+
+    def _bury_in(self, seconds: float, one: FakeVassal) -> None:
+        pid = one.pid
+        self.at(self.now + seconds, lambda: self._bury(one, pid))
 
     def _bury(self, one: FakeVassal, pid: int) -> None:
         if one.present and one.pid == pid:
-            one.present = False
-            attempt = 0 if one.blacklisted is None else one.blacklisted.attempt + 1
-            first = int(self.wall()) if one.blacklisted is None else one.blacklisted.first_attempt
-            one.blacklisted = Blacklisting(first, attempt)
-            one.throttled_until = self.now + attempt
+            one.present = one.cursed = one.accepting = False
+            if not one.loyal:
+                attempt = 0 if one.blacklisted is None else one.blacklisted.attempt + 1
+                first = int(self.wall()) if one.blacklisted is None else one.blacklisted.first_attempt
+                one.blacklisted = Blacklisting(first, attempt)
+                one.throttled_until = self.now + THROTTLE + attempt
             self._scan()
 
     # the routers
 
     def _announce(self, one: FakeVassal) -> None:
-        if one.present and one.accepting and not one.unheard and not one.paused:
+        if one.present and one.accepting and not one.cursed and not one.unheard and not one.paused:
             for router, key in itertools.product(one.routers, one.keys):
                 old = one.nodes.get((router, key)) or Node(router, key, one.address)
                 one.nodes[router, key] = replace(old, death_mark=False, last_check=int(self.wall()))

@@ -119,6 +119,22 @@ def test_the_sockets_are_listed_anew_only_when_something_is_new_and_not_too_ofte
     assert host.lists == 3
 
 
+def test_a_node_that_was_never_sought_is_sought_at_once() -> None:
+    """A look at the start of an Emperor sees no node yet, and the trigger may be touched a moment later."""
+    host = Host(sockets(p1="/run/x.sock"))
+    assert host.owners(a=1) == {}
+    assert host.owners("/run/x.sock", a=1) == {"a.ini": {"/run/x.sock"}}
+
+
+def test_a_node_left_by_a_vassal_that_was_removed_is_not_sought_at_every_look() -> None:
+    host = Host(sockets(p1="/run/x.sock"))
+    host.owners("/run/x.sock", a=1)
+    for _ in range(3):
+        host.owners("/run/x.sock", b=2)
+        host.now += RELIST / 4
+    assert host.lists == 1
+
+
 def test_a_node_of_nobody_is_left_out_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     host = Host(sockets(p9="/run/x.sock"))
     with caplog.at_level(logging.WARNING):

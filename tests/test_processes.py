@@ -23,7 +23,7 @@ NOBODY = [-1, 0, 2**22 + 1, 2**31, 2**64]
     ("read", "nothing"),
     [
         (processes.parent, None),
-        (processes.alive, False),
+        (processes.started, None),
         (processes.children, None),
         (processes.command_line, []),
         (processes.working_directory, None),
@@ -40,7 +40,7 @@ def test_what_is_told_of_a_child(tmp_path: Path) -> None:
     with waits({"MARK": "it is me", "PATH": ""}, cwd=tmp_path) as child:
         pid = child.pid
         assert processes.parent(pid) == os.getpid()
-        assert processes.alive(pid)
+        assert before - 2 < (processes.started(pid) or 0) < time.time() + 2
         assert processes.children(pid) == frozenset()
         assert processes.command_line(pid)[:2] == [sys.executable, "-c"]
         assert processes.working_directory(pid) == str(tmp_path)
@@ -58,7 +58,7 @@ def test_a_child_that_has_ended_is_told_no_more_though_nobody_has_waited_for_it(
     with waits() as child:
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert not processes.alive(child.pid)
+        assert processes.started(child.pid) is None
         assert processes.children(os.getpid()) == frozenset()
         assert processes.parent(child.pid) == os.getpid()
         assert not processes.environment(child.pid)
@@ -69,7 +69,7 @@ def test_a_child_that_has_ended_is_told_no_more_though_nobody_has_waited_for_it(
 
 def test_the_first_process_has_no_parent() -> None:
     assert processes.parent(1) is None
-    assert processes.alive(1)
+    assert processes.started(1)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def fake_vassals(draw: st.DrawFn, number: int) -> FakeVassal:
         busy_until=draw(st.sampled_from([0.0, 0.0, 0.5, 5.0, 60.0])),
         announces_in_drain=draw(st.booleans()),
         has_fifo=draw(st.booleans()),
+        loyal=draw(st.booleans()),
         accepting=draw(st.integers(0, 9)) > 0,
         present=draw(st.integers(0, 9)) > 0,
     )

@@ -12,7 +12,7 @@ from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.journal import Journal
 from uwsgi_reload_hook.probe import Probe
 from uwsgi_reload_hook.recorder import Recorder
-from uwsgi_reload_hook.roll import ClearBlacklist, Nudge, SendProbe, Subscribe, Touch, Unsubscribe
+from uwsgi_reload_hook.roll import ClearBlacklist, Nudge, Pause, SendProbe, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.settings import Minimum
 
 WAVE = 2.0
@@ -164,6 +164,12 @@ def test_a_minimum_that_cannot_be_kept_is_refused_and_nothing_is_touched(count: 
     assert "minimum-active-vassals" in str(outcome.roll["reason"])
 
 
+def test_a_vassal_whose_config_is_gone_before_the_touch_is_no_member_of_its_key() -> None:
+    outcome = run(site(2, 1, v2={"config_exists": False}), settings())
+    assert outcome.result == "refused"
+    assert "has 1 vassal" in str(outcome.roll["reason"])
+
+
 def test_a_canary_that_answers_the_probe_with_a_500_fails_and_never_gets_traffic() -> None:
     made = site(4)
     for vassal in made.vassals.values():
@@ -181,6 +187,14 @@ def test_a_canary_that_answers_the_probe_with_a_500_fails_and_never_gets_traffic
     assert outcome.touched() == ["v1.ini"]
     assert made.serving("app") == 3
     assert not served_broken
+
+
+def test_a_vassal_that_no_router_knows_is_not_paused_for_its_answers() -> None:
+    made = WatchedSite([FakeVassal("alone.ini", keys=(), answers="500 Oops")])
+    outcome = run(made, settings(probe=Probe("/")))
+    assert outcome.result == "failed"
+    assert "500 Oops" in str(outcome.roll["reason"])
+    assert not [action for _, action in made.performed if isinstance(action, Pause)]
 
 
 def test_a_good_answer_to_the_probe_comes_before_the_traffic() -> None:
@@ -286,6 +300,21 @@ def test_a_removed_config_is_withdrawn_and_no_failure() -> None:
     outcome = run(made, settings())
     assert outcome.result == "done"
     assert outcome.phases()["v3.ini"] == "withdrawn"
+
+
+def test_a_vassal_whose_config_is_gone_does_not_count_though_it_still_serves() -> None:
+    made = site(6, 3)
+    serving: list[int] = []
+
+    def remove_when_the_canary_is_back() -> None:
+        serving.append(made.serving("app"))
+        if made.vassals["v1.ini"].code_since >= 0 and serving[-1] == 6:
+            made.vassals["v6.ini"].config_exists = False
+
+    outcome = run(made, settings(minimum_active_vassals=Minimum(3)), each_step=remove_when_the_canary_is_back)
+    assert outcome.result == "done"
+    assert outcome.phases()["v6.ini"] == "withdrawn"
+    assert min(serving) == 3
 
 
 def test_a_new_vassal_is_not_rolled_and_counts_when_it_serves() -> None:

@@ -21,6 +21,7 @@ TIMEOUT = 6.0
 TICK = 0.1
 FAULTS: dict[str, dict[str, object]] = {
     "broken": {"broken": True},
+    "broken before any request": {"broken": True, "loyal": False},
     "hangs": {"hangs": True},
     "touch refused": {"touch_refused": True},
     "touch unnoticed": {"touch_unnoticed": True},

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 _PATHS = ("/", "@")
 RELIST = 2.0
-"""Seconds between two lists of the host's sockets, which cost milliseconds: they change only when a vassal starts."""
+"""Seconds between two lists of the sockets, which cost milliseconds, unless an address was never sought."""
 
 
 class NodeMatcher:
@@ -34,6 +34,7 @@ class NodeMatcher:
         self._owners: dict[str, str] = {}
         self._pids: dict[str, int] = {}
         self._listed = float("-inf")
+        self._sought: set[str] = set()
         self._unknown: set[str] = set()
 
     def match(self, nodes: Iterable[Node], pids: Mapping[str, int], suffix: str) -> dict[str, tuple[Node, ...]]:
@@ -41,7 +42,9 @@ class NodeMatcher:
         nodes = list(nodes)
         known = {address: owner for address, owner in self._owners.items() if owner in pids}
         restarted = any(pid and self._pids.get(id_) != pid for id_, pid in pids.items())
-        if restarted or any(node.address not in known for node in nodes):
+        foreign = {node.address for node in nodes if node.address not in known}
+        never_sought = not foreign <= self._sought
+        if never_sought or ((restarted or foreign) and self._clock() - self._listed >= RELIST):
             self._relist({node.address for node in nodes}, pids, suffix)
         found: dict[str, list[Node]] = {}
         for node in nodes:
@@ -50,10 +53,8 @@ class NodeMatcher:
         return {id_: tuple(own) for id_, own in found.items()}
 
     def _relist(self, addresses: set[str], pids: Mapping[str, int], suffix: str) -> None:
-        now = self._clock()
-        if now - self._listed < RELIST:
-            return
-        self._listed = now
+        self._listed = self._clock()
+        self._sought |= addresses
         self._pids = dict(pids)
         kind = "unix" if all(address.startswith(_PATHS) for address in addresses) else "all"
         by_socket = self._sockets({pid: id_ for id_, pid in pids.items() if pid}, kind)

@@ -121,9 +121,11 @@ class Snapshot:
 
     @cached_property
     def served(self) -> Mapping[str, frozenset[str]]:
-        """For each vassal the keys that it serves: it accepts, and it is subscribed."""
+        """For each vassal the keys that it serves: it accepts, it is subscribed, and it is not about to be stopped."""
         return {
-            vassal.id: self.live_keys(vassal) if vassal.present and vassal.accepting and not vassal.cursed else _NONE
+            vassal.id: self.live_keys(vassal)
+            if vassal.present and vassal.accepting and vassal.config_exists and not vassal.cursed
+            else _NONE
             for vassal in self.vassals.values()
         }
 

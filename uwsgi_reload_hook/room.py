@@ -36,7 +36,7 @@ def members(snapshot: Snapshot, roll: Roll) -> Counter[str]:
     for vassal in snapshot.vassals.values():
         progress = roll.vassals.get(vassal.id)
         if progress is None:
-            count.update(vassal.keys)
+            count.update(vassal.keys if vassal.config_exists else ())
         elif progress.phase is not Phase.WITHDRAWN:
             count.update(progress.keys | vassal.keys)
     return count
