@@ -218,7 +218,7 @@ def test_a_vassal_paused_for_its_answers_comes_back_with_the_next_good_deploy() 
     assert made.serving("app") == 3
 
 
-def test_a_router_that_takes_no_packets_costs_the_drain_and_two_seconds_but_not_the_roll() -> None:
+def test_a_router_that_takes_no_packets_costs_two_seconds_once_but_not_the_roll() -> None:
     made = site(3)
     for vassal in made.vassals.values():
         vassal.signed = True
@@ -226,6 +226,7 @@ def test_a_router_that_takes_no_packets_costs_the_drain_and_two_seconds_but_not_
     assert outcome.result == "done"
     touched = next(when for when, action in made.performed if isinstance(action, Touch))
     assert 2.0 <= touched < 2.2
+    assert {action.vassal for _, action in made.performed if isinstance(action, Unsubscribe)} == {"v1.ini"}
 
 
 def test_a_single_vassal_is_reloaded_with_minimum_0_and_keeps_its_place_in_the_router() -> None:

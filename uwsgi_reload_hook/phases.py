@@ -9,32 +9,34 @@ already runs the new code and joins at `restarting`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from uwsgi_reload_hook import evidence
-from uwsgi_reload_hook.model import Node, Snapshot, Vassal
+from uwsgi_reload_hook.leaving import draining
+from uwsgi_reload_hook.model import Node, Vassal
 from uwsgi_reload_hook.roll import (
-    Action,
     ClearBlacklist,
     Nudge,
     Pause,
     Phase,
     Progress,
     SendProbe,
-    Subscribe,
-    Touch,
     Unsubscribe,
 )
 from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.transitions import (
+    UNNOTICED_LOOKS,
+    UNNOTICED_SECONDS,
+    Moment,
+    Moved,
+    enter,
+    run_anew,
+    subscribe,
+    unless_late,
+)
 
-__all__ = ["Moment", "advance", "begin", "give_back", "refused", "take_up"]
+__all__ = ["advance", "begin", "give_back", "refused", "take_up"]
 
-UNNOTICED_LOOKS = 5
-"""Looks after which a touch, or an unsubscribe packet, counts as not noticed, though the second should show it.
-
-A read of the Emperor's stats makes it scan when it has answered; a router takes a packet before it answers.
-"""
-UNNOTICED_SECONDS = 2.0
 ANNOUNCE_AGAIN = 1.0
 """Seconds after which a subscribe packet that had no effect is sent again."""
 PROBE_AGAIN = 1.0
@@ -44,17 +46,6 @@ STAY = 2.0
 ANNOUNCE_WAIT = 12.0
 """Seconds in which a vassal announces itself, if it ever does: every 10 master cycles (core/master.c)."""
 
-Moved = tuple[Progress, tuple[Action, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One look, and what is needed to judge it. `now` is monotonic."""
-
-    snapshot: Snapshot
-    settings: Settings
-    now: float
-
 
 def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     """Move one vassal by what is seen of it now, at most one phase."""
@@ -62,19 +53,19 @@ def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if rule is None:
         return progress, ()
     if not vassal.config_exists:
-        return _enter(progress, Phase.WITHDRAWN, moment, "its config was removed"), ()
+        return enter(progress, Phase.WITHDRAWN, moment, "its config was removed"), ()
     if not vassal.keys <= progress.keys:
         progress = replace(progress, keys=progress.keys | vassal.keys)
     return rule(progress, vassal, moment)
 
 
 def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: Moment) -> Moved:
-    """Take a pending vassal out of service: `nodes` are those of its live nodes that can be unsubscribed."""
+    """Take a pending vassal out of service: `nodes` are those of its live nodes that are unsubscribed."""
     live = tuple(node for node in vassal.nodes if moment.snapshot.live(node))
     reason = "unsubscribed"
     if not nodes:
-        reason = "keeps its traffic: no other vassal serves" if live else "has no traffic to drain"
-    drained = _enter(
+        reason = "keeps its traffic until its reload" if live else "has no traffic to drain"
+    drained = enter(
         progress,
         Phase.DRAINING,
         moment,
@@ -90,7 +81,7 @@ def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: M
 def give_back(progress: Progress, now: float, reason: str) -> Moved:
     """Return a vassal that was drained but not touched to service."""
     back = replace(progress, phase=Phase.PENDING, since=now, reason=reason, drained=(), started=None)
-    return back, _subscribe(progress, progress.drained)
+    return back, subscribe(progress, progress.drained)
 
 
 def take_up(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
@@ -99,7 +90,7 @@ def take_up(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         progress.phase is Phase.TOUCHED and vassal.present and vassal.last_mod <= progress.last_mod
     )
     if vassal.config_exists and (not vassal.present or vassal.pid != (progress.pid or progress.first_pid)):
-        anew = _run_anew(progress, vassal, moment, "was started anew while no hook was there")
+        anew = run_anew(progress, vassal, moment, "was started anew while no hook was there")
         return anew, () if vassal.present else (ClearBlacklist((progress.id,)),)
     if undelivered:
         return give_back(progress, moment.now, "given its traffic back: its hook went before it was reloaded")
@@ -111,117 +102,20 @@ def take_up(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
 def refused(progress: Progress, now: float, reason: str) -> Moved:
     """Fail a vassal that the system would not let us act on, and return it to service."""
     failed = replace(progress, phase=Phase.FAILED, since=now, finished=now, reason=reason, drained=())
-    return failed, _subscribe(progress, progress.drained)
-
-
-def _enter(progress: Progress, phase: Phase, moment: Moment, reason: str, **changes: object) -> Progress:
-    ended = moment.now if phase in {Phase.DONE, Phase.FAILED, Phase.WITHDRAWN} else None
-    return replace(progress, phase=phase, since=moment.now, reason=reason, finished=ended, **changes)  # type: ignore[arg-type]
-
-
-def _subscribe(progress: Progress, nodes: tuple[Node, ...]) -> tuple[Action, ...]:
-    return (Subscribe(progress.id, nodes),) if nodes else ()
+    return failed, subscribe(progress, progress.drained)
 
 
 def _pending(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if vassal.present and vassal.pid > 0 and vassal.pid != progress.first_pid:
-        return _run_anew(progress, vassal, moment, "was started by the Emperor after the trigger"), ()
-    return progress, ()
-
-
-def _run_anew(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> Progress:
-    return _enter(
-        progress,
-        Phase.RESTARTING,
-        moment,
-        reason,
-        started=moment.now if progress.started is None else progress.started,
-        acted=moment.now,
-        pid=vassal.pid if vassal.present else None,
-        respawns=0,
-        new_process=True,
-        blacklisted=vassal.blacklisted,
-    )
-
-
-def _draining(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    if progress.pid is None:
-        return _draining_down(progress, vassal, moment)
-    if not vassal.present or vassal.cursed or vassal.pid != progress.pid:
-        return _enter(progress, Phase.FAILED, moment, "died by itself while it was drained"), ()
-    return _touch_when_drained(progress, vassal, moment)
-
-
-def _draining_down(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    """A vassal that did not accept when it was taken: it may be missing, come back by itself, or hang."""
-    if not vassal.present:
-        anew = _run_anew(progress, vassal, moment, "was not running: started anew")
-        return anew, (ClearBlacklist((progress.id,)),)
-    if vassal.pid != progress.first_pid:
-        return _run_anew(progress, vassal, moment, "was started by the Emperor after the trigger"), ()
-    if vassal.cursed:
-        return _unless_late(progress, moment, "is dying, and does not end")
-    return _touch_when_drained(progress, vassal, moment)
-
-
-def _touch_when_drained(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    passed = moment.now - (progress.started if progress.started is not None else moment.now)
-    if passed >= moment.settings.drain_timeout:
-        return _touch(progress, vassal, moment, "drain-timeout reached")
-    if again := evidence.live_again(progress, vassal, moment.snapshot):
-        looked = replace(progress, looks=progress.looks + 1)
-        if looked.looks < UNNOTICED_LOOKS or passed < UNNOTICED_SECONDS:
-            return looked, (Unsubscribe(progress.id, again),)
-        reason = (
-            "not drained: the router takes no packets of the hook (are subscriptions signed, or credentials checked?)"
-        )
-        return _touch(progress, vassal, moment, reason)
-    if progress.looks:
-        progress = replace(progress, looks=0)
-    return _touch(progress, vassal, moment, "drained") if evidence.is_drained(progress, vassal) else (progress, ())
-
-
-def _touch(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> Moved:
-    details = vassal.details
-    if details is None:
-        return progress, ()
-    if details.touch_problem:
-        failed = _enter(progress, Phase.FAILED, moment, details.touch_problem, drained=())
-        return failed, _subscribe(progress, progress.drained)
-    second = int(moment.snapshot.wall)
-    if not details.may_set_mtime and second <= vassal.last_mod:
-        return progress, ()  # only "now" can be set, and the Emperor compares whole seconds: wait for the next
-    mtime = max(second, vassal.last_mod + 1) if details.may_set_mtime else None
-    touched = _enter(
-        progress,
-        Phase.TOUCHED,
-        moment,
-        reason,
-        acted=moment.now,
-        pid=vassal.pid,
-        respawns=vassal.respawns,
-        last_mod=vassal.last_mod,
-        reloads=details.reloads,
-        children=details.children,
-        accepts=vassal.accepting or bool(progress.keys),
-        looks=0,
-    )
-    return touched, (Touch(progress.id, details.touch_path, mtime),)
-
-
-def _unless_late(progress: Progress, moment: Moment, complaint: str) -> Moved:
-    start = progress.acted if progress.acted is not None else progress.started
-    limit = moment.settings.timeout
-    if start is not None and moment.now - start >= limit:
-        return _enter(progress, Phase.FAILED, moment, f"{complaint} (timeout of {limit:g} s reached)"), ()
+        return run_anew(progress, vassal, moment, "was started by the Emperor after the trigger"), ()
     return progress, ()
 
 
 def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if why := evidence.death(progress, vassal):
-        return _enter(progress, Phase.FAILED, moment, why), ()
+        return enter(progress, Phase.FAILED, moment, why), ()
     if vassal.last_mod > progress.last_mod:
-        return _enter(progress, Phase.RESTARTING, moment, "the Emperor noticed the touch"), ()
+        return enter(progress, Phase.RESTARTING, moment, "the Emperor noticed the touch"), ()
     looked = replace(progress, looks=progress.looks + 1)
     since = moment.now - (progress.acted if progress.acted is not None else moment.now)
     if looked.looks < UNNOTICED_LOOKS or since < UNNOTICED_SECONDS:
@@ -231,12 +125,12 @@ def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         f"the Emperor did not notice the touch of {path}: if it is a symlink, set emperor-nofollow on the Emperor; "
         "if the Emperor runs as another user, see that it can read the file"
     )
-    return _enter(looked, Phase.FAILED, moment, why, drained=()), _subscribe(progress, progress.drained)
+    return enter(looked, Phase.FAILED, moment, why, drained=()), subscribe(progress, progress.drained)
 
 
 def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if why := evidence.death(progress, vassal):
-        return _enter(progress, Phase.FAILED, moment, why), ()
+        return enter(progress, Phase.FAILED, moment, why), ()
     if progress.pid is None and vassal.present:
         progress = replace(progress, pid=vassal.pid)
     if not progress.executed and evidence.executed(progress, vassal):
@@ -246,16 +140,16 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
             return progress, (Unsubscribe(progress.id, again),)
         if evidence.waits_for_its_master(progress, vassal):
             return progress, (Nudge(progress.id, vassal.pid),)
-        return _unless_late(progress, moment, "does not accept requests after its reload")
+        return unless_late(progress, moment, "does not accept requests after its reload")
     loaded = moment.now - (progress.acted if progress.acted is not None else moment.now)
-    warming = _enter(progress, Phase.WARMING, moment, "accepts requests", healthy_since=None, loaded=loaded)
+    warming = enter(progress, Phase.WARMING, moment, "accepts requests", healthy_since=None, loaded=loaded)
     if moment.settings.probe is not None and progress.accepts:
         return _probe(replace(warming, announced=None), moment)
     return _announce(warming, vassal, moment)
 
 
 def _announce(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    return replace(progress, announced=moment.now), _subscribe(
+    return replace(progress, announced=moment.now), subscribe(
         progress, evidence.not_live(progress, vassal, moment.snapshot)
     )
 
@@ -266,14 +160,14 @@ def _probe(progress: Progress, moment: Moment) -> Moved:
 
 def _warming(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if why := evidence.death(progress, vassal):
-        return _enter(progress, Phase.FAILED, moment, why), ()
+        return enter(progress, Phase.FAILED, moment, why), ()
     if progress.awaits_answer:
         return _judge_answer(progress, vassal, moment)
     missing = progress.keys - moment.snapshot.live_keys(vassal)
     if missing or (progress.accepts and not vassal.accepting):
         lost = ", ".join(sorted(missing))
         complaint = f"is not subscribed again under {lost}" if missing else "stopped accepting"
-        late, _ = _unless_late(replace(progress, healthy_since=None), moment, complaint)
+        late, _ = unless_late(replace(progress, healthy_since=None), moment, complaint)
         early = progress.announced is not None and moment.now - progress.announced < ANNOUNCE_AGAIN
         return (late, ()) if early or late.phase is Phase.FAILED else _announce(late, vassal, moment)
     return _prove(progress, moment)
@@ -287,12 +181,12 @@ def _judge_answer(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     traffic = tuple(node for node in vassal.nodes if moment.snapshot.live(node))
     if vassal.probe is None:
         hold = progress.announced is None and (progress.drained or progress.new_process)
-        late, _ = _unless_late(progress, moment, "has not answered the probe")
+        late, _ = unless_late(progress, moment, "has not answered the probe")
         return late, (Unsubscribe(progress.id, traffic),) if traffic and hold else ()
     if vassal.probe.good:
         good = replace(progress, awaits_answer=False)
         return _announce(good, vassal, moment) if progress.announced is None else (good, ())
-    failed = _enter(progress, Phase.FAILED, moment, f"the probe failed: {vassal.probe.words}")
+    failed = enter(progress, Phase.FAILED, moment, f"the probe failed: {vassal.probe.words}")
     if not progress.keys:  # out of no router: whoever asks it would only wait, instead of being answered
         return failed, ()
     out = (Unsubscribe(progress.id, traffic),) if traffic else ()
@@ -304,7 +198,7 @@ def _prove(progress: Progress, moment: Moment) -> Moved:
     healthy = replace(progress, healthy_since=moment.now if progress.healthy_since is None else progress.healthy_since)
     since = healthy.healthy_since if healthy.healthy_since is not None else moment.now
     if moment.now - since >= _proof(healthy, moment.settings):
-        return _enter(healthy, Phase.DONE, moment, "serves again" if progress.keys else "runs anew"), ()
+        return enter(healthy, Phase.DONE, moment, "serves again" if progress.keys else "runs anew"), ()
     if progress.probed is not None and moment.now - progress.probed >= PROBE_AGAIN:
         return _probe(healthy, moment)
     return healthy, ()
@@ -319,7 +213,7 @@ def _proof(progress: Progress, settings: Settings) -> float:
 
 _RULES: dict[Phase, Callable[[Progress, Vassal, Moment], Moved]] = {
     Phase.PENDING: _pending,
-    Phase.DRAINING: _draining,
+    Phase.DRAINING: draining,
     Phase.TOUCHED: _touched,
     Phase.RESTARTING: _restarting,
     Phase.WARMING: _warming,

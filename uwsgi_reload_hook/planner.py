@@ -16,10 +16,10 @@ from dataclasses import replace
 
 from uwsgi_reload_hook import pace, phases, room
 from uwsgi_reload_hook.model import Snapshot, Vassal
-from uwsgi_reload_hook.phases import Moment
 from uwsgi_reload_hook.roll import Action, Phase, Progress, Request, Result, Roll, Step
 from uwsgi_reload_hook.room import Candidate, Room
 from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.transitions import Moment
 
 __all__ = ["abort", "fail_vassal", "open_roll", "plan", "resume"]
 
@@ -229,10 +229,11 @@ def _take(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
     actions: list[Action] = []
     free = Room(moment.snapshot, roll, moment.settings)
     awaited = any(one.settling for one in candidates)
+    deaf = any(progress.undrainable for progress in vassals.values())
     for one in candidates:
         if free.allows(one, better_canary=awaited):
             vassal = moment.snapshot.vassals[one.id]
             nodes = free.take(one, vassal, moment.snapshot)
-            vassals[one.id], more = phases.begin(vassals[one.id], vassal, nodes, moment)
+            vassals[one.id], more = phases.begin(vassals[one.id], vassal, () if deaf else nodes, moment)
             actions.extend(more)
     return replace(roll, vassals=vassals), tuple(actions)

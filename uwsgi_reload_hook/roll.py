@@ -89,6 +89,8 @@ class Progress:
     """Its live nodes as they were before it was taken, to subscribe it again as it was."""
     drained: tuple[Node, ...] = ()
     """Those of them that the hook has unsubscribed, and owes back."""
+    undrainable: bool = False
+    """Whether its router was seen to take no packets of the hook: nobody else of the roll is drained in vain then."""
     pid: int | None = None
     """The pid that must survive the reload; None until it runs."""
     respawns: int = 0

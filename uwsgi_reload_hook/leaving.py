@@ -1,0 +1,87 @@
+"""The phase `draining`: how a vassal leaves service, up to the touch of its config."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from uwsgi_reload_hook import evidence
+from uwsgi_reload_hook.model import Vassal
+from uwsgi_reload_hook.roll import ClearBlacklist, Phase, Progress, Touch, Unsubscribe
+from uwsgi_reload_hook.transitions import (
+    UNNOTICED_LOOKS,
+    UNNOTICED_SECONDS,
+    Moment,
+    Moved,
+    enter,
+    run_anew,
+    subscribe,
+    unless_late,
+)
+
+__all__ = ["draining"]
+
+
+def draining(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    """Wait until no router has a request in flight to it, then touch its config."""
+    if progress.pid is None:
+        return _draining_down(progress, vassal, moment)
+    if not vassal.present or vassal.cursed or vassal.pid != progress.pid:
+        return enter(progress, Phase.FAILED, moment, "died by itself while it was drained"), ()
+    return _touch_when_drained(progress, vassal, moment)
+
+
+def _draining_down(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    """A vassal that did not accept when it was taken: it may be missing, come back by itself, or hang."""
+    if not vassal.present:
+        anew = run_anew(progress, vassal, moment, "was not running: started anew")
+        return anew, (ClearBlacklist((progress.id,)),)
+    if vassal.pid != progress.first_pid:
+        return run_anew(progress, vassal, moment, "was started by the Emperor after the trigger"), ()
+    if vassal.cursed:
+        return unless_late(progress, moment, "is dying, and does not end")
+    return _touch_when_drained(progress, vassal, moment)
+
+
+def _touch_when_drained(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    passed = moment.now - (progress.started if progress.started is not None else moment.now)
+    if passed >= moment.settings.drain_timeout:
+        return _touch(progress, vassal, moment, "drain-timeout reached")
+    if again := evidence.live_again(progress, vassal, moment.snapshot):
+        looked = replace(progress, looks=progress.looks + 1)
+        if looked.looks < UNNOTICED_LOOKS or passed < UNNOTICED_SECONDS:
+            return looked, (Unsubscribe(progress.id, again),)
+        reason = (
+            "not drained: the router takes no packets of the hook (are subscriptions signed, or credentials checked?)"
+        )
+        return _touch(replace(progress, undrainable=True), vassal, moment, reason)
+    if progress.looks:
+        progress = replace(progress, looks=0)
+    return _touch(progress, vassal, moment, "drained") if evidence.is_drained(progress, vassal) else (progress, ())
+
+
+def _touch(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> Moved:
+    details = vassal.details
+    if details is None:
+        return progress, ()
+    if details.touch_problem:
+        failed = enter(progress, Phase.FAILED, moment, details.touch_problem, drained=())
+        return failed, subscribe(progress, progress.drained)
+    second = int(moment.snapshot.wall)
+    if not details.may_set_mtime and second <= vassal.last_mod:
+        return progress, ()  # only "now" can be set, and the Emperor compares whole seconds: wait for the next
+    mtime = max(second, vassal.last_mod + 1) if details.may_set_mtime else None
+    touched = enter(
+        progress,
+        Phase.TOUCHED,
+        moment,
+        reason,
+        acted=moment.now,
+        pid=vassal.pid,
+        respawns=vassal.respawns,
+        last_mod=vassal.last_mod,
+        reloads=details.reloads,
+        children=details.children,
+        accepts=vassal.accepting or bool(progress.keys),
+        looks=0,
+    )
+    return touched, (Touch(progress.id, details.touch_path, mtime),)
