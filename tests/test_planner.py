@@ -10,6 +10,7 @@ from tests.rolling import WatchedSite, run, settings
 from tests.simulator import FakeVassal
 from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
+from uwsgi_reload_hook.pace import FAST
 from uwsgi_reload_hook.roll import ClearBlacklist, Phase, Request, Result, Roll, Subscribe
 from uwsgi_reload_hook.settings import Minimum, Settings
 
@@ -189,3 +190,93 @@ def test_a_failure_gives_the_drained_ones_their_traffic_back_with_its_reason() -
     assert (back.phase, back.since) == (Phase.PENDING, NOW + 2)
     assert back.reason.startswith("given its traffic back: v1.ini: died")
     assert (step.roll.result, step.roll.finished) == (Result.FAILED, NOW + 2)
+
+
+def test_a_roll_begins_with_everybody_pending_and_says_who_is_left_alone() -> None:
+    down = vassal(2, present=False, accepting=False, pid=0, nodes=())
+    seen = snapshot(
+        vassal(1), down, vassal(3, aside="it hosts a router"), vassal(4, config_exists=False), vassal(5), vassal(6)
+    )
+    seen = replace(seen, vassals={**seen.vassals, "x.xml": vassal(7, id="x.xml")})
+    given = settings(vassals=("v[123467]*", "x*"))
+    roll = planner.open_roll(seen, given, Request(1, only="[vx][12346.]*"), NOW, {})
+    assert roll.id == "1-1000000"
+    assert (roll.started, roll.moved, roll.started_wall) == (NOW, NOW, WALL)
+    assert {id_: (one.phase, one.since, one.first_pid) for id_, one in roll.vassals.items()} == {
+        "v1.ini": (Phase.PENDING, NOW, 101),
+        "v2.ini": (Phase.PENDING, NOW, None),
+        "v6.ini": (Phase.PENDING, NOW, 106),
+    }
+    assert roll.aside == {
+        "v3.ini": "it hosts a router",
+        "v4.ini": "its config was removed",
+        "v5.ini": "not named by reload-hook-vassals",
+        "x.xml": "its config does not end with .ini",
+    }
+    narrowed = planner.open_roll(snapshot(vassal(1), vassal(2)), settings(), Request(1, only="v1*"), NOW, {})
+    assert narrowed.aside == {"v2.ini": "not named by the trigger's only="}
+
+
+def test_a_roll_of_nobody_is_done_at_once_and_says_so() -> None:
+    roll = opened(snapshot(vassal(1, aside="the hook's own vassal")))
+    assert (roll.result, roll.finished) == (Result.DONE, NOW)
+    assert roll.reason == "there is no vassal to roll (1 vassal left alone)"
+
+
+def test_a_vassal_that_is_down_but_known_by_its_key_does_not_put_a_refusal_off() -> None:
+    assert opened(snapshot(vassal(1, cursed=True))).result is Result.REFUSED
+
+
+def test_a_step_says_when_to_look_again() -> None:
+    seen = snapshot(vassal(1), vassal(2))
+    step = planner.plan(seen, opened(seen), settings(), NOW)
+    assert step.roll.vassals["v1.ini"].phase is Phase.DRAINING
+    assert step.wait == FAST
+
+
+def waiting(passed: float, **changes: object) -> Roll:
+    """A roll of two keys without room under either, `passed` seconds after its last change, timeout 20 s."""
+    two = Node("router", "web", "/run/v2", last_check=int(WALL))
+    first, second = vassal(1), vassal(2, nodes=(two,))
+    roll = replace(opened(snapshot(vassal(1), vassal(2), vassal(3), vassal(4))), **changes)  # type: ignore[arg-type]
+    done = {id_: replace(roll.vassals[id_], phase=Phase.DONE) for id_ in ("v3.ini", "v4.ini")}
+    roll = replace(roll, vassals={**roll.vassals, **done})
+    lost = [vassal(number, nodes=(), accepting=True) for number in (3, 4)]
+    given = settings(timeout=20.0, drain_timeout=500.0)
+    return planner.plan(snapshot(first, second, *lost), roll, given, NOW + passed).roll
+
+
+@pytest.mark.parametrize(("passed", "result"), [(19.9, None), (20.0, Result.TIMED_OUT)])
+def test_a_stall_is_over_at_the_timeout_and_names_every_key_and_vassal(passed: float, result: Result | None) -> None:
+    roll = waiting(passed)
+    assert roll.result is result
+    if result is not None:
+        assert roll.reason == (
+            "no room for v1.ini, v2.ini within 20 s (serving under app: 1 of 1 needed, web: 1 of 1 needed)"
+        )
+
+
+def test_a_roll_that_was_stopped_keeps_its_own_reason_however_long_it_took() -> None:
+    roll = waiting(100.0, stop=Result.FAILED, reason="v9.ini: it died")
+    assert (roll.result, roll.reason) == (Result.FAILED, "v9.ini: it died")
+
+
+def test_a_long_drain_is_no_stall() -> None:
+    busy = Node("router", "app", "/run/v1", ref=1, death_mark=True)
+    first = vassal(1, nodes=(busy,), details=Details(reloads=0, touch_path="x"))
+    roll = in_phase(opened(snapshot(vassal(1), vassal(2))), v1=Phase.DRAINING)
+    draining = replace(roll.vassals["v1.ini"], pid=101, drained=(busy,), started=NOW)
+    roll = replace(roll, vassals={**roll.vassals, "v1.ini": draining})
+    given = settings(timeout=20.0, drain_timeout=500.0)
+    step = planner.plan(snapshot(first, vassal(2)), roll, given, NOW + 100)
+    assert (step.roll.stop, step.roll.vassals["v1.ini"].phase) == (None, Phase.DRAINING)
+
+
+@pytest.mark.parametrize(("passed", "phase"), [(1.0, Phase.PENDING), (20.0, Phase.DRAINING)])
+def test_a_vassal_that_starts_by_itself_is_left_to_settle_until_the_timeout(passed: float, phase: Phase) -> None:
+    starting = vassal(1, accepting=False, nodes=())
+    seen = snapshot(starting, vassal(2), vassal(3))
+    roll = planner.open_roll(seen, settings(timeout=20.0), Request(1), NOW, {"v1.ini": frozenset({"app"})})
+    step = planner.plan(seen, replace(roll, moved=NOW + passed), settings(timeout=20.0), NOW + passed)
+    assert step.roll.vassals["v1.ini"].phase is phase
+    assert step.roll.vassals["v2.ini"].phase is Phase.PENDING, "the better canary is waited for"
