@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 UNIT = "uwsgi-emperor.service"
+HOOKS = {
+    "mule": {"hook.ini": "etc/uwsgi/vassals/hook.ini", "emperor.ini": "etc/uwsgi/emperor.ini"},
+    "vassal": {"hook-vassal.ini": "etc/uwsgi/vassals/hook.ini", "emperor.ini": "etc/uwsgi/emperor.ini"},
+    "host": {"emperor-with-hook.ini": "etc/uwsgi/emperor.ini"},
+}
+"""For each home of the hook the examples that it takes, and where they go."""
 STOP_SECONDS = 15.0
 
 
@@ -38,8 +44,9 @@ STOP_SECONDS = 15.0
 class ExampleSite:
     """Starts what the unit's ExecStart says, and nginx in front of it; on leaving both stop and the directory goes."""
 
-    def __init__(self, vassals: int = 4) -> None:
+    def __init__(self, vassals: int = 4, home: str = "mule") -> None:
         needed("nginx")
+        self.home = home
         # A unix socket's path may not exceed 107 bytes, so pytest's own directories are too deep.
         self.directory = Path(tempfile.mkdtemp(prefix="urh-", dir="/tmp"))
         self.used: set[str] = set()
@@ -76,24 +83,24 @@ class ExampleSite:
         for path in (etc / "vassals", site, self.directory / "run/uwsgi", self.trigger.parent):
             path.mkdir(parents=True)
         (site / "venv").symlink_to(sys.prefix)
-        self._copy("wsgi.py", site / "wsgi.py")
+        self.copy("wsgi.py", site / "wsgi.py")
         self.deploy("old")
-        self._copy("emperor.ini", etc / "emperor.ini")
-        self._copy("vassal.ini", etc / "vassal.ini")
-        self._copy("hook.ini", etc / "vassals/hook.ini")
+        self.copy("vassal.ini", etc / "vassal.ini")
+        for name, target in HOOKS[self.home].items():
+            self.copy(name, self.directory / target)
         for vassal in self.vassals:
             (etc / "vassals" / vassal).symlink_to("../vassal.ini")
         self.unit_path = self.directory / UNIT
-        self._copy(UNIT, self.unit_path)
+        self.copy(UNIT, self.unit_path)
 
     def _nginx_site(self) -> str:
         path = self.directory / "nginx-site.conf"
-        self._copy(path.name, path)
+        self.copy(path.name, path)
         site = path.read_text()
         assert "listen 80;" in site
         return site.replace("listen 80;", f"listen 127.0.0.1:{self.port};")
 
-    def _copy(self, name: str, target: Path) -> None:
+    def copy(self, name: str, target: Path) -> None:
         """Copies one example, with this site's directories in place of the system's."""
         self.used.add(name)
         text = (EXAMPLES / name).read_text()
@@ -173,8 +180,9 @@ class ExampleSite:
         found = {}
         for entry in emperor["vassals"]:
             if entry["id"] in self.vassals:
-                children = psutil.Process(entry["pid"]).children()
-                found[entry["id"]] = frozenset(Process(child.pid, child.create_time()) for child in children)
+                with suppress(psutil.NoSuchProcess):  # one that does not start is started again and again
+                    children = psutil.Process(entry["pid"]).children()
+                    found[entry["id"]] = frozenset(Process(child.pid, child.create_time()) for child in children)
         return found
 
     def status(self) -> dict[str, Any]:

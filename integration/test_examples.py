@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.example_site import EXAMPLES, ExampleSite
+from integration.example_site import EXAMPLES, HOOKS, UNIT, ExampleSite
 from integration.services import needed
+from integration.test_post_receive import POST_RECEIVE
 from integration.waiting import eventually
 from uwsgi_reload_hook.demo.client import Client
 
@@ -32,9 +33,15 @@ def requests(site: ExampleSite) -> Iterator[Client]:
         client.stop()
 
 
-def test_a_deploy_rolls_behind_nginx_without_a_failed_request() -> None:
-    with ExampleSite() as site:
-        assert site.used == {path.name for path in EXAMPLES.iterdir() if path.is_file()}, "an example that nobody runs"
+def test_every_example_is_run() -> None:
+    everywhere = {"wsgi.py", "vassal.ini", UNIT, "nginx-site.conf"}
+    there = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*") if path.is_file()}
+    assert there == everywhere.union(*HOOKS.values()) | {POST_RECEIVE}
+
+
+@pytest.mark.parametrize("home", HOOKS)
+def test_a_deploy_rolls_behind_nginx_without_a_failed_request(home: str) -> None:
+    with ExampleSite(home=home) as site:
         before = site.workers()
         with requests(site) as client:
             assert client.bodies == {"old"}
@@ -43,6 +50,7 @@ def test_a_deploy_rolls_behind_nginx_without_a_failed_request() -> None:
             client.forget()
             eventually(lambda: client.bodies, "an answer after the roll")
         assert (status["state"], status["roll"]["result"]) == ("idle", "done")
+        assert status["hook"]["mode"] == home
         assert client.failures == []
         assert client.bodies == {"new"}
         after = site.workers()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,8 @@ from tests.rolling import INFO, Outcome, Shelf, Touches, WatchedSite, WatchingRe
 from tests.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.journal import Journal, decode, encode
+from uwsgi_reload_hook.model import Snapshot
+from uwsgi_reload_hook.recorder import Recorder
 from uwsgi_reload_hook.roll import Action
 from uwsgi_reload_hook.settings import Minimum, Settings
 
@@ -100,6 +103,41 @@ def test_an_emperor_restarted_in_the_middle_leaves_nobody_to_reload(after: bool)
         assert outcome.result == "done", outcome.roll["reason"]
         assert all(one.code_since >= 0 for one in outcome.site.vassals.values())
     assert acts >= 4 * 4
+
+
+class Restarting(Fragile):
+    """A site whose Emperor dies right before one look, and all vassals with it; another one is started at once."""
+
+    fatal_look = 0
+
+    def look(self, tracked: Collection[str], detailed: Collection[str]) -> Snapshot:
+        if self.looks == self.fatal_look:
+            for one in self.vassals.values():
+                one.present, one.accepting = False, False
+                one.nodes.clear()
+        emperor = 1 if self.looks < self.fatal_look else 2
+        return replace(super().look(tracked, detailed), emperor_pid=emperor)
+
+
+@pytest.mark.parametrize("minimum", [1, 3])
+def test_an_emperor_restarted_at_any_look_under_a_hook_that_outlives_it(minimum: int) -> None:
+    """As it does in a mule of the instance that hosts the Emperor, and in a shell."""
+    looks = 0
+    while True:
+        site = Restarting(4, minimum)
+        site.fatal_look = looks = looks + 1
+        touches, shelf = Touches(), Shelf(Journal(None))
+        touches.touch()
+        clock = Clock(site, tick=0.05)
+        shelf._ended = clock.end
+        given = settings(minimum_active_vassals=Minimum(minimum), timeout=8.0)
+        Controller(site, touches, given, Recorder(shelf, INFO), clock).run()
+        (roll,) = shelf.history
+        assert roll["result"] == "done", (looks, roll["reason"])
+        assert all(one.code_since >= 0 for one in site.vassals.values())
+        if site.looks <= looks:
+            break
+    assert looks > 20
 
 
 def test_the_time_without_a_hook_does_not_count_towards_a_timeout() -> None:

@@ -391,5 +391,5 @@ def test_a_progress_has_no_moment_that_the_journal_forgets_to_move() -> None:
     moments = {name for name, value in asdict(Progress("a")).items() if value is None}
     assert moments <= {
         *("started", "finished", "acted", "healthy_since", "announced", "probed"),
-        *("first_pid", "pid", "reloads", "children", "blacklisted"),
+        *("first_pid", "pid", "reloads", "children", "blacklisted", "loaded"),
     }

@@ -112,22 +112,23 @@ def _vassal(given: argparse.Namespace) -> int:
     if given.log_file is None:
         return vassal.run(_options(given), sys.stderr)
     try:
-        with Path(given.log_file).open("a", buffering=1) as log:
-            return vassal.run(_options(given), log)
+        log = Path(given.log_file).open("a", buffering=1)  # noqa: SIM115 - closed below
     except OSError as error:
         raise ConfigError(f"--log-file {given.log_file} cannot be written: {error.strerror}") from error
+    with log:
+        return vassal.run(_options(given), log)
 
 
 def _trigger(given: argparse.Namespace) -> int:
     said = {"message": given.message, "request-id": given.request_id, "only": given.only}
+    follower = follow.Follower(given.file, given.state_directory, _follow_line)
     try:
         mtime = follow.touch(given.file, {key: text for key, text in said.items() if text is not None})
     except OSError as error:
         raise ConfigError(f"the trigger {given.file} cannot be touched: {error.strerror}") from error
     if not given.wait:
         return EXIT_OK
-    path = (given.state_directory or given.file.parent) / f"{given.file.name}.status.json"
-    code, words = follow.Follower(path, _follow_line).follow(mtime, given.timeout)
+    code, words = follower.follow(mtime, given.timeout)
     (sys.stderr if code else sys.stdout).write(f"{words}\n")
     return code
 

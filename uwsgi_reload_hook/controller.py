@@ -94,6 +94,7 @@ class Controller:
         self._settings = settings
         self._recorder = recorder
         self._inbox = inbox
+        self._emperor_pid = 0
 
     def run(self) -> None:
         """Run until the inbox says to stop. A trigger touched since the last roll began is acted on at once."""
@@ -167,12 +168,15 @@ class Controller:
         complained = False
         while not self._inbox.stopped:
             try:
-                return self._outside.look(tracked, ())
+                seen = self._outside.look(tracked, ())
             except UnavailableError as error:
                 if not complained:
                     log.error("the roll cannot begin yet, it is tried again: %s", error)  # noqa: TRY400 - in words
                 complained = True
                 self._inbox.wait(self._settings.check_interval)
+            else:
+                self._emperor_pid = seen.emperor_pid
+                return seen
         return None
 
     def _plan(self, roll: Roll) -> Step:
@@ -181,6 +185,10 @@ class Controller:
             snapshot = self._outside.look(roll.vassals, detailed)
         except UnavailableError as error:
             return self._blind(roll, error)
+        if snapshot.emperor_pid != self._emperor_pid:
+            log.warning("the Emperor was started anew in the middle of the roll, and so was every vassal")
+            self._emperor_pid = snapshot.emperor_pid
+            return planner.resume(replace(roll, blind_since=None), snapshot, self._settings, self._now())
         self._recorder.saw(snapshot, roll)
         step = planner.plan(snapshot, replace(roll, blind_since=None), self._settings, self._now())
         return replace(step, wait=max(step.wait, snapshot.emperor_seconds * REST))

@@ -74,11 +74,23 @@ class Status:
 class Follower:
     """Follows one roll: that of a touch, also when several touches are answered by one roll."""
 
-    def __init__(self, status: Path, changed: Callable[[str, Mapping[str, Any]], None]) -> None:
-        """`changed` is called for each change of a vassal's phase, with its id and its entry in the status file."""
-        self._path = status
+    def __init__(
+        self, trigger: Path, directory: Path | None, changed: Callable[[str, Mapping[str, Any]], None]
+    ) -> None:
+        """Make it before the touch: what has ended by now is no answer to it, whatever the clocks say.
+
+        `directory` is the hook's state directory, if that is not the trigger's. `changed` is called for each change of
+        a vassal's phase, with its id and its entry in the status file.
+        """
+        directory = directory or trigger.parent
+        self._path = directory / f"{trigger.name}.status.json"
+        self._history = directory / f"{trigger.name}.history.jsonl"
         self._changed = changed
         self._phases: dict[tuple[str, str], str] = {}
+        self._ended_before = self._history.stat().st_size if self._history.exists() else 0
+        self._last = self.read()
+        roll = self._last.roll
+        self._past = roll if roll.get("result") in EXIT_CODES else {}
 
     def read(self) -> Status:
         """Read the status file; what cannot be read is as good as absent."""
@@ -92,20 +104,40 @@ class Follower:
         """Wait for the end of the roll that answers a touch of that mtime; returns an exit code and why, in words."""
         began = seen = time.monotonic()
         patience = ABSENCE
+        followed = None
         while True:
             status, now = self.read(), time.monotonic()
-            roll = status.roll
-            if int(roll.get("request", {}).get("mtime_ns", 0)) >= mtime_ns:
-                self._tell(roll)
-                if roll.get("result") in EXIT_CODES:
-                    return EXIT_CODES[roll["result"]], _verdict(roll)
-            if status.hook_pid is not None:
-                seen, patience = now, RETURN
+            roll = self._answer(status.roll, mtime_ns, followed)
+            followed = roll.get("id", followed)
+            self._tell(roll)
+            if roll.get("result") in EXIT_CODES:
+                return EXIT_CODES[roll["result"]], _verdict(roll)
+            if status.hook_pid is not None or status != self._last:  # not every process can be seen by everybody
+                seen, patience, self._last = now, RETURN, status
             if now - seen >= patience:
                 return EXIT_NO_HOOK, f"no hook is running for it ({self._path}): the touch waits until there is one"
             if seconds is not None and now - began >= seconds:
                 return EXIT_TIME, f"the roll has not ended in {seconds:g} s; it goes on"
             time.sleep(LOOK)
+
+    def _answer(self, shown: Mapping[str, Any], mtime_ns: int, followed: str | None) -> Mapping[str, Any]:
+        """The roll that answers the touch, empty if none has begun.
+
+        Between two looks one may have ended and the next begun: then only the history has the first.
+        """
+        candidates = [shown] if shown.get("id") == followed else [*self._ended(), shown]
+        for roll in candidates:
+            if roll != self._past and int(roll.get("request", {}).get("mtime_ns", 0)) >= mtime_ns:
+                return roll
+        return {}
+
+    def _ended(self) -> list[Mapping[str, Any]]:
+        try:
+            with self._history.open() as file:
+                file.seek(self._ended_before)
+                return [json.loads(line) for line in file]
+        except (OSError, ValueError):
+            return []
 
     def _tell(self, roll: Mapping[str, Any]) -> None:
         for id_, entry in roll.get("vassals", {}).items():

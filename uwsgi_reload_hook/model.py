@@ -114,6 +114,8 @@ class Snapshot:
     """What reading the Emperor's stats took: it is one thread, and does nothing else meanwhile."""
     unowned: frozenset[str] = frozenset()
     """Addresses at the routers that belong to no vassal that can be seen."""
+    emperor_pid: int = 0
+    """Another one than before has started every vassal anew: the one before took them with it."""
 
     def live_keys(self, vassal: Vassal) -> frozenset[str]:
         """The keys under which requests are being sent to `vassal` now."""

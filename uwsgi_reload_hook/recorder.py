@@ -112,7 +112,7 @@ class Recorder:
                 "roll %s is interrupted after %.2f s: %s. It goes on when the hook is back", *_end(roll), roll.reason
             )
             return
-        # The status first: a hook killed between the two ends the roll once more; the other way nobody would hear of it.
+        # The status first: a hook killed in between ends the roll once more; the other way nobody would hear of it.
         self._show("idle" if roll.result is Result.DONE else "held", roll)
         self._journal = replace(self._journal, handled=_signature(roll.request))
         self._save(None, now)

@@ -71,7 +71,7 @@ def _ask(world: World, directory: str, settings: Settings, say: Say) -> int:
     def changed(id_: str, entry: Mapping[str, Any]) -> None:
         _tell(say, _name(id_, suffix), str(entry["phase"]), str(entry["reason"]))
 
-    follower = found and follow.Follower(found[1], changed)
+    follower = found and follow.Follower(*found, changed)
     if found is None or follower is None or follower.read().hook_pid != holder:
         who = "a process that cannot be seen" if holder is None else f"pid {holder}{_running(holder)}"
         return _complain(EXIT_USAGE, f"another roll is under way: {who} holds the lock of the Emperor in {directory}")
@@ -86,12 +86,12 @@ def _ask(world: World, directory: str, settings: Settings, say: Say) -> int:
 
 
 def _files(options: Mapping[str, list[str]], hook: int) -> tuple[Path, Path] | None:
-    """The trigger and the status file of the hook that is the process `hook`; None if its options name no trigger."""
+    """The trigger and the state directory of the hook that is the process `hook`; None if it has no trigger."""
     if "trigger" not in options:
         return None
     trigger = Path(processes.working_directory(hook) or "/", options["trigger"][-1])
-    directory = Path(trigger.parent, options.get("state-directory", [""])[-1])
-    return trigger, directory / f"{trigger.name}.status.json"
+    directory = options.get("state-directory", [""])[-1]
+    return trigger, Path(processes.working_directory(hook) or "/", directory) if directory else trigger.parent
 
 
 def _running(pid: int) -> str:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Line:
-    """The pipe to the Emperor. A thread reads it and leaves word in the inbox; the last message is kept."""
+    """The pipe to the Emperor. A thread reads one message that means something, and leaves word in the inbox."""
 
     def __init__(self, descriptor: int, inbox: Inbox) -> None:
         """Nothing is read yet."""
@@ -40,18 +40,17 @@ class Line:
     def _read(self) -> None:
         while self.said is None:
             try:
-                data = os.read(self._descriptor, 64)
-            except ConnectionError:
+                data = os.read(self._descriptor, 1)  # what comes after a reload is for the next image
+            except OSError:
                 data = b""
-            for message in emperor.decode(data):
-                self.said = self.said or message
+            self.said = next(iter(emperor.decode(data)), None)
         self._inbox.stop()
 
     def greet(self) -> None:
         """Tell the Emperor that the hook works. It may have gone: the read says so."""
         try:
             os.write(self._descriptor, emperor.greeting())
-        except BrokenPipeError:
+        except OSError:
             log.warning("the Emperor has gone before the hook was ready")
 
 

@@ -120,7 +120,7 @@ class World:
             if id_ in vassals:
                 vassals[id_] = replace(vassals[id_], probe=answer)
         unowned = {node.address for node in nodes} - {node.address for own in owned.values() for node in own}
-        return Snapshot(time.time(), vassals, around.subscription_tolerance, took, frozenset(unowned))
+        return Snapshot(time.time(), vassals, around.subscription_tolerance, took, frozenset(unowned), emperor.pid)
 
     def _remember_paths(self, emperor: stats.EmperorStats, ids: Collection[str]) -> None:
         monitors = {entry.id: entry.monitor for entry in emperor.vassals}
