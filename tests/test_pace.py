@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.rolling import settings
-from uwsgi_reload_hook.pace import FAST, STEADY, pause
+from uwsgi_reload_hook.pace import CLOSE, FAST, STEADY, pause
 from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
 
 
@@ -34,16 +34,21 @@ def loading() -> Progress:
     return Progress("v1.ini", Phase.RESTARTING, since=10.0, acted=10.0, executed=True)
 
 
-@pytest.mark.parametrize(("age", "wait"), [(0.1, FAST), (1.0, 0.02), (3.0, 0.06), (9.0, 0.1)])
+@pytest.mark.parametrize(("age", "wait"), [(0.1, FAST), (1.0, 0.025), (3.0, 0.075), (9.0, 0.1)])
 def test_a_load_of_unknown_length_is_looked_at_in_proportion_to_what_it_has_taken(age: float, wait: float) -> None:
     assert pause(roll(loading()), settings(), 10.0 + age) == pytest.approx(wait)
 
 
-@pytest.mark.parametrize(("age", "wait"), [(0.5, 0.1), (1.75, 0.05), (1.85, FAST), (2.15, FAST), (3.0, 0.06)])
+@pytest.mark.parametrize(("age", "wait"), [(0.5, 0.1), (1.85, 0.05), (1.95, CLOSE), (2.1, CLOSE), (3.0, 0.075)])
 def test_the_load_time_of_another_vassal_tells_when_to_look_closely(age: float, wait: float) -> None:
     known = Progress("v0.ini", Phase.DONE, loaded=2.0)
     slower = Progress("v2.ini", Phase.DONE, loaded=4.0)
     assert pause(roll(known, slower, loading()), settings(), 10.0 + age) == pytest.approx(wait)
+
+
+def test_a_master_that_was_woken_is_given_a_moment() -> None:
+    woken = Progress("v1.ini", Phase.RESTARTING, since=10.0, nudged=True)
+    assert pause(roll(woken), settings(), 10.1) == STEADY
 
 
 def test_the_most_urgent_vassal_decides_and_the_check_interval_is_the_longest_wait() -> None:

@@ -144,6 +144,17 @@ class Controller:
         self._drive(self._act(step))
 
     def _drive(self, roll: Roll) -> Roll:
+        """Take step after step. The trigger is looked at again afterwards, so nobody has to hear of it meanwhile.
+
+        The hook's own files lie beside it, and to hear of each of their changes would cost more than the roll.
+        """
+        self._trigger.stop()
+        try:
+            return self._step_on(roll)
+        finally:
+            self._trigger.start()
+
+    def _step_on(self, roll: Roll) -> Roll:
         wait = 0.0
         while roll.result is None:
             if self._inbox.wait(wait):

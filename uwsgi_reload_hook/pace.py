@@ -12,9 +12,11 @@ FAST = 0.005
 STEADY = 0.03
 """Seconds between looks at one of those that takes longer than usual."""
 USUAL = 1.0
-SHARE = 0.02
+CLOSE = 0.012
+"""Seconds between looks at a load that is about to end."""
+SHARE = 0.025
 """Of the time that a load has taken so far: looking so often costs a roll a hundredth of it, and few looks."""
-NEARLY = 0.9
+NEARLY = 0.95
 """Part of the load time of the fastest vassal before which no other is expected to accept."""
 
 
@@ -30,8 +32,8 @@ def pause(roll: Roll, settings: Settings, now: float) -> float:
 
 def _pause(progress: Progress, fastest: float | None, now: float) -> float:
     if progress.phase is not Phase.RESTARTING or not (progress.executed or progress.new_process):
-        return FAST if now - progress.since < USUAL else STEADY
+        return FAST if now - progress.since < USUAL and not progress.nudged else STEADY
     passed = now - (progress.acted if progress.acted is not None else progress.since)
     if fastest is None or passed > fastest / NEARLY:
         return passed * SHARE
-    return max(FAST, fastest * NEARLY - passed)
+    return max(CLOSE, fastest * NEARLY - passed)

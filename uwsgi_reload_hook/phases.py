@@ -139,7 +139,7 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         if again := evidence.live_again(progress, vassal, moment.snapshot):
             return progress, (Unsubscribe(progress.id, again),)
         if evidence.waits_for_its_master(progress, vassal):
-            return progress, (Nudge(progress.id, vassal.pid),)
+            return replace(progress, nudged=True), (Nudge(progress.id, vassal.pid),)
         return unless_late(progress, moment, "does not accept requests after its reload")
     loaded = moment.now - (progress.acted if progress.acted is not None else moment.now)
     warming = enter(progress, Phase.WARMING, moment, "accepts requests", healthy_since=None, loaded=loaded)

@@ -97,6 +97,8 @@ class Progress:
     """The Emperor's count of delivered reloads before the touch."""
     last_mod: int = 0
     """The Emperor's `last_mod` before the touch."""
+    nudged: bool = False
+    """Whether its master was woken, its workers having gone: a moment later it executes itself anew."""
     executed: bool = False
     """Whether its master was seen to have executed itself anew since the touch."""
     reloads: int | None = None
@@ -125,7 +127,7 @@ class Progress:
     def needs_details(self) -> bool:
         """Whether the next look has to read its processes and its config too, which costs the most."""
         unseen = self.phase is Phase.RESTARTING and not (self.executed or self.new_process)
-        return self.phase is Phase.DRAINING or self.phase is Phase.TOUCHED or unseen
+        return self.phase is Phase.DRAINING or unseen
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class Trigger:
         self._notify = notify
         self._observer: api.BaseObserver | None = None
         self._complaint = ""
+        logging.getLogger("watchdog.observers.inotify").addFilter(_is_news)
 
     def start(self) -> None:
         """Begin to watch. Where the system has no watch left, it says so, and polling the mtime has to do."""
@@ -116,6 +117,11 @@ class Trigger:
         if complaint != self._complaint:
             self._complaint = complaint
             log.warning("%s", complaint)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Drop what watchdog logs as an error whenever it is stopped while events are pending: nothing is lost by it."""
+    return "called when the thread is inactive" not in record.getMessage()
 
 
 class _Handler(FileSystemEventHandler):
