@@ -44,8 +44,10 @@ STOP_SECONDS = 15.0
 class ExampleSite:
     """Starts what the unit's ExecStart says, and nginx in front of it; on leaving both stop and the directory goes."""
 
-    def __init__(self, vassals: int = 4, home: str = "mule") -> None:
+    def __init__(self, vassals: int = 4, home: str = "mule", hook: str | None = None) -> None:
+        """`hook` is a config for the hook's vassal in place of the example."""
         needed("nginx")
+        self._hook = hook
         self.home = home
         # A unix socket's path may not exceed 107 bytes, so pytest's own directories are too deep.
         self.directory = Path(tempfile.mkdtemp(prefix="urh-", dir="/tmp"))
@@ -88,6 +90,8 @@ class ExampleSite:
         self.copy("vassal.ini", etc / "vassal.ini")
         for name, target in HOOKS[self.home].items():
             self.copy(name, self.directory / target)
+        if self._hook is not None:
+            (etc / "vassals/hook.ini").write_text(self._placed(self._hook))
         for vassal in self.vassals:
             (etc / "vassals" / vassal).symlink_to("../vassal.ini")
         self.unit_path = self.directory / UNIT
@@ -103,8 +107,10 @@ class ExampleSite:
     def copy(self, name: str, target: Path) -> None:
         """Copies one example, with this site's directories in place of the system's."""
         self.used.add(name)
-        text = (EXAMPLES / name).read_text()
-        target.write_text(re.sub(r"(?=/(?:etc/uwsgi|run/uwsgi|srv/site|var/lib/uwsgi)\b)", str(self.directory), text))
+        target.write_text(self._placed((EXAMPLES / name).read_text()))
+
+    def _placed(self, text: str) -> str:
+        return re.sub(r"(?=/(?:etc/uwsgi|run/uwsgi|srv/site|var/lib/uwsgi)\b)", str(self.directory), text)
 
     def deploy(self, version: str | None) -> None:
         """Puts a version of the application in place; None is one whose first request is answered with a 500."""
