@@ -94,6 +94,7 @@ class Site:
         self.now = 0.0
         self.vassals = {vassal.id: vassal for vassal in vassals}
         self.unreadable_until = -1.0
+        self.wall_jump = 0.0
         self.performed: list[tuple[float, Action]] = []
         self.looks = 0
         self._pids = itertools.count(100)
@@ -114,7 +115,7 @@ class Site:
         return self.now
 
     def wall(self) -> float:
-        return WALL + self.now
+        return WALL + self.now + self.wall_jump
 
     def look(self, tracked: Collection[str], detailed: Collection[str]) -> Snapshot:
         self.looks += 1

@@ -154,10 +154,27 @@ def test_an_interruption_gives_back_what_was_drained_and_says_why() -> None:
     roll = replace(roll, vassals={**roll.vassals, "v1.ini": replace(roll.vassals["v1.ini"], drained=nodes)})
     step = planner.abort(roll, NOW + 3, Result.INTERRUPTED, "the hook was stopped")
     assert step.actions == (Subscribe("v1.ini", nodes),)
-    assert (step.roll.stop, step.roll.result, step.roll.finished) == (Result.INTERRUPTED, Result.INTERRUPTED, NOW + 3)
+    assert (step.roll.stop, step.roll.result, step.roll.finished) == (None, Result.INTERRUPTED, NOW + 3)
+    assert step.roll.reason == "the hook was stopped"
     back = step.roll.vassals["v1.ini"]
     assert (back.phase, back.since, back.drained) == (Phase.PENDING, NOW + 3, ())
     assert back.reason == "given its traffic back: the hook was stopped"
+
+
+@pytest.mark.parametrize(
+    ("asked", "result", "stop"),
+    [(Result.FAILED, Result.TIMED_OUT, Result.TIMED_OUT), (Result.INTERRUPTED, Result.INTERRUPTED, Result.TIMED_OUT)],
+)
+def test_a_roll_that_was_stopped_before_keeps_the_reason_of_that(asked: Result, result: Result, stop: Result) -> None:
+    roll = replace(opened(snapshot(vassal(1), vassal(2))), stop=Result.TIMED_OUT, reason="the deadline was reached")
+    step = planner.abort(roll, NOW + 3, asked, "nothing can be seen")
+    assert (step.roll.result, step.roll.stop) == (result, stop)
+    assert (step.roll.reason, step.roll.finished) == ("the deadline was reached", NOW + 3)
+
+
+def test_a_roll_that_nothing_has_stopped_takes_the_reason_given() -> None:
+    step = planner.abort(opened(snapshot(vassal(1), vassal(2))), NOW + 3, Result.FAILED, "nothing can be seen")
+    assert (step.roll.result, step.roll.stop, step.roll.reason) == (Result.FAILED, Result.FAILED, "nothing can be seen")
 
 
 def test_a_refused_act_counts_as_a_change() -> None:

@@ -119,6 +119,7 @@ def _runs_old_code(site: WatchedSite, id_: str) -> bool:
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
+    derandomize="SOAK_EXAMPLES" not in os.environ,  # the soak is what looks for new worlds
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -228,9 +228,7 @@ def test_a_roll_that_is_interrupted_goes_on_with_the_next_hook(desk: Desk) -> No
     first.resume(None, 100.0)
     first.begun(ROLL, 0.0)
     reason = "the hook was stopped"
-    first.ended(
-        replace(DRAINING, stop=Result.INTERRUPTED, result=Result.INTERRUPTED, reason=reason, finished=101.0), 101.0
-    )
+    first.ended(replace(DRAINING, result=Result.INTERRUPTED, reason=reason, finished=101.0), 101.0)
     assert (desk.status()["state"], desk.status()["roll"]["result"]) == ("idle", "interrupted")
     assert not desk.history()
     second = desk.hook()

@@ -5,7 +5,16 @@ from __future__ import annotations
 from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.roll import Progress
 
-__all__ = ["death", "executed", "is_drained", "live_again", "not_live", "renewed", "waits_for_its_master"]
+__all__ = [
+    "death",
+    "executed",
+    "has_new_workers",
+    "is_drained",
+    "live_again",
+    "not_live",
+    "renewed",
+    "waits_for_its_master",
+]
 
 
 def death(progress: Progress, vassal: Vassal) -> str:
@@ -47,6 +56,14 @@ def executed(progress: Progress, vassal: Vassal) -> bool:
     if details is None or details.reloads is None or progress.reloads is None:
         return progress.executed
     return progress.executed or details.reloads > progress.reloads
+
+
+def has_new_workers(progress: Progress, vassal: Vassal) -> bool:
+    """Whether it has a child that it had not before its touch, as far as that can be seen."""
+    details = vassal.details
+    if progress.new_process or details is None or details.children is None:
+        return True
+    return bool(details.children - (progress.children or frozenset()))
 
 
 def waits_for_its_master(progress: Progress, vassal: Vassal) -> bool:

@@ -136,11 +136,23 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if not progress.executed and evidence.executed(progress, vassal):
         progress = replace(progress, executed=True)
     if not vassal.present or not evidence.renewed(progress, vassal) or (progress.accepts and not vassal.accepting):
-        if again := evidence.live_again(progress, vassal, moment.snapshot):
-            return progress, (Unsubscribe(progress.id, again),)
-        if evidence.waits_for_its_master(progress, vassal):
-            return replace(progress, nudged=True), (Nudge(progress.id, vassal.pid),)
-        return unless_late(progress, moment, "does not accept requests after its reload")
+        return _loading(progress, vassal, moment)
+    if not progress.new_process and vassal.details is None:
+        return replace(progress, confirming=True), ()
+    if not evidence.has_new_workers(progress, vassal):  # a late byte of an earlier start: it is loading still
+        return unless_late(replace(progress, confirming=False), moment, "does not start its workers")
+    return _accepting(replace(progress, confirming=False), vassal, moment)
+
+
+def _loading(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+    if again := evidence.live_again(progress, vassal, moment.snapshot):
+        return progress, (Unsubscribe(progress.id, again),)
+    if evidence.waits_for_its_master(progress, vassal):
+        return replace(progress, nudged=True), (Nudge(progress.id, vassal.pid),)
+    return unless_late(progress, moment, "does not accept requests after its reload")
+
+
+def _accepting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     loaded = moment.now - (progress.acted if progress.acted is not None else moment.now)
     warming = enter(progress, Phase.WARMING, moment, "accepts requests", healthy_since=None, loaded=loaded)
     if moment.settings.probe is not None and progress.accepts:

@@ -138,9 +138,16 @@ def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> St
 
 
 def abort(roll: Roll, now: float, result: Result, reason: str) -> Step:
-    """End a roll at once, without a look, giving traffic back to whoever was drained and not touched."""
+    """End a roll at once, without a look, giving traffic back to whoever was drained and not touched.
+
+    One that was stopped before keeps the result and the reason of that; an interruption only puts it off.
+    """
     roll, actions = _return_drained(roll, now, reason)
-    return Step(actions, replace(roll, stop=result, result=result, reason=reason, finished=now))
+    why = roll.reason or reason
+    if result is Result.INTERRUPTED:
+        return Step(actions, replace(roll, result=result, reason=why, finished=now))
+    stop = roll.stop or result
+    return Step(actions, replace(roll, stop=stop, result=stop, reason=why, finished=now))
 
 
 def fail_vassal(roll: Roll, id_: str, reason: str, now: float) -> Step:

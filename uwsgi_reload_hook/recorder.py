@@ -106,7 +106,7 @@ class Recorder:
     def ended(self, roll: Roll, now: float) -> None:
         """Record the end of a roll. Its touch counts as acted on, unless the hook was stopped in the middle."""
         if roll.result is Result.INTERRUPTED:
-            self._save(replace(roll, stop=None, result=None, reason="", finished=None), now)
+            self._save(replace(roll, result=None, reason=roll.reason if roll.stop else "", finished=None), now)
             self._show("idle", roll)
             log.info(
                 "roll %s is interrupted after %.2f s: %s. It goes on when the hook is back", *_end(roll), roll.reason

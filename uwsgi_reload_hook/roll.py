@@ -101,6 +101,8 @@ class Progress:
     """Whether its master was woken, its workers having gone: a moment later it executes itself anew."""
     executed: bool = False
     """Whether its master was seen to have executed itself anew since the touch."""
+    confirming: bool = False
+    """Whether it seems to accept, and only its new workers are still to be seen."""
     reloads: int | None = None
     children: frozenset[tuple[int, float]] | None = None
     new_process: bool = False
@@ -126,7 +128,8 @@ class Progress:
     @property
     def needs_details(self) -> bool:
         """Whether the next look has to read its processes and its config too, which costs the most."""
-        unseen = self.phase is Phase.RESTARTING and not (self.executed or self.new_process)
+        known = self.new_process or (self.executed and not self.confirming)
+        unseen = self.phase is Phase.RESTARTING and not known
         return self.phase is Phase.DRAINING or unseen
 
 
