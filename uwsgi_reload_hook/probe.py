@@ -87,6 +87,8 @@ def judge(probe: Probe, answer: bytes) -> ProbeResult:
     except (http.client.HTTPException, ValueError, OSError) as error:
         start = answer[:40].decode(errors="replace")
         return ProbeResult(good=False, words=f"{probe.path} is not answered in HTTP but with {start!r} ({error})")
+    if b"\r\n\r\n" not in answer:
+        return ProbeResult(good=False, words=f"{probe.path} is answered with half a response, its headers do not end")
     good = probe.lowest <= response.status <= probe.highest
     return ProbeResult(good=good, words=f"{probe.path} is answered with {line}")
 
