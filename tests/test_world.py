@@ -11,7 +11,7 @@ from uwsgi_reload_hook.discover import Place
 from uwsgi_reload_hook.stats import VassalStats
 from uwsgi_reload_hook.world import World
 
-PLAIN = VassalStats("a.ini", 10, 0, 0, True, 0, False, False, "", "/etc/uwsgi/vassals")  # noqa: FBT003 - a row of stats
+PLAIN = VassalStats("a.ini", 10, 0, 0, True, 0, False, False, "", "/etc/uwsgi/vassals")
 
 
 @pytest.mark.parametrize(
