@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -41,11 +41,15 @@ def needed(program: str) -> str:
     # Debian has nginx in /usr/sbin, which is not on everybody's PATH.
     found = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
     if found is None:
-        message = f"{program} is missing"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        cannot_run(f"{program} is missing")
     return found
+
+
+def cannot_run(why: str) -> NoReturn:
+    """Skips the test, but fails it in continuous integration."""
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 @contextmanager

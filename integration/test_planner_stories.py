@@ -14,7 +14,7 @@ from integration.client import Client, fetch
 from integration.farm import UWSGI
 from integration.layout import App, Layout
 from integration.processes import free_port
-from integration.services import needed
+from integration.services import cannot_run, needed
 from integration.stories import add_like, held, live, phases, wait_answers, wait_phases
 from integration.waiting import eventually, observe
 from integration.watcher import Sighting, Watcher
@@ -208,7 +208,7 @@ def test_a_router_that_checks_signatures_is_not_drained_and_the_roll_is_done(
 ) -> None:
     """Only the vassals have the key: the router drops what the hook sends, and says nothing."""
     if "--subscriptions-sign-check " not in subprocess.check_output([UWSGI, "--help"], text=True):
-        pytest.skip("this uWSGI was built without OpenSSL, and checks no signatures")
+        cannot_run("this uWSGI was built without OpenSSL, and checks no signatures: install libssl-dev before it")
     private = make_keys(tmp_path, "app.test")
     app = App(vassals=3, load_seconds=0.2, after_key=f",0,SHA256:{private}")
     farm = start(Layout(apps=(app,), instance_lines=(f"subscriptions-sign-check = SHA256:{tmp_path}",)))
