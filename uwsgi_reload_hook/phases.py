@@ -120,10 +120,9 @@ def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     since = moment.now - (progress.acted if progress.acted is not None else moment.now)
     if looked.looks < UNNOTICED_LOOKS or since < UNNOTICED_SECONDS:
         return looked, ()
-    path = vassal.details.touch_path if vassal.details else vassal.id
     why = (
-        f"the Emperor did not notice the touch of {path}: if it is a symlink, set emperor-nofollow on the Emperor; "
-        "if the Emperor runs as another user, see that it can read the file"
+        "the Emperor did not notice the touch of its config: if that is a symlink, set emperor-nofollow on the "
+        "Emperor; if the Emperor runs as another user, see that it can read the file"
     )
     return enter(looked, Phase.FAILED, moment, why, drained=()), subscribe(progress, progress.drained)
 
