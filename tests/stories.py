@@ -135,7 +135,7 @@ class Audience:
             "cursed": one.cursed,
             "blacklisted": one.blacklisted is not None,
             "accepting": one.accepting,
-            "subscribed": bool(snapshot.live_keys(one)),
+            "subscribed": bool(snapshot.live[one.id]),
         }
         return ", ".join(word for word, holds in words.items() if holds)
 

@@ -33,7 +33,7 @@ def opened(seen: Snapshot, given: Settings | None = None) -> Roll:
 
 
 def in_phase(roll: Roll, **phases: Phase) -> Roll:
-    moved = {f"{name}.ini": replace(roll.vassals[f"{name}.ini"], phase=phase) for name, phase in phases.items()}
+    moved = {f"{name}.ini": roll.vassals[f"{name}.ini"]._replace(phase=phase) for name, phase in phases.items()}
     return replace(roll, vassals={**roll.vassals, **moved})
 
 
@@ -72,7 +72,7 @@ def test_the_minimum_follows_vassals_that_come_during_the_roll() -> None:
 def test_all_that_failed_at_one_look_are_named() -> None:
     seen = snapshot(vassal(1), vassal(2), vassal(3))
     roll = in_phase(opened(seen), v1=Phase.RESTARTING, v2=Phase.RESTARTING)
-    roll = replace(roll, vassals={id_: replace(one, pid=1) for id_, one in roll.vassals.items()})
+    roll = replace(roll, vassals={id_: one._replace(pid=1) for id_, one in roll.vassals.items()})
     step = planner.plan(seen, roll, settings(), NOW + 1)
     assert step.roll.result is Result.FAILED
     assert step.roll.finished == NOW + 1
@@ -151,7 +151,7 @@ def test_an_interruption_gives_back_what_was_drained_and_says_why() -> None:
     seen = snapshot(vassal(1), vassal(2))
     roll = in_phase(opened(seen), v1=Phase.DRAINING)
     nodes = seen.vassals["v1.ini"].nodes
-    roll = replace(roll, vassals={**roll.vassals, "v1.ini": replace(roll.vassals["v1.ini"], drained=nodes)})
+    roll = replace(roll, vassals={**roll.vassals, "v1.ini": roll.vassals["v1.ini"]._replace(drained=nodes)})
     step = planner.abort(roll, NOW + 3, Result.INTERRUPTED, "the hook was stopped")
     assert step.actions == (Subscribe("v1.ini", nodes),)
     assert (step.roll.stop, step.roll.result, step.roll.finished) == (None, Result.INTERRUPTED, NOW + 3)
@@ -198,8 +198,8 @@ def test_a_failure_gives_the_drained_ones_their_traffic_back_with_its_reason() -
     first, second, third = vassal(1), vassal(2), vassal(3)
     roll = in_phase(opened(snapshot(first, second, third)), v1=Phase.RESTARTING, v2=Phase.DRAINING)
     progress = dict(roll.vassals)
-    progress["v1.ini"] = replace(progress["v1.ini"], pid=1)
-    progress["v2.ini"] = replace(progress["v2.ini"], pid=102, drained=second.nodes, started=NOW)
+    progress["v1.ini"] = progress["v1.ini"]._replace(pid=1)
+    progress["v2.ini"] = progress["v2.ini"]._replace(pid=102, drained=second.nodes, started=NOW)
     gone = replace(second, nodes=(), details=Details(reloads=0, touch_path="x"))
     step = planner.plan(snapshot(first, gone, third), replace(roll, vassals=progress), settings(), NOW + 2)
     assert step.actions == (Subscribe("v2.ini", second.nodes),), "and no touch, though it was drained"
@@ -256,7 +256,7 @@ def waiting(passed: float, **changes: object) -> Roll:
     two = Node("router", "web", "/run/v2", last_check=int(WALL))
     first, second = vassal(1), vassal(2, nodes=(two,))
     roll = replace(opened(snapshot(vassal(1), vassal(2), vassal(3), vassal(4))), **changes)  # type: ignore[arg-type]
-    done = {id_: replace(roll.vassals[id_], phase=Phase.DONE) for id_ in ("v3.ini", "v4.ini")}
+    done = {id_: roll.vassals[id_]._replace(phase=Phase.DONE) for id_ in ("v3.ini", "v4.ini")}
     roll = replace(roll, vassals={**roll.vassals, **done})
     lost = [vassal(number, nodes=(), accepting=True) for number in (3, 4)]
     given = settings(timeout=20.0, drain_timeout=500.0)
@@ -282,7 +282,7 @@ def test_a_long_drain_is_no_stall() -> None:
     busy = Node("router", "app", "/run/v1", ref=1, death_mark=True)
     first = vassal(1, nodes=(busy,), details=Details(reloads=0, touch_path="x"))
     roll = in_phase(opened(snapshot(vassal(1), vassal(2))), v1=Phase.DRAINING)
-    draining = replace(roll.vassals["v1.ini"], pid=101, drained=(busy,), started=NOW)
+    draining = roll.vassals["v1.ini"]._replace(pid=101, drained=(busy,), started=NOW)
     roll = replace(roll, vassals={**roll.vassals, "v1.ini": draining})
     given = settings(timeout=20.0, drain_timeout=500.0)
     step = planner.plan(snapshot(first, vassal(2)), roll, given, NOW + 100)

@@ -150,7 +150,7 @@ def test_after_a_hook_was_killed_the_next_one_has_its_roll_in_its_own_time_and_t
     unfinished = second.resume(FIRST, 10.5)
     assert unfinished is not None
     assert unfinished.started == 10.0
-    assert unfinished.vassals["a.ini"] == replace(DRAINING.vassals["a.ini"], since=10.5)
+    assert unfinished.vassals["a.ini"] == DRAINING.vassals["a.ini"]._replace(since=10.5)
     assert second.is_news(FIRST)
     assert second.known_keys == {"a.ini": frozenset({"app"}), "b.ini": frozenset({"app"})}
     second.resumed(unfinished, unfinished, 10.5)
@@ -180,7 +180,7 @@ def test_each_change_of_phase_is_told_with_the_phase_before_and_the_reason(
 
 
 def test_a_failure_and_the_stop_of_the_roll_are_errors(desk: Desk, log: pytest.LogCaptureFixture) -> None:
-    failed = replace(DRAINING.vassals["a.ini"], phase=Phase.FAILED, since=102.0, reason="it died")
+    failed = DRAINING.vassals["a.ini"]._replace(phase=Phase.FAILED, since=102.0, reason="it died")
     stopped = replace(ROLL, vassals={**ROLL.vassals, "a.ini": failed}, stop=Result.FAILED, reason="a.ini: it died")
     hook = desk.hook()
     hook.resume(None, 0.0)

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -388,7 +388,7 @@ def test_a_directory_that_cannot_be_locked_is_unavailable_and_named(tmp_path: Pa
 
 
 def test_a_progress_has_no_moment_that_the_journal_forgets_to_move() -> None:
-    moments = {name for name, value in asdict(Progress("a")).items() if value is None}
+    moments = {name for name, value in Progress("a")._asdict().items() if value is None}
     assert moments <= {
         *("started", "finished", "acted", "healthy_since", "announced", "probed"),
         *("first_pid", "pid", "reloads", "children", "blacklisted", "loaded"),

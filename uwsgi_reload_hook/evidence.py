@@ -83,10 +83,10 @@ def is_drained(progress: Progress, vassal: Vassal) -> bool:
 def live_again(progress: Progress, vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
     """Nodes that were unsubscribed and take requests all the same: a vassal goes on announcing itself."""
     gone = {node.identity for node in progress.drained}
-    return tuple(node for node in vassal.nodes if snapshot.live(node) and node.identity in gone)
+    return tuple(node for node in snapshot.live[vassal.id] if node.identity in gone)
 
 
 def not_live(progress: Progress, vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
     """Those of its nodes that get no requests now: to announce one that does would only reset its load."""
-    live = {node.identity for node in vassal.nodes if snapshot.live(node)}
+    live = {node.identity for node in snapshot.live[vassal.id]}
     return tuple(node for node in progress.nodes if node.identity not in live)

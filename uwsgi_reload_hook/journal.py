@@ -35,6 +35,8 @@ def encode(journal: Journal) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a dataclass holds
+    if isinstance(value, Progress):
+        value = value._asdict()
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, frozenset | tuple | list):
@@ -92,7 +94,7 @@ _MOMENTS = ("since", "started", "finished", "acted", "healthy_since", "announced
 def shifted(roll: Roll, seconds: float) -> Roll:
     """Move every moment of a roll: the time in which no hook ran does not count, nor does another boot's clock."""
     vassals = {
-        id_: replace(one, **{name: old + seconds for name in _MOMENTS if (old := getattr(one, name)) is not None})
+        id_: one._replace(**{name: old + seconds for name in _MOMENTS if (old := getattr(one, name)) is not None})
         for id_, one in roll.vassals.items()
     }
     return replace(roll, vassals=vassals, started=roll.started + seconds, moved=roll.moved + seconds, blind_since=None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from uwsgi_reload_hook import evidence
 from uwsgi_reload_hook.model import Vassal
 from uwsgi_reload_hook.roll import ClearBlacklist, Phase, Progress, Touch, Unsubscribe
@@ -47,15 +45,15 @@ def _touch_when_drained(progress: Progress, vassal: Vassal, moment: Moment) -> M
     if passed >= moment.settings.drain_timeout:
         return _touch(progress, vassal, moment, "drain-timeout reached")
     if again := evidence.live_again(progress, vassal, moment.snapshot):
-        looked = replace(progress, looks=progress.looks + 1)
+        looked = progress._replace(looks=progress.looks + 1)
         if looked.looks < UNNOTICED_LOOKS or passed < UNNOTICED_SECONDS:
             return looked, (Unsubscribe(progress.id, again),)
         reason = (
             "not drained: the router takes no packets of the hook (are subscriptions signed, or credentials checked?)"
         )
-        return _touch(replace(progress, undrainable=True), vassal, moment, reason)
+        return _touch(progress._replace(undrainable=True), vassal, moment, reason)
     if progress.looks:
-        progress = replace(progress, looks=0)
+        progress = progress._replace(looks=0)
     return _touch(progress, vassal, moment, "drained") if evidence.is_drained(progress, vassal) else (progress, ())
 
 

@@ -96,7 +96,7 @@ class Vassal:
     @cached_property
     def keys(self) -> frozenset[str]:
         """The subscription keys under which some router lists it, dead or alive."""
-        return frozenset(node.key for node in self.nodes)
+        return frozenset([node.key for node in self.nodes])
 
 
 _NONE: frozenset[str] = frozenset()
@@ -117,20 +117,21 @@ class Snapshot:
     emperor_pid: int = 0
     """Another one than before has started every vassal anew: the one before took them with it."""
 
-    def live_keys(self, vassal: Vassal) -> frozenset[str]:
-        """The keys under which requests are being sent to `vassal` now."""
-        return frozenset(node.key for node in vassal.nodes if self.live(node))
+    @cached_property
+    def live(self) -> Mapping[str, tuple[Node, ...]]:
+        """For each vassal those of its nodes that requests are being sent to now."""
+        oldest = self.wall - self.subscription_tolerance
+        return {
+            vassal.id: tuple([node for node in vassal.nodes if node.last_check >= oldest and not node.death_mark])
+            for vassal in self.vassals.values()
+        }
 
     @cached_property
     def served(self) -> Mapping[str, frozenset[str]]:
         """For each vassal the keys that it serves: it accepts, it is subscribed, and it is not about to be stopped."""
         return {
-            vassal.id: self.live_keys(vassal)
+            vassal.id: frozenset([node.key for node in self.live[vassal.id]])
             if vassal.present and vassal.accepting and vassal.config_exists and not vassal.cursed
             else _NONE
             for vassal in self.vassals.values()
         }
-
-    def live(self, node: Node) -> bool:
-        """Whether the router of `node` sends requests to it."""
-        return not node.death_mark and self.wall - node.last_check <= self.subscription_tolerance

@@ -9,7 +9,6 @@ already runs the new code and joins at `restarting`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from uwsgi_reload_hook import evidence
 from uwsgi_reload_hook.leaving import draining
@@ -54,22 +53,21 @@ def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         return progress, ()
     if not vassal.config_exists:
         return enter(progress, Phase.WITHDRAWN, moment, "its config was removed"), ()
-    if not vassal.keys <= progress.keys:
-        progress = replace(progress, keys=progress.keys | vassal.keys)
+    if not progress.keys.issuperset([node.key for node in vassal.nodes]):
+        progress = progress._replace(keys=progress.keys | vassal.keys)
     return rule(progress, vassal, moment)
 
 
 def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: Moment) -> Moved:
     """Take a pending vassal out of service: `nodes` are those of its live nodes that are unsubscribed."""
-    live = tuple(node for node in vassal.nodes if moment.snapshot.live(node))
+    live = moment.snapshot.live[vassal.id]
     reason = "unsubscribed"
     if not nodes:
         reason = "keeps its traffic until its reload" if live else "has no traffic to drain"
-    drained = enter(
-        progress,
-        Phase.DRAINING,
-        moment,
-        reason,
+    drained = progress._replace(
+        phase=Phase.DRAINING,
+        since=moment.now,
+        reason=reason,
         started=moment.now,
         nodes=live,
         drained=nodes,
@@ -80,7 +78,7 @@ def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: M
 
 def give_back(progress: Progress, now: float, reason: str) -> Moved:
     """Return a vassal that was drained but not touched to service."""
-    back = replace(progress, phase=Phase.PENDING, since=now, reason=reason, drained=(), started=None)
+    back = progress._replace(phase=Phase.PENDING, since=now, reason=reason, drained=(), started=None)
     return back, subscribe(progress, progress.drained)
 
 
@@ -101,7 +99,7 @@ def take_up(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
 
 def refused(progress: Progress, now: float, reason: str) -> Moved:
     """Fail a vassal that the system would not let us act on, and return it to service."""
-    failed = replace(progress, phase=Phase.FAILED, since=now, finished=now, reason=reason, drained=())
+    failed = progress._replace(phase=Phase.FAILED, since=now, finished=now, reason=reason, drained=())
     return failed, subscribe(progress, progress.drained)
 
 
@@ -116,7 +114,7 @@ def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         return enter(progress, Phase.FAILED, moment, why), ()
     if vassal.last_mod > progress.last_mod:
         return enter(progress, Phase.RESTARTING, moment, "the Emperor noticed the touch"), ()
-    looked = replace(progress, looks=progress.looks + 1)
+    looked = progress._replace(looks=progress.looks + 1)
     since = moment.now - (progress.acted if progress.acted is not None else moment.now)
     if looked.looks < UNNOTICED_LOOKS or since < UNNOTICED_SECONDS:
         return looked, ()
@@ -131,23 +129,23 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if why := evidence.death(progress, vassal):
         return enter(progress, Phase.FAILED, moment, why), ()
     if progress.pid is None and vassal.present:
-        progress = replace(progress, pid=vassal.pid)
+        progress = progress._replace(pid=vassal.pid)
     if not progress.executed and evidence.executed(progress, vassal):
-        progress = replace(progress, executed=True)
+        progress = progress._replace(executed=True)
     if not vassal.present or not evidence.renewed(progress, vassal) or (progress.accepts and not vassal.accepting):
         return _loading(progress, vassal, moment)
     if not progress.new_process and vassal.details is None:
-        return replace(progress, confirming=True), ()
+        return progress._replace(confirming=True), ()
     if not evidence.has_new_workers(progress, vassal):  # a late byte of an earlier start: it is loading still
-        return unless_late(replace(progress, confirming=False), moment, "does not start its workers")
-    return _accepting(replace(progress, confirming=False), vassal, moment)
+        return unless_late(progress._replace(confirming=False), moment, "does not start its workers")
+    return _accepting(progress._replace(confirming=False), vassal, moment)
 
 
 def _loading(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if again := evidence.live_again(progress, vassal, moment.snapshot):
         return progress, (Unsubscribe(progress.id, again),)
     if evidence.waits_for_its_master(progress, vassal):
-        return replace(progress, nudged=True), (Nudge(progress.id, vassal.pid),)
+        return progress._replace(nudged=True), (Nudge(progress.id, vassal.pid),)
     return unless_late(progress, moment, "does not accept requests after its reload")
 
 
@@ -155,18 +153,18 @@ def _accepting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     loaded = moment.now - (progress.acted if progress.acted is not None else moment.now)
     warming = enter(progress, Phase.WARMING, moment, "accepts requests", healthy_since=None, loaded=loaded)
     if moment.settings.probe is not None and progress.accepts:
-        return _probe(replace(warming, announced=None), moment)
+        return _probe(warming._replace(announced=None), moment)
     return _announce(warming, vassal, moment)
 
 
 def _announce(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    return replace(progress, announced=moment.now), subscribe(
+    return progress._replace(announced=moment.now), subscribe(
         progress, evidence.not_live(progress, vassal, moment.snapshot)
     )
 
 
 def _probe(progress: Progress, moment: Moment) -> Moved:
-    return replace(progress, probed=moment.now, awaits_answer=True), (SendProbe(progress.id, progress.nodes),)
+    return progress._replace(probed=moment.now, awaits_answer=True), (SendProbe(progress.id, progress.nodes),)
 
 
 def _warming(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
@@ -174,11 +172,11 @@ def _warming(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         return enter(progress, Phase.FAILED, moment, why), ()
     if progress.awaits_answer:
         return _judge_answer(progress, vassal, moment)
-    missing = progress.keys - moment.snapshot.live_keys(vassal)
+    missing = progress.keys - {node.key for node in moment.snapshot.live[vassal.id]}
     if missing or (progress.accepts and not vassal.accepting):
         lost = ", ".join(sorted(missing))
         complaint = f"is not subscribed again under {lost}" if missing else "stopped accepting"
-        late, _ = unless_late(replace(progress, healthy_since=None), moment, complaint)
+        late, _ = unless_late(progress._replace(healthy_since=None), moment, complaint)
         early = progress.announced is not None and moment.now - progress.announced < ANNOUNCE_AGAIN
         return (late, ()) if early or late.phase is Phase.FAILED else _announce(late, vassal, moment)
     return _prove(progress, moment)
@@ -189,13 +187,13 @@ def _judge_answer(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
 
     It is not asked again: it goes on announcing itself, and only a pause holds broken code back from that.
     """
-    traffic = tuple(node for node in vassal.nodes if moment.snapshot.live(node))
+    traffic = moment.snapshot.live[vassal.id]
     if vassal.probe is None:
         hold = progress.announced is None and (progress.drained or progress.new_process)
         late, _ = unless_late(progress, moment, "has not answered the probe")
         return late, (Unsubscribe(progress.id, traffic),) if traffic and hold else ()
     if vassal.probe.good:
-        good = replace(progress, awaits_answer=False)
+        good = progress._replace(awaits_answer=False)
         return _announce(good, vassal, moment) if progress.announced is None else (good, ())
     failed = enter(progress, Phase.FAILED, moment, f"the probe failed: {vassal.probe.words}")
     if not progress.keys:  # out of no router: whoever asks it would only wait, instead of being answered
@@ -206,7 +204,7 @@ def _judge_answer(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
 
 def _prove(progress: Progress, moment: Moment) -> Moved:
     """Let a healthy vassal stay so for as long as it has to, asking it again meanwhile."""
-    healthy = replace(progress, healthy_since=moment.now if progress.healthy_since is None else progress.healthy_since)
+    healthy = progress._replace(healthy_since=moment.now if progress.healthy_since is None else progress.healthy_since)
     since = healthy.healthy_since if healthy.healthy_since is not None else moment.now
     if moment.now - since >= _proof(healthy, moment.settings):
         return enter(healthy, Phase.DONE, moment, "serves again" if progress.keys else "runs anew"), ()

@@ -31,7 +31,9 @@ def open_roll(
     now: float,
     known_keys: Mapping[str, frozenset[str]],
 ) -> Roll:
-    """Begin a roll of every vassal that the settings and the request name. Nothing is taken out of service yet.
+    """Begin a roll of every vassal that the settings and the request name, in the order of their ids.
+
+    Nothing is taken out of service yet.
 
     `known_keys` are the keys of earlier looks: a vassal that is down shows none.
     """
@@ -43,7 +45,7 @@ def open_roll(
             keys=vassal.keys or known_keys.get(vassal.id, frozenset()),
             first_pid=vassal.pid if vassal.present else None,
         )
-        for vassal in snapshot.vassals.values()
+        for _, vassal in sorted(snapshot.vassals.items())
         if vassal.id not in aside
     }
     roll = Roll(
@@ -161,7 +163,7 @@ def _advance(roll: Roll, moment: Moment, *, draining: bool) -> tuple[Roll, tuple
     moved = {
         id_: phases.advance(progress, moment.snapshot.vassals[id_], moment)
         for id_, progress in roll.vassals.items()
-        if (progress.phase is Phase.DRAINING) is draining
+        if (progress.phase is Phase.DRAINING) is draining and not progress.phase.over
     }
     if draining and any(new.phase is Phase.FAILED for new, _ in moved.values()):
         moved = {id_: one for id_, one in moved.items() if one[0].phase is Phase.FAILED}
@@ -224,7 +226,7 @@ def _candidates(roll: Roll, moment: Moment) -> list[Candidate]:
             down = room.is_down(vassal) or bool(progress.keys and not serves)
             settling = down and young and vassal.present and not vassal.accepting
             found.append(Candidate(progress.id, serves, progress.keys, down, settling))
-    return sorted(found, key=lambda one: (not one.down, one.last, one.id))
+    return sorted(found, key=lambda one: one.rank)
 
 
 def _take(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
@@ -234,13 +236,12 @@ def _take(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
         return roll, ()
     vassals = dict(roll.vassals)
     actions: list[Action] = []
-    free = Room(moment.snapshot, roll, moment.settings)
-    awaited = any(one.settling for one in candidates)
+    free = Room(moment.snapshot, roll, moment.settings, better_canary=any(one.settling for one in candidates))
     deaf = any(progress.undrainable for progress in vassals.values())
     for one in candidates:
-        if free.allows(one, better_canary=awaited):
+        if free.allows(one):
             vassal = moment.snapshot.vassals[one.id]
-            nodes = free.take(one, vassal, moment.snapshot)
+            nodes = free.take(one, moment.snapshot)
             vassals[one.id], more = phases.begin(vassals[one.id], vassal, () if deaf else nodes, moment)
             actions.extend(more)
     return replace(roll, vassals=vassals), tuple(actions)

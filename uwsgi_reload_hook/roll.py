@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from uwsgi_reload_hook.model import Blacklisting, Node
 
@@ -45,6 +46,8 @@ class Phase(Enum):
         """Work out once what every look asks of every vassal."""
         self.in_flight = word in {"draining", "touched", "restarting", "warming"}
         """Whether the hook has taken the vassal out of service, or is reloading it."""
+        self.over = word in {"done", "failed", "withdrawn"}
+        """Whether the vassal's part in the roll has ended."""
 
 
 class Result(Enum):
@@ -68,9 +71,11 @@ class Request:
     only: str = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """One vassal in one roll."""
+class Progress(NamedTuple):
+    """One vassal in one roll.
+
+    A tuple: to copy a dataclass of so many fields with a change takes five times as long, and was most of a step.
+    """
 
     id: str
     phase: Phase = Phase.PENDING

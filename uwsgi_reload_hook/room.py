@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.roll import Phase, Progress, Roll
@@ -11,6 +12,8 @@ from uwsgi_reload_hook.settings import Settings
 
 __all__ = ["Candidate", "Room", "is_down", "members", "minimum", "serving"]
 
+LAST = 2
+_NONE: frozenset[str] = frozenset()
 EVERYTHING = ""
 """Stands beside the real keys in the canary rule: the first wave of the whole roll."""
 
@@ -22,24 +25,23 @@ def is_down(vassal: Vassal) -> bool:
 
 def serving(snapshot: Snapshot, roll: Roll) -> Counter[str]:
     """For each key, the vassals that accept, are subscribed, and are not being reloaded by the roll."""
-    count: Counter[str] = Counter()
-    for vassal in snapshot.vassals.values():
-        progress = roll.vassals.get(vassal.id)
-        if progress is None or not progress.phase.in_flight:
-            count.update(snapshot.served[vassal.id])
-    return count
+    flying = {id_ for id_, progress in roll.vassals.items() if progress.phase.in_flight}
+    return Counter(chain.from_iterable(served for id_, served in snapshot.served.items() if id_ not in flying))
 
 
 def members(snapshot: Snapshot, roll: Roll) -> Counter[str]:
     """For each key the number of its vassals: those that serve it, and those of the roll that are known to."""
-    count: Counter[str] = Counter()
-    for vassal in snapshot.vassals.values():
-        progress = roll.vassals.get(vassal.id)
-        if progress is None:
-            count.update(vassal.keys if vassal.config_exists else ())
-        elif progress.phase is not Phase.WITHDRAWN:
-            count.update(progress.keys | vassal.keys)
-    return count
+    return Counter(
+        chain.from_iterable(_member_of(vassal, roll.vassals.get(vassal.id)) for vassal in snapshot.vassals.values())
+    )
+
+
+def _member_of(vassal: Vassal, progress: Progress | None) -> frozenset[str]:
+    if progress is None:
+        return vassal.keys if vassal.config_exists else _NONE
+    if progress.phase is Phase.WITHDRAWN:
+        return _NONE
+    return progress.keys | vassal.keys if progress.phase.over else progress.keys
 
 
 def minimum(snapshot: Snapshot, roll: Roll, settings: Settings) -> dict[str, int]:
@@ -47,8 +49,7 @@ def minimum(snapshot: Snapshot, roll: Roll, settings: Settings) -> dict[str, int
     return {key: settings.minimum_active_vassals.of(count) for key, count in members(snapshot, roll).items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A pending vassal. One that is down is the best canary; one without a router comes last."""
 
     id: str
@@ -59,9 +60,11 @@ class Candidate:
     """Down, and starting by itself at this moment: to touch it now would mix the two starts."""
 
     @property
-    def last(self) -> bool:
-        """Whether it has no router, and so comes after those that have."""
-        return not self.keys and not self.down
+    def rank(self) -> int:
+        """What comes first is the lower rank: the one that is down, and last the one that has no router."""
+        if self.down:
+            return 0
+        return 1 if self.keys else LAST
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -70,15 +73,20 @@ class Candidate:
 
 
 class Room:
-    """What is free. `allows` asks for one candidate, `take` takes it; both cost the same for any number of vassals."""
+    """What is free. `allows` asks for one candidate, `take` takes it; both cost the same for any number of vassals.
 
-    def __init__(self, snapshot: Snapshot, roll: Roll, settings: Settings) -> None:
-        """Count, once."""
+    Nothing becomes free again: of two candidates alike but for their ids, none has room where the other had none.
+    """
+
+    def __init__(self, snapshot: Snapshot, roll: Roll, settings: Settings, *, better_canary: bool) -> None:
+        """Count, once. `better_canary`: a vassal that is down is about to settle, and goes first."""
         self._settings = settings
+        self._better_canary = better_canary
         self._serving = serving(snapshot, roll)
         self._minimum = roll.minimum
         self._flying = 0
         self._unfinished = 0
+        self._refused: set[tuple[object, ...]] = set()
         self._begun: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
         for progress in roll.vassals.values():
@@ -89,39 +97,48 @@ class Room:
         self._flying += flying
         self._unfinished += bool(progress.keys) and (flying or progress.phase is Phase.PENDING)
         if flying or progress.phase is Phase.DONE:
-            groups = (EVERYTHING, *progress.keys)
-            self._begun.update(groups)
-            if not flying:
-                self._done.update(groups)
+            for group in (EVERYTHING, *progress.keys):
+                self._begun[group] += 1
+                self._done[group] += not flying
 
-    def allows(self, one: Candidate, *, better_canary: bool) -> bool:
-        """Whether it can be taken now. `better_canary`: one that is down is about to settle, and goes first."""
+    def allows(self, one: Candidate) -> bool:
+        """Whether it can be taken now."""
+        alike = one[1:]
+        if alike in self._refused:
+            return False
+        has_room = self._has_room(one)
+        if not has_room:
+            self._refused.add(alike)
+        return has_room
+
+    def _has_room(self, one: Candidate) -> bool:
         limit = self._settings.maximum_parallel
         return (
             not one.settling
             and (limit == 0 or self._flying < limit)
-            and not (one.last and self._unfinished)
+            and not (self._unfinished and one.rank == LAST)
             and all(self._serving[key] - 1 >= self._minimum.get(key, 0) for key in one.serves)
-            and self._canary_allows(one, better_canary and not one.down)
+            and self._canary_allows(one)
         )
 
-    def _canary_allows(self, one: Candidate, better_canary: bool) -> bool:
+    def _canary_allows(self, one: Candidate) -> bool:
         """Whether the first wave is over, or has a place left; for the whole roll, and for each key by itself."""
         size = self._settings.canary
-        if better_canary and self._done[EVERYTHING] < size:
+        if not size:
+            return True
+        if self._better_canary and not one.down and self._done[EVERYTHING] < size:
             return False
         return all(self._done[group] >= size or self._begun[group] < size for group in one.groups)
 
-    def take(self, one: Candidate, vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
+    def take(self, one: Candidate, snapshot: Snapshot) -> tuple[Node, ...]:
         """Take it, and return those of its live nodes whose key another vassal serves too.
 
         The others stay in the router, so that requests queue in the vassal's socket instead of failing.
         """
-        self._serving.subtract(one.serves)
-        self._begun.update(one.groups)
+        for key in one.serves:
+            self._serving[key] -= 1
+        for group in one.groups:
+            self._begun[group] += 1
         self._flying += 1
-        return tuple(
-            node
-            for node in vassal.nodes
-            if snapshot.live(node) and (node.key not in one.serves or self._serving[node.key])
-        )
+        live = snapshot.live[one.id]
+        return tuple([node for node in live if node.key not in one.serves or self._serving[node.key]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.roll import Action, Phase, Progress, Subscribe
@@ -31,8 +31,8 @@ class Moment:
 
 def enter(progress: Progress, phase: Phase, moment: Moment, reason: str, **changes: object) -> Progress:
     """Move a vassal into a phase."""
-    ended = moment.now if phase in {Phase.DONE, Phase.FAILED, Phase.WITHDRAWN} else None
-    return replace(progress, phase=phase, since=moment.now, reason=reason, finished=ended, **changes)  # type: ignore[arg-type]
+    changes |= {"phase": phase, "since": moment.now, "reason": reason, "finished": moment.now if phase.over else None}
+    return progress._replace(**changes)  # type: ignore[arg-type]
 
 
 def subscribe(progress: Progress, nodes: tuple[Node, ...]) -> tuple[Action, ...]:
