@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
@@ -67,7 +66,7 @@ def story(*, acts: int, after: bool, away: float, minimum: int, restart: bool = 
     else:
         return None
     assert shelf.journal is not None
-    shelf.journal = decode(json.loads(json.dumps(encode(shelf.journal))))
+    shelf.journal = decode(encode(shelf.journal))
     if restart:
         for one in site.vassals.values():
             one.present, one.accepting = False, False

@@ -243,7 +243,7 @@ def test_a_roll_that_is_moved_in_time_keeps_the_distances_between_its_moments(ro
         assert after.phase is before.phase
 
 
-GOOD = encode(Journal((1, 2), {"a.ini": frozenset("x")}, ROLL, 100.0))
+GOOD: dict[str, Any] = json.loads(encode(Journal((1, 2), {"a.ini": frozenset("x")}, ROLL, 100.0)))
 
 
 def text_of(document: Any) -> bytes:  # noqa: ANN401 - any JSON

@@ -61,12 +61,12 @@ class Store:
     def write_journal(self, journal: Journal) -> None:
         """Replace the journal."""
         with _said(self._journal):
-            _replace(self._journal, json.dumps(encode(journal)))
+            _replace(self._journal, encode(journal))
 
     def read_journal(self) -> Journal | None:
         """The journal of the hook before; None if there is none. One that cannot be used is set aside, and said."""
         try:
-            return decode(json.loads(self._journal.read_text()))
+            return decode(self._journal.read_text())
         except FileNotFoundError:
             return None
         except _UNUSABLE as error:
