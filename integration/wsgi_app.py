@@ -8,11 +8,14 @@ it began and when it ended.
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
+
+BEGAN = time.time()
+# What an application imports is part of the time that it takes to load.
+import os  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
+from urllib.parse import parse_qs  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
 DIRECTORY = Path(os.environ["APP_DIRECTORY"])
 VASSAL = os.environ["VASSAL"]
 
-BEGAN = time.time()
 time.sleep(float((DIRECTORY / "load").read_text()))
 while (DIRECTORY / "hold").exists():
     time.sleep(0.02)

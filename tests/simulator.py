@@ -67,6 +67,9 @@ class FakeVassal:
     workers: frozenset[tuple[int, float]] = frozenset()
     awaits_master: bool = False
     """Its old workers have gone, and its master has not noticed."""
+    start: float = 0.0
+    """For so long its master uses a CPU when it has executed itself anew."""
+    running_until: float = -1.0
     has_fifo: bool = True
     loyal: bool = True
     """Its process has served a request, so that the Emperor does not blacklist it when it dies."""
@@ -97,6 +100,7 @@ class Site:
         self.wall_jump = 0.0
         self.performed: list[tuple[float, Action]] = []
         self.looks = 0
+        self.cpus = 0
         self._pids = itertools.count(100)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -124,11 +128,14 @@ class Site:
         ids = {id_ for id_, one in self.vassals.items() if one.present or one.blacklisted} | set(tracked)
         seen = {id_: self._seen(self.vassals[id_], id_ in detailed) for id_ in sorted(ids)}
         self._scan()  # every wake of the Emperor ends in one, after it has answered
-        return Snapshot(self.wall(), seen, TOLERANCE)
+        return Snapshot(self.wall(), seen, TOLERANCE, cpus=self.cpus)
 
     def _seen(self, one: FakeVassal, detailed: bool) -> Vassal:
         nodes = tuple(replace(node, ref=self._ref(one)) for node in one.nodes.values())
-        details = Details(reloads=one.reloads, children=one.workers, touch_path=one.id) if detailed else None
+        details = None
+        if detailed:
+            running = self.now < one.running_until
+            details = Details(reloads=one.reloads, children=one.workers, running=running, touch_path=one.id)
         if not one.present:
             return Vassal(
                 one.id, one.config_exists, present=False, blacklisted=one.blacklisted, nodes=nodes, details=details
@@ -262,6 +269,7 @@ class Site:
     def _execute(self, one: FakeVassal, pid: int) -> None:
         if one.present and one.pid == pid and one.awaits_master:
             one.awaits_master = False
+            one.running_until = self.now + one.start
             one.reloads += 1
             self._load(one)
 

@@ -49,6 +49,7 @@ def test_the_load_time_of_another_vassal_tells_when_to_look_closely(age: float, 
 def test_a_master_that_was_woken_is_given_a_moment() -> None:
     woken = Progress("v1.ini", Phase.RESTARTING, since=10.0, nudged=True)
     assert pause(roll(woken), settings(), 10.1) == STEADY
+    assert pause(roll(woken._replace(phase=Phase.WARMING)), settings(), 10.1) == FAST
 
 
 def test_the_most_urgent_vassal_decides_and_the_check_interval_is_the_longest_wait() -> None:

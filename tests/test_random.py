@@ -34,6 +34,7 @@ class Plan:
     crashes: tuple[tuple[float, int], ...]
     removals: tuple[tuple[float, int], ...]
     blind: tuple[tuple[float, float], ...]
+    cpus: int
 
 
 @st.composite
@@ -52,6 +53,7 @@ def fake_vassals(draw: st.DrawFn, number: int) -> FakeVassal:
         deaf_router=draw(st.integers(0, 20)) == 0,
         signed=draw(st.integers(0, 20)) == 0,
         answers=draw(st.sampled_from(["200 OK"] * 9 + ["500 Internal Server Error"])),
+        start=draw(st.sampled_from([0.0, 0.1, 5.0])),
         busy_until=draw(st.sampled_from([0.0, 0.0, 0.5, 5.0, 60.0])),
         announces_in_drain=draw(st.booleans()),
         has_fifo=draw(st.booleans()),
@@ -82,11 +84,13 @@ def plans(draw: st.DrawFn, most: int) -> Plan:
         crashes=draw(some),
         removals=draw(some),
         blind=draw(st.lists(st.tuples(moments, st.sampled_from([0.2, 3.0, 20.0])), max_size=1).map(tuple)),
+        cpus=draw(st.integers(0, 3)),
     )
 
 
 def play(plan: Plan) -> None:
     site = WatchedSite(plan.vassals)
+    site.cpus = plan.cpus
     known = {one.id: frozenset(one.keys) for one in plan.vassals if one.keys}
     site.minimum = {
         key: plan.settings.minimum_active_vassals.of(sum(key in one.keys for one in plan.vassals))

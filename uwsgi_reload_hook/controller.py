@@ -8,7 +8,7 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from uwsgi_reload_hook import planner
+from uwsgi_reload_hook import planner, waking
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.recorder import Recorder
@@ -191,9 +191,8 @@ class Controller:
         return None
 
     def _plan(self, roll: Roll) -> Step:
-        detailed = [id_ for id_, progress in roll.vassals.items() if progress.needs_details]
         try:
-            snapshot = self._outside.look(roll.vassals, detailed)
+            snapshot = self._outside.look(roll.vassals, waking.detailed(roll))
         except UnavailableError as error:
             return self._blind(roll, error)
         if snapshot.emperor_pid != self._emperor_pid:

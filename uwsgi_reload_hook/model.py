@@ -53,6 +53,8 @@ class Details:
     uWSGI counts them in `UWSGI_RELOADS`, which is in the environment of every image but the first (core/init.c)."""
     children: frozenset[tuple[int, float]] | None = None
     """The master's living children as (pid, start time), without zombies; None = not readable."""
+    running: bool = False
+    """Whether the master uses a CPU, or waits for one: its interpreter starts, or it imports."""
     touch_path: str = ""
     """The path whose mtime the Emperor looks at."""
     touch_problem: str = ""
@@ -114,6 +116,8 @@ class Snapshot:
     """What reading the Emperor's stats took: it is one thread, and does nothing else meanwhile."""
     unowned: frozenset[str] = frozenset()
     """Addresses at the routers that belong to no vassal that can be seen."""
+    cpus: int = 0
+    """How many CPUs the vassals share; 0 = not known."""
     emperor_pid: int = 0
     """Another one than before has started every vassal anew: the one before took them with it."""
 

@@ -33,8 +33,10 @@ def pause(roll: Roll, settings: Settings, now: float) -> float:
 def _pause(progress: Progress, fastest: float | None, now: float) -> float:
     if progress.confirming:
         return FAST
-    if progress.phase is not Phase.RESTARTING or not (progress.executed or progress.new_process):
-        return FAST if now - progress.since < USUAL and not progress.nudged else STEADY
+    restarting = progress.phase is Phase.RESTARTING
+    if not restarting or not (progress.executed or progress.new_process):
+        woken = restarting and progress.nudged
+        return FAST if now - progress.since < USUAL and not woken else STEADY
     passed = now - (progress.acted if progress.acted is not None else progress.since)
     if fastest is None or passed > fastest / NEARLY:
         return passed * SHARE

@@ -15,7 +15,6 @@ from uwsgi_reload_hook.leaving import draining
 from uwsgi_reload_hook.model import Node, Vassal
 from uwsgi_reload_hook.roll import (
     ClearBlacklist,
-    Nudge,
     Pause,
     Phase,
     Progress,
@@ -144,8 +143,6 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
 def _loading(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if again := evidence.live_again(progress, vassal, moment.snapshot):
         return progress, (Unsubscribe(progress.id, again),)
-    if evidence.waits_for_its_master(progress, vassal):
-        return progress._replace(nudged=True), (Nudge(progress.id, vassal.pid),)
     return unless_late(progress, moment, "does not accept requests after its reload")
 
 

@@ -20,6 +20,7 @@ from uwsgi_reload_hook.roll import Action, Phase, Progress, Request, Result, Rol
 from uwsgi_reload_hook.room import Candidate, Room
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.transitions import Moment
+from uwsgi_reload_hook.waking import wake
 
 __all__ = ["abort", "fail_vassal", "open_roll", "plan", "resume"]
 
@@ -111,7 +112,8 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
     moment = Moment(snapshot, settings, now)
     before = roll.vassals
     roll, actions = _advance(roll, moment, draining=False)
-    roll = _stopped(roll, moment)
+    woken, nudges = wake(roll, snapshot)
+    roll = _stopped(replace(roll, vassals={**roll.vassals, **woken}), moment)
     if roll.stop is None:  # what has failed since the last look keeps the drained ones from being touched
         roll, more = _advance(roll, moment, draining=True)
         roll, actions = _stopped(roll, moment), (*actions, *more)
@@ -123,7 +125,7 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
     if any(roll.vassals[id_].phase is not progress.phase for id_, progress in before.items()):
         roll = replace(roll, moved=now)
     roll = _ended(_stalled(roll, moment), now)
-    return Step((*actions, *more), roll, pace.pause(roll, settings, now))
+    return Step((*actions, *nudges, *more), roll, pace.pause(roll, settings, now))
 
 
 def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:

@@ -15,6 +15,7 @@ __all__ = [
     "children",
     "command_line",
     "environment",
+    "is_running",
     "listening",
     "parent",
     "reloads",
@@ -60,6 +61,14 @@ def started(pid: int) -> float | None:
             return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.Error:
         return None
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process uses a CPU, or waits for one, at this moment."""
+    try:
+        return str(_process(pid).status()) == psutil.STATUS_RUNNING
+    except psutil.Error:
+        return False
 
 
 def command_line(pid: int) -> list[str]:

@@ -120,7 +120,15 @@ class World:
             if id_ in vassals:
                 vassals[id_] = replace(vassals[id_], probe=answer)
         unowned = {node.address for node in nodes} - {node.address for own in owned.values() for node in own}
-        return Snapshot(time.time(), vassals, around.subscription_tolerance, took, frozenset(unowned), emperor.pid)
+        return Snapshot(
+            wall=time.time(),
+            vassals=vassals,
+            subscription_tolerance=around.subscription_tolerance,
+            emperor_seconds=took,
+            unowned=frozenset(unowned),
+            cpus=len(os.sched_getaffinity(0)),
+            emperor_pid=emperor.pid,
+        )
 
     def _remember_paths(self, emperor: stats.EmperorStats, ids: Collection[str]) -> None:
         monitors = {entry.id: entry.monitor for entry in emperor.vassals}
@@ -171,6 +179,7 @@ class World:
         details = Details(
             reloads=processes.reloads(vassal.pid) if vassal.present else None,
             children=processes.children(vassal.pid) if vassal.present else None,
+            running=vassal.present and processes.is_running(vassal.pid),
             touch_path=found.path,
             touch_problem=found.problem,
             may_set_mtime=found.may_set_mtime,

@@ -1,0 +1,52 @@
+"""Which masters are woken at a look: no more at a time than there are CPUs, so that the first are back sooner. Pure.
+
+A master that is woken starts its interpreter anew, which takes a CPU for a tenth of a second and more. Seven of them on
+two CPUs all need as long as the seven together; one after another, the first are back and make room long before the
+last, and a request finds a CPU in between. Nobody waits for longer than a second: then a master wakes by itself
+(core/master.c).
+"""
+
+from __future__ import annotations
+
+from uwsgi_reload_hook import evidence
+from uwsgi_reload_hook.model import Snapshot
+from uwsgi_reload_hook.roll import Nudge, Phase, Progress, Roll
+
+__all__ = ["detailed", "wake"]
+
+
+def wake(roll: Roll, snapshot: Snapshot) -> tuple[dict[str, Progress], tuple[Nudge, ...]]:
+    """Wake those whose workers have gone, as far as there are CPUs; one that was woken in vain is woken again."""
+    ready = [one for one in _restarting(roll) if evidence.waits_for_its_master(one, snapshot.vassals[one.id])]
+    if not ready:
+        return {}, ()
+    again = [one for one in ready if one.nudged]
+    free = len(ready)
+    if snapshot.cpus:
+        free = max(0, snapshot.cpus - len(again) - sum(_is_busy(one, snapshot) for one in _restarting(roll)))
+    woken = [*again, *[one for one in ready if not one.nudged][:free]]
+    nudges = tuple(Nudge(one.id, snapshot.vassals[one.id].pid) for one in woken)
+    return {one.id: one._replace(nudged=True) for one in woken}, nudges
+
+
+def detailed(roll: Roll) -> list[str]:
+    """The vassals whose processes and configs the next look has to read too, which costs the most."""
+    waits = any(not one.nudged and not _runs_anew(one) for one in _restarting(roll))
+    return [
+        one.id
+        for one in roll.vassals.values()
+        if one.needs_details or (waits and one.phase is Phase.RESTARTING and _runs_anew(one))
+    ]
+
+
+def _restarting(roll: Roll) -> list[Progress]:
+    return [one for one in roll.vassals.values() if one.phase is Phase.RESTARTING]
+
+
+def _runs_anew(progress: Progress) -> bool:
+    return progress.executed or progress.new_process
+
+
+def _is_busy(progress: Progress, snapshot: Snapshot) -> bool:
+    details = snapshot.vassals[progress.id].details
+    return _runs_anew(progress) and details is not None and details.running
