@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
@@ -17,7 +19,10 @@ from tests.simulator import FakeVassal
 from uwsgi_reload_hook.probe import Probe
 from uwsgi_reload_hook.settings import Minimum, Settings
 
-EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "150"))
+SOAK = "SOAK_EXAMPLES" in os.environ
+PARTS = (os.cpu_count() or 1) if SOAK else 1
+"""The soak keeps every CPU busy."""
+EXAMPLES = math.ceil(int(os.environ.get("SOAK_EXAMPLES", "150")) / PARTS)
 TIMEOUT = 8.0
 KEYS = ("a", "b", "c")
 ROUTERS = ("east", "west")
@@ -119,14 +124,15 @@ def _runs_old_code(site: WatchedSite, id_: str) -> bool:
     return one.present and one.accepting and one.code_since < 0
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @given(plan=plans(most=50))
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
-    derandomize="SOAK_EXAMPLES" not in os.environ,  # the soak is what looks for new worlds
+    derandomize=not SOAK,  # the soak is what looks for new worlds
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-def test_random_sites_keep_the_promise(plan: Plan) -> None:
-    note(f"{plan}")
+def test_random_sites_keep_the_promise(part: int, plan: Plan) -> None:
+    note(f"part {part}: {plan}")
     play(plan)
