@@ -35,6 +35,9 @@ SAME = Vassal("a.ini", pid=101, last_mod=5, accepting=True)
 ANEW = Vassal("a.ini", pid=666, last_mod=9, accepting=True, nodes=(OTHER,))
 MISSING = Vassal("a.ini", present=False)
 REMOVED = Vassal("a.ini", config_exists=False, present=False)
+SERVING = replace(SAME, nodes=(NODE,))
+MOVED = replace(SAME, last_mod=9, nodes=(replace(NODE, key="other"),))
+"""Reloaded since by somebody else, with another key in its config."""
 REMOVED_BUT_RUNNING = replace(SAME, config_exists=False)
 
 
@@ -71,13 +74,29 @@ def test_one_that_was_touched_is_followed_where_it_was(phase: Phase) -> None:
         assert step.roll.vassals["a.ini"] == left_in(phase).vassals["a.ini"]
 
 
+def test_one_that_lacks_one_of_its_keys_is_not_back_yet() -> None:
+    roll = left_in(Phase.DRAINING)
+    two = replace(roll.vassals["a.ini"], keys=KEYS | {"web"})
+    web = replace(SAME, nodes=(replace(NODE, key="web"),))
+    step = takeover.bring_back(replace(roll, vassals={"a.ini": two}), seen(web), settings(), NOW)
+    assert step.actions == (Subscribe("a.ini", (NODE,)),)
+
+
+def test_one_without_a_router_is_back_when_it_accepts() -> None:
+    roll = left_in(Phase.RESTARTING)
+    keyless = replace(roll, vassals={"a.ini": replace(roll.vassals["a.ini"], keys=frozenset())})
+    for accepting, left in ((True, set()), (False, {"a.ini"})):
+        step = takeover.bring_back(keyless, seen(replace(SAME, last_mod=9, accepting=accepting)), settings(), NOW)
+        assert set(step.roll.vassals) == left
+
+
 def test_nobody_else_is_left_of_a_roll_that_is_only_brought_back() -> None:
     step = takeover.bring_back(left_in(Phase.RESTARTING), seen(replace(SAME, last_mod=9)), settings(), NOW)
     assert set(step.roll.vassals) == {"a.ini"}
     assert step.roll.stop is Result.INTERRUPTED
 
 
-@pytest.mark.parametrize("vassal", [ANEW, MISSING, REMOVED])
+@pytest.mark.parametrize("vassal", [ANEW, MISSING, REMOVED, SERVING, MOVED])
 def test_a_journal_from_long_ago_is_over_at_the_first_look(vassal: Vassal) -> None:
     snapshot = seen(vassal)
     step = takeover.bring_back(left_in(Phase.WARMING), snapshot, settings(), NOW)

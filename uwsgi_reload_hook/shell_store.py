@@ -16,7 +16,10 @@ __all__ = ["ShellStore", "own_journal"]
 
 Complain = Callable[[str], None]
 
-WITHOUT = "the roll is made all the same, but the next reload cannot take it up if this one is killed"
+WITHOUT = (
+    "the roll is made all the same, but the next reload cannot take it up if this one is killed; "
+    "XDG_STATE_HOME can name another place"
+)
 
 
 class ShellStore(Store):

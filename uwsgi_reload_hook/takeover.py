@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from uwsgi_reload_hook import phases
 from uwsgi_reload_hook.model import Snapshot
-from uwsgi_reload_hook.roll import Result, Roll, Step
+from uwsgi_reload_hook.roll import Progress, Result, Roll, Step
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.transitions import Moment
 
@@ -29,13 +29,22 @@ def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> St
 def bring_back(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:
     """Take up a roll that is not gone on with: it ends when whatever it has taken out of service is back, or failed.
 
-    Nothing else of it is left: the journal may be from long ago. A vassal that is another process by now owes nothing
-    to it, and may have other sockets and keys.
+    Nothing else of it is left, as its journal may be from long ago.
     """
     flying = {
         id_: progress
         for id_, progress in roll.vassals.items()
-        if progress.phase.in_flight and phases.same_process(progress, snapshot.vassals[id_])
+        if progress.phase.in_flight and _is_out(progress, snapshot)
     }
     left = replace(roll, vassals=flying, stop=Result.INTERRUPTED, reason="a whole roll follows")
     return resume(left, snapshot, settings, now)
+
+
+def _is_out(progress: Progress, snapshot: Snapshot) -> bool:
+    """Whether a vassal is still out of service as the roll left it.
+
+    One that is another process, or serves another key, has been through more since: its sockets may be others too.
+    """
+    vassal = snapshot.vassals[progress.id]
+    lacks_keys = snapshot.served[vassal.id] < progress.keys
+    return phases.same_process(progress, vassal) and (lacks_keys or not vassal.accepting)
