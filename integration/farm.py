@@ -133,6 +133,14 @@ class Farm:
         self.halt(patience)
         self._start()
 
+    def crash(self, patience: float) -> None:
+        """Kills the instance, and starts it again when all that it had started has ended by itself."""
+        RUNNING.remove(self)
+        self.process.kill()
+        self.process.wait()
+        eventually(lambda: not self.processes(), "everything ended by itself", patience)
+        self._start()
+
     def _kill(self) -> bool:
         processes = self.processes()
         for process in processes:

@@ -171,6 +171,15 @@ def test_a_hook_that_runs_is_asked_and_followed(farm: Farm, config: Callable[[Fa
     assert client.failed == []
 
 
+def test_where_a_hook_runs_there_is_nothing_to_resume(farm: Farm) -> None:
+    with hook(farm, attached(farm)) as pid:
+        with reload(farm, "--resume") as command:
+            assert command.wait() == 2
+        assert farm.history() == []
+    assert command.lines == []
+    assert f"a hook runs here (pid {pid}) and takes up its own rolls" in command.said
+
+
 def test_a_hook_that_fails_is_followed_to_its_failure(farm: Farm) -> None:
     with hook(farm, attached(farm)):
         farm.deploy("broken")

@@ -7,20 +7,22 @@ import random
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from integration import stats
 from integration.client import Client
 from integration.farm import HOOK, Farm
 from integration.layout import App, Layout
-from integration.processes import since_boot
+from integration.processes import Process, since_boot
 from integration.waiting import eventually, observe
 from integration.watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 KILLS = int(os.environ.get("RESUME_KILLS", "4"))
 SEED = int(os.environ.get("RESUME_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
@@ -113,6 +115,7 @@ def test_the_hook_killed_at_any_moment_of_a_roll(farm: Farm) -> None:
             )
             eventually(lambda: hook_started(farm) > started, "another hook")  # noqa: B023
             story.wait_end()
+            sys.stdout.write(f"  the roll was done {time.monotonic() - due:.2f} s after the kill\n")
             story.assert_once()
         client.stop()
         sighting = watcher.stop()
@@ -175,6 +178,42 @@ def test_the_emperor_stopped_in_the_middle_and_started_again(farm: Farm) -> None
     assert farm.roll_now()["result"] == "done"
 
 
+def test_the_emperor_killed_in_the_middle(farm: Farm) -> None:
+    """Its master starts another one at once."""
+    story = Story(farm)
+    id_, emperor = story.wait_middle(), farm.emperor()["pid"]
+    before = alive(child.pid for child in psutil.Process(emperor).children(recursive=True))
+    assert farm.status()["hook"]["pid"] in {process.pid for process in before}
+    os.kill(emperor, signal.SIGKILL)
+    eventually(
+        lambda: not before & alive(process.pid for process in farm.processes()), "the processes of before gone", AT_ONCE
+    )
+    story.wait_end()
+    assert farm.history()[-1]["id"] == id_
+    assert respawns(farm) == dict.fromkeys(farm.app_ids(), 0)
+    assert farm.roll_now()["result"] == "done"
+
+
+def test_the_whole_instance_killed_in_the_middle_and_started_again(farm: Farm) -> None:
+    story = Story(farm)
+    id_, started = story.wait_middle(), hook_started(farm)
+    farm.crash(patience=AT_ONCE)
+    farm.wait_subscribed()
+    story.wait_end()
+    assert farm.history()[-1]["id"] == id_
+    assert hook_started(farm) > started
+    assert respawns(farm) == dict.fromkeys(farm.app_ids(), 0)
+    assert farm.roll_now()["result"] == "done"
+
+
+def alive(pids: Iterable[int]) -> set[Process]:
+    found = set()
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.add(Process.of(pid))
+    return found
+
+
 def test_the_emperor_killed_under_a_hook_that_outlives_it(start: Callable[[Layout], Farm]) -> None:
     farm = start(Layout(apps=(FIVE,), hook=(f"reload-hook-minimum-active-vassals = {MINIMUM}",), home="host"))
     story = Story(farm)
@@ -185,14 +224,27 @@ def test_the_emperor_killed_under_a_hook_that_outlives_it(start: Callable[[Layou
     assert farm.status()["hook"]["pid"] == pid
 
 
-def test_a_torn_journal_is_set_aside_and_everybody_rolled(start: Callable[[Layout], Farm]) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda text: text[:20], "Unterminated string"),
+        (lambda _: "", "Expecting value"),
+        (lambda text: text.replace('"schema": 1', '"schema": 99'), "its schema is 99"),
+    ],
+    ids=["torn", "empty", "of another schema"],
+)
+def test_a_journal_that_cannot_be_used_is_set_aside_and_everybody_rolled(
+    start: Callable[[Layout], Farm], spoil: Callable[[str], str], why: str
+) -> None:
     farm = start(Layout(apps=(App(vassals=2, load_seconds=0),), home="vassal"))
     config = (farm.vassals / HOOK).read_text()
     first = farm.roll_now()
     farm.remove_vassal(HOOK)
     journal = farm.directory / "trigger.journal"
-    journal.write_text(journal.read_text()[:20])
+    before = farm.workers()
+    journal.write_text(spoil(journal.read_text()))
     farm.add_vassal(HOOK, config)
     assert farm.wait_result(first)["result"] == "done"
-    assert "trigger.journal cannot be used" in farm.log()
+    assert f"trigger.journal cannot be used ({why}" in farm.log()
+    assert all(renewed.isdisjoint(before[vassal]) for vassal, renewed in farm.workers().items())
     assert journal.with_name("trigger.journal.unusable").exists()

@@ -11,7 +11,7 @@ from tests.simulator import FakeVassal
 from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
 from uwsgi_reload_hook.pace import FAST
-from uwsgi_reload_hook.roll import ClearBlacklist, Phase, Request, Result, Roll, Subscribe
+from uwsgi_reload_hook.roll import Phase, Request, Result, Roll, Subscribe
 from uwsgi_reload_hook.settings import Minimum, Settings
 
 WALL = 1000.0
@@ -182,16 +182,6 @@ def test_a_refused_act_counts_as_a_change() -> None:
     step = planner.fail_vassal(roll, "v1.ini", "no permission", NOW + 4)
     assert step.roll.moved == NOW + 4
     assert (step.roll.vassals["v1.ini"].phase, step.roll.vassals["v1.ini"].finished) == (Phase.FAILED, NOW + 4)
-
-
-def test_a_roll_taken_up_starts_what_is_missing_anew_and_counts_from_now() -> None:
-    seen = snapshot(vassal(1, present=False, accepting=False, pid=0), vassal(2))
-    roll = in_phase(opened(snapshot(vassal(1), vassal(2))), v1=Phase.RESTARTING)
-    step = planner.resume(roll, seen, settings(), NOW + 5)
-    assert step.actions == (ClearBlacklist(("v1.ini",)),)
-    assert step.roll.moved == NOW + 5
-    anew = step.roll.vassals["v1.ini"]
-    assert (anew.phase, anew.new_process, anew.acted) == (Phase.RESTARTING, True, NOW + 5)
 
 
 def test_a_failure_gives_the_drained_ones_their_traffic_back_with_its_reason() -> None:

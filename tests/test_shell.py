@@ -7,7 +7,8 @@ from tests.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.roll import Request, Result
 from uwsgi_reload_hook.settings import Minimum, Settings
-from uwsgi_reload_hook.shell import NoTrigger, Speaker, Unkept
+from uwsgi_reload_hook.shell import NoTrigger, Speaker
+from uwsgi_reload_hook.shell_store import ShellStore
 
 if TYPE_CHECKING:
     import pytest
@@ -19,7 +20,7 @@ BY_HAND = Request(mtime_ns=1)
 def rolled(site: WatchedSite, given: Settings) -> tuple[Result | None, list[str]]:
     """One roll as the shell makes it: how it ended, and what was said on standard output."""
     said: list[str] = []
-    speaker = Speaker(Unkept(), INFO, said.append, ".ini")
+    speaker = Speaker(ShellStore(None, None), INFO, said.append, ".ini")
     roll = Controller(site, NoTrigger(), given, speaker, Clock(site, tick=0.05)).once(BY_HAND)
     return None if roll is None else roll.result, said
 

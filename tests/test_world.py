@@ -1,13 +1,23 @@
-"""Which vassals the world sets aside, before any planning."""
+"""What the world decides by itself: which vassals it sets aside, and which addresses it announces to no router."""
 
 from __future__ import annotations
 
+import logging
+import os
+import socket
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.children import waits
 from tests.rolling import settings
-from uwsgi_reload_hook.discover import Place
+from tests.servers import listens
+from uwsgi_reload_hook import packets
+from uwsgi_reload_hook.discover import Place, Router, Surroundings
+from uwsgi_reload_hook.model import Node
+from uwsgi_reload_hook.roll import Subscribe
+from uwsgi_reload_hook.sockets import StatsSocket
 from uwsgi_reload_hook.stats import VassalStats
 from uwsgi_reload_hook.world import World
 
@@ -29,3 +39,46 @@ PLAIN = VassalStats("a.ini", 10, 0, 0, True, 0, False, False, "", "/etc/uwsgi/va
 def test_what_is_never_rolled_is_set_aside_with_its_reason(entry: VassalStats, why: str) -> None:
     world = World(settings(), Place("mule", emperor_pid=1, own_pid=7))
     assert world._why_aside(entry, {8, None}) == why
+
+
+def announced(tmp_path: Path, router: str, address: Path, *, pid: int) -> list[bytes]:
+    """The packets that reach the router when `a.ini`, whose master is `pid`, is announced with an address."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as subscriptions:
+        subscriptions.bind(str(tmp_path / "subscriptions"))
+        subscriptions.setblocking(False)
+        world = World(settings(), Place("shell"))
+        known = Router(StatsSocket("router.stats"), str(tmp_path / "subscriptions"))
+        world._around = Surroundings(StatsSocket("emperor.stats"), 1, (known,), 17.0)
+        world._pids = {"a.ini": pid, "b.ini": 0}
+        world.perform(Subscribe("a.ini", (Node(router, "app", str(address)),)))
+        try:
+            return [subscriptions.recv(4096)]
+        except BlockingIOError:
+            return []
+
+
+def test_a_vassal_is_announced_where_it_listens(tmp_path: Path) -> None:
+    with listens(tmp_path / "socket"):
+        packet = packets.subscribe(Node("router.stats", "app", str(tmp_path / "socket")))
+        assert announced(tmp_path, "router.stats", tmp_path / "socket", pid=os.getpid()) == [packet]
+
+
+@pytest.mark.parametrize("name", ["socket", "b.sock"])
+def test_an_address_where_somebody_else_listens_by_now_is_not_announced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    with listens(tmp_path / name), waits() as other, caplog.at_level(logging.WARNING):
+        assert announced(tmp_path, "router.stats", tmp_path / name, pid=other.pid) == []
+    assert f"a.ini: not subscribed with {tmp_path / name}" in caplog.text
+
+
+def test_an_address_where_nobody_listens_is_not_announced(tmp_path: Path) -> None:
+    assert announced(tmp_path, "router.stats", tmp_path / "a.sock", pid=os.getpid()) == []
+
+
+def test_a_router_that_a_journal_names_and_the_options_do_not_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with listens(tmp_path / "socket"), caplog.at_level(logging.WARNING):
+        assert announced(tmp_path, "old.stats", tmp_path / "socket", pid=os.getpid()) == []
+    assert "a.ini: not subscribed at old.stats" in caplog.text

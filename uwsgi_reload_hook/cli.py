@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("file", type=Path, metavar="TRIGGER", help="the trigger file")
         command.add_argument("--state-directory", type=Path, help="where the hook writes its files, if not beside it")
     reload = commands.add_parser("reload", help="roll once, from this shell, or by the hook that runs already")
+    reload.add_argument("--resume", action="store_true", help="only finish what an earlier reload left unfinished")
     reload.set_defaults(run=_reload)
     vassal = commands.add_parser("vassal", help="the hook as a Python vassal, started by an Emperor")
     vassal.add_argument("--log-file", help="where to log, if not to standard error")
@@ -94,7 +95,7 @@ def _reload(given: argparse.Namespace) -> int:
         options["state-directory"] = [str(Path(options["trigger"][0]).absolute().parent)]
     settings = parse({"trigger": ["reload"], **options})
     log_to(sys.stderr, quiet=True)
-    return shell.reload(settings, _say_nothing if settings.quiet else _say)
+    return shell.reload(settings, _say_nothing if settings.quiet else _say, resume=given.resume)
 
 
 def _say(line: str) -> None:

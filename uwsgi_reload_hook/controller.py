@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from uwsgi_reload_hook import planner, waking
+from uwsgi_reload_hook import planner, takeover, waking
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.recorder import Recorder
@@ -98,11 +98,11 @@ class Controller:
 
     def run(self) -> None:
         """Run until the inbox says to stop. A trigger touched since the last roll began is acted on at once."""
-        unfinished = self._recorder.resume(self._trigger.request(), self._now())
+        unfinished = self.unfinished()
         self._trigger.start()
         try:
             if unfinished is not None:
-                self._go_on(unfinished)
+                self.finish(unfinished)
             while not self._inbox.stopped:
                 request = self._trigger.request()
                 if request is not None and self._recorder.is_news(request):
@@ -111,6 +111,18 @@ class Controller:
                     self._inbox.wait(IDLE_LOOK)
         finally:
             self._trigger.stop()
+
+    def unfinished(self) -> Roll | None:
+        """Read the journal, once; the roll that the process before did not finish."""
+        return self._recorder.resume(self._trigger.request(), self._now())
+
+    def finish(self, roll: Roll) -> Roll | None:
+        """Go on with an unfinished roll where it was; returns it as it ended, None if it could not begin."""
+        return self._go_on(roll, takeover.resume)
+
+    def bring_back(self, roll: Roll) -> None:
+        """Return to service what an unfinished roll has taken out of it, and touch nobody."""
+        self._go_on(roll, takeover.bring_back)
 
     def once(self, request: Request) -> Roll | None:
         """Make one roll, whoever asks for it, and return it as it ended; None if it could not begin."""
@@ -133,15 +145,15 @@ class Controller:
         self._recorder.begun(roll, roll.started_wall - request.mtime_ns / 1e9)
         return self._drive(roll)
 
-    def _go_on(self, roll: Roll) -> None:
-        """Finish the roll of the hook before: it may have been killed between any two acts."""
+    def _go_on(self, roll: Roll, take_up: Callable[[Roll, Snapshot, Settings, float], Step]) -> Roll | None:
+        """Take up the roll of the process before: it may have been killed between any two acts."""
         seen = self._see(roll.vassals)  # this look wakes the Emperor, the next one shows what it has noticed
         seen = seen and self._see(roll.vassals)
         if seen is None:
-            return
-        step = planner.resume(roll, seen, self._settings, self._now())
+            return None
+        step = take_up(roll, seen, self._settings, self._now())
         self._recorder.resumed(roll, step.roll, self._now())
-        self._drive(self._act(step))
+        return self._drive(self._act(step))
 
     def _drive(self, roll: Roll) -> Roll:
         """Take step after step. The trigger is looked at again afterwards, so nobody has to hear of it meanwhile.
@@ -198,7 +210,7 @@ class Controller:
         if snapshot.emperor_pid != self._emperor_pid:
             log.warning("the Emperor was started anew in the middle of the roll, and so was every vassal")
             self._emperor_pid = snapshot.emperor_pid
-            return planner.resume(replace(roll, blind_since=None), snapshot, self._settings, self._now())
+            return takeover.resume(replace(roll, blind_since=None), snapshot, self._settings, self._now())
         self._recorder.saw(snapshot, roll)
         step = planner.plan(snapshot, replace(roll, blind_since=None), self._settings, self._now())
         return replace(step, wait=max(step.wait, snapshot.emperor_seconds * REST))

@@ -33,7 +33,7 @@ from uwsgi_reload_hook.transitions import (
     unless_late,
 )
 
-__all__ = ["advance", "begin", "give_back", "refused", "take_up"]
+__all__ = ["advance", "begin", "give_back", "refused", "same_process", "take_up"]
 
 ANNOUNCE_AGAIN = 1.0
 """Seconds after which a subscribe packet that had no effect is sent again."""
@@ -81,12 +81,19 @@ def give_back(progress: Progress, now: float, reason: str) -> Moved:
     return back, subscribe(progress, progress.drained)
 
 
+def same_process(progress: Progress, vassal: Vassal) -> bool:
+    """Whether the vassal is still the process that was taken out of service."""
+    return vassal.present and vassal.pid == (progress.pid or progress.first_pid)
+
+
 def take_up(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     """Judge a vassal in flight whose hook has gone: nobody knows whether its last act was done."""
     undelivered = progress.phase is Phase.DRAINING or (
         progress.phase is Phase.TOUCHED and vassal.present and vassal.last_mod <= progress.last_mod
     )
-    if vassal.config_exists and (not vassal.present or vassal.pid != (progress.pid or progress.first_pid)):
+    if not vassal.config_exists:
+        return progress, ()  # it is withdrawn; its address may be somebody else's by now
+    if not same_process(progress, vassal):
         anew = run_anew(progress, vassal, moment, "was started anew while no hook was there")
         return anew, () if vassal.present else (ClearBlacklist((progress.id,)),)
     if undelivered:

@@ -22,7 +22,7 @@ from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.transitions import Moment
 from uwsgi_reload_hook.waking import wake
 
-__all__ = ["abort", "fail_vassal", "open_roll", "plan", "resume"]
+__all__ = ["abort", "fail_vassal", "open_roll", "plan"]
 
 
 def open_roll(
@@ -126,19 +126,6 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
         roll = replace(roll, moved=now)
     roll = _ended(_stalled(roll, moment), now)
     return Step((*actions, *nudges, *more), roll, pace.pause(roll, settings, now))
-
-
-def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:
-    """Take up a roll that another hook left: each vassal goes back to where its present state can be judged from."""
-    moment = Moment(snapshot, settings, now)
-    moved = {
-        id_: phases.take_up(progress, snapshot.vassals[id_], moment)
-        for id_, progress in roll.vassals.items()
-        if progress.phase.in_flight
-    }
-    vassals = {**roll.vassals, **{id_: new for id_, (new, _) in moved.items()}}
-    actions = tuple(action for _, more in moved.values() for action in more)
-    return Step(actions, replace(roll, vassals=vassals, moved=now))
 
 
 def abort(roll: Roll, now: float, result: Result, reason: str) -> Step:

@@ -84,10 +84,11 @@ class Recorder:
             self._show("rolling", roll)
 
     def resumed(self, before: Roll, after: Roll, now: float) -> None:
-        """Record that a roll goes on which an earlier hook has begun."""
-        log.info("roll %s goes on where the hook before this one was", after.id)
+        """Record that a roll is taken up which an earlier hook has begun. It may have fewer vassals than before."""
+        log.info("roll %s is taken up where the process before this one was", after.id)
+        self._save(after, now)
         self._show("rolling", after)
-        self.moved(before, after, now)
+        self.moved(replace(before, stop=after.stop), after, now)
 
     def moved(self, before: Roll, after: Roll, now: float) -> None:
         """Record what one step changed, before it is acted on."""

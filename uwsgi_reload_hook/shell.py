@@ -14,23 +14,27 @@ from uwsgi_reload_hook import __version__, follow, processes
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.discover import Place
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.journal import Journal
 from uwsgi_reload_hook.recorder import Recorder
-from uwsgi_reload_hook.roll import Phase, Request, Roll
+from uwsgi_reload_hook.roll import Phase, Request, Result, Roll
 from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.shell_store import ShellStore, own_journal
 from uwsgi_reload_hook.state import HookInfo, Store, emperor_lock, lock_holder
 from uwsgi_reload_hook.world import World
 
 __all__ = ["reload"]
 
+EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 1
 
 Say = Callable[[str], None]
 
 
-def reload(settings: Settings, say: Say) -> int:
-    """Roll once, and return the contract's exit code. `say` takes the old script's lines; the rest is on stderr."""
+def reload(settings: Settings, say: Say, *, resume: bool) -> int:
+    """Roll once, and return the contract's exit code. `say` takes the old script's lines; the rest is on stderr.
+
+    With `resume` the roll is the one that an earlier reload left unfinished, if there is one.
+    """
     inbox = Inbox()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: inbox.stop())
@@ -39,30 +43,62 @@ def reload(settings: Settings, say: Say) -> int:
         directory = world.lock_directory()
         with emperor_lock(directory) as held:
             if held:
-                return _roll(world, settings, inbox, say)
-        return _ask(world, directory, settings, say)
+                recorder = _recorder(directory, settings, say)
+                return roll(Controller(world, NoTrigger(), settings, recorder, inbox), resume=resume)
+        return _ask(world, directory, settings, say, resume=resume)
     except UnavailableError as error:
         return _complain(EXIT_USAGE, str(error))
 
 
-def _complain(code: int, text: str) -> int:
+def _warn(text: str) -> None:
     sys.stderr.write(f"uwsgi-reload-hook: {text}\n")
+
+
+def _complain(code: int, text: str) -> int:
+    _warn(text)
     return code
 
 
-def _roll(world: World, settings: Settings, inbox: Inbox, say: Say) -> int:
-    info = HookInfo(os.getpid(), "shell", __version__, time.time())
-    store: Store = Unkept()
+def _recorder(emperor: str, settings: Settings, say: Say) -> Speaker:
+    told = None
     if settings.state_directory:
-        store = Told(Path(settings.state_directory), Path(settings.trigger).name)
-    recorder = Speaker(store, info, say, settings.vassal_config_file_suffix)
-    result = Controller(world, NoTrigger(), settings, recorder, inbox).once(Request(mtime_ns=time.time_ns()))
-    if result is None or result.result is None:
-        return EXIT_INTERRUPTED
-    return follow.EXIT_CODES.get(result.result.value, EXIT_INTERRUPTED)
+        told = Store(Path(settings.state_directory), Path(settings.trigger).name)
+    journal = own_journal(emperor, os.environ, _warn)
+    info = HookInfo(os.getpid(), "shell", __version__, time.time())
+    return Speaker(ShellStore(journal, told), info, say, settings.vassal_config_file_suffix)
 
 
-def _ask(world: World, directory: str, settings: Settings, say: Say) -> int:
+def roll(controller: Controller, *, resume: bool) -> int:
+    """Make the roll that is asked for, whatever an earlier reload has left; returns the exit code."""
+    unfinished = controller.unfinished()
+    if unfinished is None and resume:
+        return _complain(EXIT_OK, "there is no unfinished roll to resume")
+    if unfinished is None:
+        return _code(controller.once(_request()))
+    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unfinished.started_wall))
+    # One that was being brought back belongs to a reload that was asked for a whole roll, and has not made it.
+    if resume and unfinished.stop is not Result.INTERRUPTED:
+        _warn(f"finishes the roll that began at {began}, and makes no other one")
+        return _code(controller.finish(unfinished))
+    _warn(
+        f"the roll that began at {began} was not finished: its vassals in flight are brought back first, then all "
+        "vassals are rolled, because the code may have changed since (--resume would only finish it)"
+    )
+    controller.bring_back(unfinished)
+    return _code(controller.once(_request()))
+
+
+def _request() -> Request:
+    return Request(mtime_ns=time.time_ns())
+
+
+def _code(ended: Roll | None) -> int:
+    if ended is None or ended.result is None:
+        return _complain(EXIT_INTERRUPTED, "interrupted before its roll began")
+    return follow.EXIT_CODES.get(ended.result.value, EXIT_INTERRUPTED)
+
+
+def _ask(world: World, directory: str, settings: Settings, say: Say, *, resume: bool) -> int:
     """Have the hook that holds the lock roll, by a touch of its trigger, and follow it."""
     holder = lock_holder(directory)
     found = _files(world.hook_options(holder), holder) if holder is not None else None
@@ -76,7 +112,13 @@ def _ask(world: World, directory: str, settings: Settings, say: Say) -> int:
         who = "a process that cannot be seen" if holder is None else f"pid {holder}{_running(holder)}"
         return _complain(EXIT_USAGE, f"another roll is under way: {who} holds the lock of the Emperor in {directory}")
     trigger, _ = found
-    _complain(0, f"asks the hook that runs here (pid {holder}), with its own options, by {trigger}")
+    if resume:
+        return _complain(
+            EXIT_USAGE,
+            f"a hook runs here (pid {holder}) and takes up its own rolls, so there is nothing to resume from a shell; "
+            "without --resume it is asked for a whole roll",
+        )
+    _warn(f"asks the hook that runs here (pid {holder}), with its own options, by {trigger}")
     try:
         mtime = follow.touch(trigger, {})
     except OSError as error:
@@ -110,7 +152,7 @@ def _tell(say: Say, name: str, phase: str, reason: str) -> None:
     elif phase == Phase.FAILED.value:
         if "timeout of" in reason:
             say(f"{name}: timeout reached")
-        _complain(0, f"{name}: failed: {reason}")
+        _warn(f"{name}: failed: {reason}")
 
 
 class Speaker(Recorder):
@@ -123,37 +165,22 @@ class Speaker(Recorder):
         self._suffix = suffix
 
     def moved(self, before: Roll, after: Roll, now: float) -> None:
-        """Record, and say it."""
+        """Record, and say it. Of a roll that is only brought back nothing is said but what has failed."""
         super().moved(before, after, now)
+        say = _say_nothing if after.stop is Result.INTERRUPTED else self._say
         for id_, new in after.vassals.items():
             if new.phase is not before.vassals[id_].phase:
-                _tell(self._say, _name(id_, self._suffix), new.phase.value, new.reason)
+                _tell(say, _name(id_, self._suffix), new.phase.value, new.reason)
 
     def ended(self, roll: Roll, now: float) -> None:
         """Record, and say what an operator must know."""
         super().ended(roll, now)
-        if roll.reason:
-            _complain(0, f"{roll.result.value if roll.result else 'unfinished'}: {roll.reason}")
+        if roll.reason and roll.stop is not Result.INTERRUPTED:
+            _warn(f"{roll.result.value if roll.result else 'unfinished'}: {roll.reason}")
 
 
-class Told(Store):
-    """Tells, and has no journal: that is the hook's, and the next `reload` makes a whole roll."""
-
-    def write_journal(self, journal: Journal) -> None:
-        """Nobody goes on with it."""
-
-
-class Unkept(Told):
-    """Keeps nothing: a roll from a shell that was named no trigger has no file to be beside."""
-
-    def __init__(self) -> None:
-        """There is no directory."""
-
-    def write_status(self, document: Mapping[str, Any]) -> None:
-        """Nobody follows it."""
-
-    def append_history(self, document: Mapping[str, Any]) -> None:
-        """The shell has shown it."""
+def _say_nothing(_line: str) -> None:
+    """The roll that follows has its own lines."""
 
 
 class NoTrigger:

@@ -47,7 +47,7 @@ class Store:
 
     def write_status(self, document: Mapping[str, Any]) -> None:
         """Replace the status file."""
-        with _said(self._status):
+        with self._said(self._status):
             _replace(self._status, json.dumps(document, indent=1))
 
     def last_roll(self) -> Mapping[str, Any] | None:
@@ -60,7 +60,7 @@ class Store:
 
     def write_journal(self, journal: Journal) -> None:
         """Replace the journal."""
-        with _said(self._journal):
+        with self._said(self._journal):
             _replace(self._journal, encode(journal))
 
     def read_journal(self) -> Journal | None:
@@ -72,27 +72,30 @@ class Store:
         except _UNUSABLE as error:
             aside = self._journal.with_name(f"{self._journal.name}.unusable")
             log.warning("the journal %s cannot be used (%s): set aside as %s", self._journal, error, aside.name)
-            with _said(aside):
+            with self._said(aside):
                 self._journal.replace(aside)
             return Journal()
 
     def append_history(self, document: Mapping[str, Any]) -> None:
         """Add the line of a roll that has ended."""
-        with _said(self._history), self._history.open("a") as file:
+        with self._said(self._history), self._history.open("a") as file:
             file.write(json.dumps(document) + "\n")
+
+    @contextlib.contextmanager
+    def _said(self, path: Path) -> Iterator[None]:
+        """Let a file that cannot be written stop nothing: a roll in the middle of a full disk needs its end most."""
+        try:
+            yield
+        except OSError as error:
+            self.not_written(path, error)
+
+    def not_written(self, path: Path, error: OSError) -> None:
+        """Say that a file could not be written."""
+        log.error("%s cannot be written (%s); the hook goes on without", path, error.strerror)
 
 
 _UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 """What reading a file raises that somebody has changed, torn or locked away."""
-
-
-@contextlib.contextmanager
-def _said(path: Path) -> Iterator[None]:
-    """Let a file that cannot be written stop nothing: a roll in the middle of a full disk needs its end most."""
-    try:
-        yield
-    except OSError as error:
-        log.error("%s cannot be written (%s); the hook goes on without", path, error.strerror)  # noqa: TRY400
 
 
 def _replace(path: Path, text: str) -> None:

@@ -229,11 +229,20 @@ class World:
                 raise ActionError(action.vassal, reason) from error
 
     def _subscribe(self, action: Subscribe) -> None:
-        """Announce nodes; never an address that nobody listens on. A vassal announces itself too, only later."""
+        """Announce nodes; never an address that the vassal does not listen on, as one of an old journal may be.
+
+        A vassal announces itself too, only later.
+        """
         servers = self._servers()
+        matched = self._matcher.match(action.nodes, self._pids, self._settings.vassal_config_file_suffix)
         for node in action.nodes:
-            if not accepts(node.address):
-                log.warning("%s: nobody listens on %s any more; it is not subscribed", action.vassal, node.address)
+            if node.router not in servers:
+                log.warning("%s: not subscribed at %s, which is no router of this roll", action.vassal, node.router)
+                continue
+            if node not in matched.get(action.vassal, ()) or not accepts(node.address):
+                log.warning(
+                    "%s: not subscribed with %s: it does not listen there any more", action.vassal, node.address
+                )
                 continue
             try:
                 send(servers[node.router].subscription_server, packets.subscribe(node))

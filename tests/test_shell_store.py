@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from uwsgi_reload_hook.journal import Journal
+from uwsgi_reload_hook.roll import Request, Roll
+from uwsgi_reload_hook.shell_store import ShellStore, own_journal
+from uwsgi_reload_hook.state import Store
+
+EMPEROR = "/etc/uwsgi/vassals"
+UNFINISHED = Journal(roll=Roll("1", Request(1), 1.0, 1000.0, {}), keys={"a.ini": frozenset({"app"})})
+
+
+def opened(environment: dict[str, str], emperor: str = EMPEROR) -> tuple[Store | None, list[str]]:
+    said: list[str] = []
+    return own_journal(emperor, environment, said.append), said
+
+
+def test_it_is_in_a_directory_of_the_users_own_and_named_after_the_emperor(tmp_path: Path) -> None:
+    store, said = opened({"XDG_STATE_HOME": str(tmp_path / "state")})
+    assert store is not None
+    store.write_journal(UNFINISHED)
+    directory = tmp_path / "state" / "uwsgi-reload-hook"
+    assert [path.name for path in directory.iterdir()] == ["%2Fetc%2Fuwsgi%2Fvassals.journal"]
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    again, _ = opened({"XDG_STATE_HOME": str(tmp_path / "state")})
+    assert again is not None
+    assert again.read_journal() == UNFINISHED
+    assert said == []
+
+
+@pytest.mark.parametrize("given", ["", "relative/path"])
+def test_without_the_variable_it_is_where_the_specification_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    opened({"XDG_STATE_HOME": given})
+    assert (tmp_path / ".local" / "state" / "uwsgi-reload-hook").is_dir()
+
+
+def test_names_that_are_not_utf_8_and_relative_ones_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for directory, emperor in (("a", "vassals"), ("b", "vassals"), ("a", "caf\udce9")):
+        (tmp_path / directory).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / directory)
+        store, _ = opened({"XDG_STATE_HOME": str(tmp_path / "state")}, emperor)
+        assert store is not None
+        store.write_journal(UNFINISHED)
+    assert len(list((tmp_path / "state" / "uwsgi-reload-hook").iterdir())) == 3
+
+
+def test_nothing_is_left_of_a_roll_that_has_ended(tmp_path: Path) -> None:
+    store, _ = opened({"XDG_STATE_HOME": str(tmp_path)})
+    assert store is not None
+    store.write_journal(UNFINISHED)
+    store.write_journal(Journal(keys=UNFINISHED.keys))
+    store.write_journal(Journal(keys=UNFINISHED.keys))
+    assert list((tmp_path / "uwsgi-reload-hook").iterdir()) == []
+    assert store.read_journal() is None
+
+
+def test_a_directory_that_cannot_be_made_is_said_in_one_line_that_says_what_it_means(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store, said = opened({"XDG_STATE_HOME": str(tmp_path / "file")})
+    assert store is None
+    (line,) = said
+    assert f"{tmp_path}/file/uwsgi-reload-hook cannot be made (Not a directory)" in line
+    assert "the next reload cannot take it up" in line
+
+
+def test_one_that_cannot_be_written_to_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    store, said = opened({"XDG_STATE_HOME": str(tmp_path)})
+    assert store is None
+    (line,) = said
+    assert f"{tmp_path}/uwsgi-reload-hook cannot be written to by user" in line
+
+
+def test_a_user_without_a_home_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    store, said = opened({})
+    assert store is None
+    (line,) = said
+    assert "has no home directory" in line
+
+
+def test_a_journal_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
+    store, said = opened({"XDG_STATE_HOME": str(tmp_path)})
+    assert store is not None
+    (tmp_path / "uwsgi-reload-hook" / "%2Fetc%2Fuwsgi%2Fvassals.journal").mkdir()
+    store.write_journal(UNFINISHED)
+    store.write_journal(UNFINISHED)
+    (line,) = said
+    assert "vassals.journal cannot be written (Is a directory)" in line
+    assert "the roll is made all the same" in line
+
+
+def test_the_journal_beside_the_trigger_is_not_touched(tmp_path: Path) -> None:
+    hooks = Journal(handled=(5, 6), keys={})
+    (told := Store(tmp_path, "trigger")).write_journal(hooks)
+    own, _ = opened({"XDG_STATE_HOME": str(tmp_path)})
+    store = ShellStore(own, told)
+    assert store.read_journal() is None
+    store.write_journal(UNFINISHED)
+    store.write_status({"schema": 1, "roll": {"result": "done"}})
+    store.append_history({"id": "1"})
+    assert told.read_journal() == hooks
+    assert store.last_roll() == {"result": "done"}
+    assert (tmp_path / "trigger.history.jsonl").read_text() == '{"id": "1"}\n'
+
+
+def test_without_either_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = ShellStore(None, None)
+    store.write_journal(UNFINISHED)
+    store.write_status({})
+    store.append_history({})
+    assert store.read_journal() is None
+    assert store.last_roll() is None
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,111 @@
+"""A roll that is taken up, whose journal may be of a moment ago or of last year: who gets a packet, and who none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.rolling import settings
+from uwsgi_reload_hook import planner, takeover
+from uwsgi_reload_hook.model import Node, Snapshot, Vassal
+from uwsgi_reload_hook.roll import ClearBlacklist, Phase, Progress, Request, Result, Roll, Step, Subscribe
+
+NOW = 50.0
+NODE = Node("router", "app", "127.0.0.1:4000", last_check=1000)
+OTHER = replace(NODE, address="127.0.0.1:4001")
+"""Where the vassal listens since it was started anew: its socket has another port each time."""
+FLYING = [Phase.DRAINING, Phase.TOUCHED, Phase.RESTARTING, Phase.WARMING]
+KEYS = frozenset({"app"})
+
+
+def left_in(phase: Phase) -> Roll:
+    """A roll of three whose process was killed when `a` was in a phase; it had pid 101 and the socket of `NODE`."""
+    a = Progress("a.ini", phase, keys=KEYS, first_pid=101, pid=101, nodes=(NODE,), drained=(NODE,), last_mod=5)
+    rest = {id_: Progress(id_, one, keys=KEYS) for id_, one in (("b.ini", Phase.DONE), ("c.ini", Phase.PENDING))}
+    return Roll("1", Request(1), started=1.0, started_wall=1000.0, vassals={"a.ini": a, **rest}, minimum={"app": 1})
+
+
+def seen(vassal: Vassal) -> Snapshot:
+    rest = {id_: Vassal(id_, pid=200, accepting=True) for id_ in ("b.ini", "c.ini")}
+    return Snapshot(1000.0, {"a.ini": vassal, **rest})
+
+
+SAME = Vassal("a.ini", pid=101, last_mod=5, accepting=True)
+ANEW = Vassal("a.ini", pid=666, last_mod=9, accepting=True, nodes=(OTHER,))
+MISSING = Vassal("a.ini", present=False)
+REMOVED = Vassal("a.ini", config_exists=False, present=False)
+SERVING = replace(SAME, nodes=(NODE,))
+MOVED = replace(SAME, last_mod=9, nodes=(replace(NODE, key="other"),))
+"""Reloaded since by somebody else, with another key in its config."""
+REMOVED_BUT_RUNNING = replace(SAME, config_exists=False)
+
+
+def both(roll: Roll, snapshot: Snapshot) -> list[Step]:
+    return [take(roll, snapshot, settings(), NOW) for take in (takeover.resume, takeover.bring_back)]
+
+
+@pytest.mark.parametrize("phase", [Phase.DRAINING, Phase.TOUCHED])
+def test_a_vassal_that_was_drained_and_not_reloaded_gets_its_traffic_back(phase: Phase) -> None:
+    for step in both(left_in(phase), seen(SAME)):
+        assert step.actions == (Subscribe("a.ini", (NODE,)),)
+        assert (step.roll.vassals["a.ini"].phase, step.roll.moved) == (Phase.PENDING, NOW)
+
+
+@pytest.mark.parametrize("vassal", [ANEW, MISSING, REMOVED, REMOVED_BUT_RUNNING])
+@pytest.mark.parametrize("phase", FLYING)
+def test_no_packet_is_sent_for_a_vassal_that_is_another_process_or_removed(phase: Phase, vassal: Vassal) -> None:
+    for step in both(left_in(phase), seen(vassal)):
+        assert not [action for action in step.actions if not isinstance(action, ClearBlacklist)]
+
+
+def test_a_roll_taken_up_starts_what_is_missing_anew_and_counts_from_now() -> None:
+    step = takeover.resume(left_in(Phase.RESTARTING), seen(MISSING), settings(), NOW)
+    assert step.actions == (ClearBlacklist(("a.ini",)),)
+    assert step.roll.moved == NOW
+    anew = step.roll.vassals["a.ini"]
+    assert (anew.phase, anew.new_process, anew.acted) == (Phase.RESTARTING, True, NOW)
+
+
+@pytest.mark.parametrize("phase", [Phase.RESTARTING, Phase.WARMING])
+def test_one_that_was_touched_is_followed_where_it_was(phase: Phase) -> None:
+    for step in both(left_in(phase), seen(replace(SAME, last_mod=9))):
+        assert step.actions == ()
+        assert step.roll.vassals["a.ini"] == left_in(phase).vassals["a.ini"]
+
+
+def test_one_that_lacks_one_of_its_keys_is_not_back_yet() -> None:
+    roll = left_in(Phase.DRAINING)
+    two = roll.vassals["a.ini"]._replace(keys=KEYS | {"web"})
+    web = replace(SAME, nodes=(replace(NODE, key="web"),))
+    step = takeover.bring_back(replace(roll, vassals={"a.ini": two}), seen(web), settings(), NOW)
+    assert step.actions == (Subscribe("a.ini", (NODE,)),)
+
+
+def test_one_without_a_router_is_back_when_it_accepts() -> None:
+    roll = left_in(Phase.RESTARTING)
+    keyless = replace(roll, vassals={"a.ini": roll.vassals["a.ini"]._replace(keys=frozenset())})
+    for accepting, left in ((True, set()), (False, {"a.ini"})):
+        step = takeover.bring_back(keyless, seen(replace(SAME, last_mod=9, accepting=accepting)), settings(), NOW)
+        assert set(step.roll.vassals) == left
+
+
+def test_nobody_else_is_left_of_a_roll_that_is_only_brought_back() -> None:
+    step = takeover.bring_back(left_in(Phase.RESTARTING), seen(replace(SAME, last_mod=9)), settings(), NOW)
+    assert set(step.roll.vassals) == {"a.ini"}
+    assert step.roll.stop is Result.INTERRUPTED
+
+
+@pytest.mark.parametrize("vassal", [ANEW, MISSING, REMOVED, SERVING, MOVED])
+def test_a_journal_from_long_ago_is_over_at_the_first_look(vassal: Vassal) -> None:
+    snapshot = seen(vassal)
+    step = takeover.bring_back(left_in(Phase.WARMING), snapshot, settings(), NOW)
+    step = planner.plan(snapshot, step.roll, settings(), NOW)
+    assert step.actions == ()
+    assert step.roll.result is Result.INTERRUPTED
+
+
+def test_a_removed_vassal_is_withdrawn_from_the_roll_that_goes_on() -> None:
+    step = takeover.resume(left_in(Phase.DRAINING), seen(REMOVED), settings(), NOW)
+    step = planner.plan(seen(REMOVED), step.roll, settings(), NOW)
+    assert step.roll.vassals["a.ini"].phase is Phase.WITHDRAWN
