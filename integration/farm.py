@@ -246,9 +246,12 @@ class Farm:
 
     def status(self) -> dict[str, Any]:
         """The status file; empty while there is none."""
-        path = self.directory / f"{layouts.TRIGGER}.status.json"
-        status: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        status: dict[str, Any] = json.loads(self.status_path.read_text()) if self.status_path.exists() else {}
         return status
+
+    @property
+    def status_path(self) -> Path:
+        return self.directory / f"{layouts.TRIGGER}.status.json"
 
     def roll(self) -> dict[str, Any]:
         return self.status().get("roll") or {}

@@ -121,11 +121,14 @@ class Site:
     def wall(self) -> float:
         return WALL + self.now + self.wall_jump
 
-    def look(self, tracked: Collection[str], detailed: Collection[str]) -> Snapshot:
+    def look(
+        self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
+    ) -> Snapshot:
         self.looks += 1
         if self.now < self.unreadable_until:
             raise UnavailableError("the stats socket cannot be read: Connection refused")
         ids = {id_ for id_, one in self.vassals.items() if one.present or one.blacklisted} | set(tracked)
+        detailed = {*detailed, *(id_ for id_ in when_accepting if self.vassals[id_].accepting)}
         seen = {id_: self._seen(self.vassals[id_], id_ in detailed) for id_ in sorted(ids)}
         self._scan()  # every wake of the Emperor ends in one, after it has answered
         return Snapshot(self.wall(), seen, TOLERANCE, cpus=self.cpus)

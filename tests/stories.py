@@ -111,7 +111,12 @@ class Audience:
         self.monotonic = stage.monotonic
         self.perform = stage.perform
 
-    def look(self, tracked: Collection[str], detailed: Collection[str]) -> Snapshot:
+    def look(
+        self,
+        tracked: Collection[str],
+        detailed: Collection[str],
+        when_accepting: Collection[str] = (),  # noqa: ARG002 - there are always details
+    ) -> Snapshot:
         snapshot = self._stage.look({*IDS, *tracked}, {*IDS, *detailed})
         self._first = self._first or snapshot.vassals
         self._last = snapshot.vassals

@@ -109,13 +109,15 @@ class Restarting(Fragile):
 
     fatal_look = 0
 
-    def look(self, tracked: Collection[str], detailed: Collection[str]) -> Snapshot:
+    def look(
+        self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
+    ) -> Snapshot:
         if self.looks == self.fatal_look:
             for one in self.vassals.values():
                 one.present, one.accepting = False, False
                 one.nodes.clear()
         emperor = 1 if self.looks < self.fatal_look else 2
-        return replace(super().look(tracked, detailed), emperor_pid=emperor)
+        return replace(super().look(tracked, detailed, when_accepting), emperor_pid=emperor)
 
 
 @pytest.mark.parametrize("minimum", [1, 3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.rolling import settings
-from uwsgi_reload_hook.pace import CLOSE, FAST, STEADY, pause
+from uwsgi_reload_hook.pace import AT_ONCE, CLOSE, FAST, STEADY, pause
 from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
 
 
@@ -18,6 +18,10 @@ def roll(*vassals: Progress, result: Result | None = None) -> Roll:
     [
         (Phase.DRAINING, 0.5, FAST),
         (Phase.DRAINING, 1.0, STEADY),
+        (Phase.DRAINING, 0.0, AT_ONCE),
+        (Phase.TOUCHED, 0.0, AT_ONCE),
+        (Phase.WARMING, 0.0, AT_ONCE),
+        (Phase.RESTARTING, 0.0, FAST),
         (Phase.TOUCHED, 0.5, FAST),
         (Phase.RESTARTING, 0.5, FAST),
         (Phase.WARMING, 0.5, FAST),

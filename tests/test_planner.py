@@ -10,7 +10,7 @@ from tests.rolling import WatchedSite, run, settings
 from tests.simulator import FakeVassal
 from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
-from uwsgi_reload_hook.pace import FAST
+from uwsgi_reload_hook.pace import AT_ONCE, FAST
 from uwsgi_reload_hook.roll import Phase, Request, Result, Roll, Subscribe
 from uwsgi_reload_hook.settings import Minimum, Settings
 
@@ -238,6 +238,8 @@ def test_a_step_says_when_to_look_again() -> None:
     seen = snapshot(vassal(1), vassal(2))
     step = planner.plan(seen, opened(seen), settings(), NOW)
     assert step.roll.vassals["v1.ini"].phase is Phase.DRAINING
+    assert step.wait == AT_ONCE
+    step = planner.plan(seen, step.roll, settings(), NOW + 0.1)
     assert step.wait == FAST
 
 

@@ -35,8 +35,10 @@ class Outside(Protocol):
     def monotonic(self) -> float:
         """Seconds that never jump."""
 
-    def look(self, tracked: Collection[str], detailed: Collection[str]) -> Snapshot:
-        """Read everything once. Raises UnavailableError."""
+    def look(
+        self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
+    ) -> Snapshot:
+        """Read everything once, with details of `detailed`, and of `when_accepting` if so. Raises UnavailableError."""
 
     def perform(self, action: Action) -> None:
         """Do one act. Raises ActionError."""
@@ -204,7 +206,8 @@ class Controller:
 
     def _plan(self, roll: Roll) -> Step:
         try:
-            snapshot = self._outside.look(roll.vassals, waking.detailed(roll))
+            confirmed = [id_ for id_, progress in roll.vassals.items() if progress.needs_workers]
+            snapshot = self._outside.look(roll.vassals, waking.detailed(roll), confirmed)
         except UnavailableError as error:
             return self._blind(roll, error)
         if snapshot.emperor_pid != self._emperor_pid:

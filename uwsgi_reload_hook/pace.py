@@ -7,6 +7,8 @@ from uwsgi_reload_hook.settings import Settings
 
 __all__ = ["pause"]
 
+AT_ONCE = 0.0
+"""Before the look that follows a packet or a touch: what was sent first is taken first."""
 FAST = 0.005
 """Seconds between looks at a drain, a touch, a restart or an announcement that has just begun."""
 STEADY = 0.03
@@ -27,17 +29,17 @@ def pause(roll: Roll, settings: Settings, now: float) -> float:
     flying = [progress for progress in roll.vassals.values() if progress.phase.in_flight]
     fastest = min((one.loaded for one in roll.vassals.values() if one.loaded is not None), default=None)
     soonest = min((_pause(one, fastest, now) for one in flying), default=settings.check_interval)
-    return max(FAST, min(settings.check_interval, soonest))
+    return min(settings.check_interval, soonest)
 
 
 def _pause(progress: Progress, fastest: float | None, now: float) -> float:
-    if progress.confirming:
-        return FAST
     restarting = progress.phase is Phase.RESTARTING
+    if not restarting and (progress.since == now or (progress.phase is Phase.TOUCHED and progress.looks == 1)):
+        return AT_ONCE
     if not restarting or not (progress.executed or progress.new_process):
         woken = restarting and progress.nudged
         return FAST if now - progress.since < USUAL and not woken else STEADY
     passed = now - (progress.acted if progress.acted is not None else progress.since)
     if fastest is None or passed > fastest / NEARLY:
-        return passed * SHARE
+        return max(FAST, passed * SHARE)
     return max(CLOSE, fastest * NEARLY - passed)

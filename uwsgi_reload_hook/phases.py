@@ -140,11 +140,11 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         progress = progress._replace(executed=True)
     if not vassal.present or not evidence.renewed(progress, vassal) or (progress.accepts and not vassal.accepting):
         return _loading(progress, vassal, moment)
-    if not progress.new_process and vassal.details is None:
-        return progress._replace(confirming=True), ()
-    if not evidence.has_new_workers(progress, vassal):  # a late byte of an earlier start: it is loading still
-        return unless_late(progress._replace(confirming=False), moment, "does not start its workers")
-    return _accepting(progress._replace(confirming=False), vassal, moment)
+    # A late byte of an earlier start may say that it accepts: it is loading still.
+    seen = progress.new_process or vassal.details is not None
+    if not seen or not evidence.has_new_workers(progress, vassal):
+        return unless_late(progress, moment, "does not start its workers")
+    return _accepting(progress, vassal, moment)
 
 
 def _loading(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:

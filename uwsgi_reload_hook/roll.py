@@ -106,8 +106,6 @@ class Progress(NamedTuple):
     """Whether its master was woken, its workers having gone: a moment later it executes itself anew."""
     executed: bool = False
     """Whether its master was seen to have executed itself anew since the touch."""
-    confirming: bool = False
-    """Whether it seems to accept, and only its new workers are still to be seen."""
     reloads: int | None = None
     children: frozenset[tuple[int, float]] | None = None
     new_process: bool = False
@@ -133,9 +131,13 @@ class Progress(NamedTuple):
     @property
     def needs_details(self) -> bool:
         """Whether the next look has to read its processes and its config too, which costs the most."""
-        known = self.new_process or (self.executed and not self.confirming)
-        unseen = self.phase is Phase.RESTARTING and not known
+        unseen = self.phase is Phase.RESTARTING and not self.new_process and not (self.executed and self.accepts)
         return self.phase is Phase.DRAINING or unseen
+
+    @property
+    def needs_workers(self) -> bool:
+        """Whether the look that shows it accepting has to read them too: the byte may be that of an earlier start."""
+        return self.phase is Phase.RESTARTING and self.executed
 
 
 @dataclass(frozen=True, slots=True)

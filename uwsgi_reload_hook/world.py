@@ -88,11 +88,14 @@ class World:
             raise UnavailableError("the Emperor was not found")
         return self._around
 
-    def look(self, tracked: Collection[str], detailed: Collection[str]) -> Snapshot:
+    def look(
+        self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
+    ) -> Snapshot:
         """Read the Emperor once and each router once.
 
         `tracked` are ids that are in the snapshot even when the Emperor has forgotten them, `detailed` those whose
-        processes and configs are read too. Raises UnavailableError.
+        processes and configs are read too, `when_accepting` those of which that is done if they accept.
+        Raises UnavailableError.
         """
         around = self._surroundings()
         nodes: list[Node] = []
@@ -114,7 +117,7 @@ class World:
         hosts = set(self._hosts.values())
         self._remember_paths(emperor, ids)
         vassals = {id_: self._vassal(id_, listed.get(id_), emperor, owned.get(id_, ()), hosts) for id_ in sorted(ids)}
-        for id_ in detailed:
+        for id_ in {*detailed, *(id_ for id_ in when_accepting if vassals[id_].accepting)}:
             vassals[id_] = self._with_details(vassals[id_])
         for id_, answer in (self._prober.results() if self._prober else {}).items():
             if id_ in vassals:

@@ -49,12 +49,13 @@ class Sample:
     seconds: float
     first_act: float
     load_seconds: float
-    """The median time that the application took to load during this roll, by its own clock."""
+    """From process to loaded application, of a vassal that started by itself on this site."""
     limit: float
     """Waves times `load_seconds`."""
-    start_seconds: float
-    """From a vassal's process to its loaded application when the site started, all vassals at once: with uWSGI's and
-    the interpreter's own start, and the wait for a CPU."""
+    import_seconds: float
+    """The median time that the import of the application alone took during this roll, by its own clock."""
+    imports: float
+    """Waves times `import_seconds`."""
     reloads: int
     during: Answers
     without: Answers | None
@@ -81,7 +82,7 @@ def measure(site: Site, way: str, run: int, *, compare: bool) -> Sample:
         emperor_cpu = cpu_seconds(emperor) - used if emperor else None
         time.sleep(TAIL)
     quiet, idle = _quiet(site, min(rolled.seconds, QUIET)) if compare else (None, None)
-    load_seconds = median(one.seconds for one in rolled.loadings)
+    import_seconds = median(one.seconds for one in rolled.loadings)
     return Sample(
         case=site.case.name,
         way=way,
@@ -89,9 +90,10 @@ def measure(site: Site, way: str, run: int, *, compare: bool) -> Sample:
         result=rolled.result,
         seconds=rolled.seconds,
         first_act=rolled.first_act - rolled.started,
-        load_seconds=load_seconds,
-        limit=site.case.waves * load_seconds,
-        start_seconds=site.start_seconds,
+        load_seconds=site.load_seconds,
+        limit=site.case.waves * site.load_seconds,
+        import_seconds=import_seconds,
+        imports=site.case.waves * import_seconds,
         reloads=len(rolled.loadings),
         during=Answers.of(load.between(rolled.started, rolled.finished)),
         without=quiet,
