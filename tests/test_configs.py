@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_reload_hook.configs import Touchable, config_path, read_text, touch, touchable, vassal_options
+from uwsgi_reload_hook.configs import Touchable, config_path, may_subscribe, read_text, touch, touchable, vassal_options
 
 SECOND = 1_700_000_000
 NANO = 1_000_000_000
@@ -125,3 +125,26 @@ def test_the_options_of_a_vassals_ini_are_as_its_process_sees_them(tmp_path: Pat
 def test_the_options_of_an_ini_that_is_not_there_are_none(tmp_path: Path) -> None:
     assert vassal_options(os.getpid(), str(tmp_path / "missing.ini")) == {}
     assert read_text(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        ("[uwsgi]\nsocket = a.sock\n", False),
+        ("", False),
+        ("[uwsgi]\nsubscribe-to = router.sock:app\n", True),
+        ("[uwsgi]\nfastrouter-subscribe2 = server=router.sock,key=app\n", True),
+        ("[uwsgi]\nset = x=1\nini = common.ini\n", True),
+        ("[uwsgi]\n  include= more.ini\n", True),
+        ("[uwsgi]\ninherit-template = base.ini\n", True),
+        ("uwsgi:\n  yaml: other.yaml\n", True),
+        ("[uwsgi]\nminimise = 1\n", False),
+    ],
+)
+def test_a_config_says_whether_the_vassal_may_subscribe(config: Path, text: str, *, may: bool) -> None:
+    config.write_text(text)
+    assert may_subscribe(str(config)) is may
+
+
+def test_a_config_that_cannot_be_read_may_subscribe(tmp_path: Path) -> None:
+    assert may_subscribe(str(tmp_path / "gone.ini"))

@@ -147,6 +147,15 @@ def test_a_vassal_that_hangs_in_its_start_is_left_to_settle_until_the_timeout_an
     assert outcome.touched()[0] == "v1.ini", "the best canary is waited for"
 
 
+@pytest.mark.parametrize(("may_subscribe", "keys"), [(True, {"app"}), (False, set())])
+def test_the_keys_of_earlier_looks_count_unless_the_config_says_otherwise(
+    *, may_subscribe: bool, keys: set[str]
+) -> None:
+    seen = snapshot(vassal(1, nodes=(), may_subscribe=may_subscribe), vassal(2), vassal(3))
+    roll = planner.open_roll(seen, settings(), Request(1), NOW, {"v1.ini": frozenset({"app"})})
+    assert roll.vassals["v1.ini"].keys == keys
+
+
 def test_an_interruption_gives_back_what_was_drained_and_says_why() -> None:
     seen = snapshot(vassal(1), vassal(2))
     roll = in_phase(opened(seen), v1=Phase.DRAINING)

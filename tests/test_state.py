@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.children import python
+from tests.journals import journals, rolls
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.journal import Journal, encode, shifted
-from uwsgi_reload_hook.model import Blacklisting, Node
 from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
 from uwsgi_reload_hook.state import HookInfo, Store, emperor_lock, lock_holder, roll_document, status_document
 
@@ -172,57 +172,9 @@ def test_a_file_that_cannot_be_written_is_said_and_stops_no_roll(
 
 # the journal
 
-SECONDS = st.none() | st.floats(0, 1e6)
-TEXT = st.text(max_size=5)
-NODES = st.lists(st.builds(Node, TEXT, TEXT, TEXT, cores=st.integers(0, 9), death_mark=st.booleans()), max_size=2)
-PROGRESS = st.builds(
-    Progress,
-    id=TEXT,
-    phase=st.sampled_from(Phase),
-    since=st.floats(0, 1e6),
-    reason=TEXT,
-    keys=st.frozensets(TEXT, max_size=2),
-    started=SECONDS,
-    finished=SECONDS,
-    first_pid=st.none() | st.integers(1, 9),
-    nodes=NODES.map(tuple),
-    drained=NODES.map(tuple),
-    pid=st.none() | st.integers(1, 9),
-    reloads=st.none() | st.integers(-1, 9),
-    children=st.none() | st.frozensets(st.tuples(st.integers(1, 9), st.floats(0, 1e9)), max_size=2),
-    new_process=st.booleans(),
-    blacklisted=st.none() | st.builds(Blacklisting, st.integers(0, 9), st.integers(0, 9)),
-    acted=SECONDS,
-    healthy_since=SECONDS,
-    announced=SECONDS,
-)
-ROLLS = st.builds(
-    Roll,
-    id=TEXT,
-    request=st.builds(Request, st.integers(), st.integers(), TEXT, TEXT, TEXT),
-    started=st.floats(0, 1e6),
-    started_wall=st.floats(0, 1e9),
-    vassals=st.dictionaries(TEXT, PROGRESS, max_size=2),
-    aside=st.dictionaries(TEXT, TEXT, max_size=1),
-    minimum=st.dictionaries(TEXT, st.integers(0, 9), max_size=2),
-    moved=st.floats(0, 1e6),
-    blind_since=SECONDS,
-    stop=st.none() | st.sampled_from(Result),
-    result=st.none() | st.sampled_from(Result),
-    reason=TEXT,
-    finished=SECONDS,
-)
-JOURNALS = st.builds(
-    Journal,
-    handled=st.none() | st.tuples(st.integers(), st.integers()),
-    keys=st.dictionaries(TEXT, st.frozensets(TEXT, max_size=2), max_size=2),
-    roll=st.none() | ROLLS,
-    saved=st.floats(0, 1e6),
-)
-
 
 @settings(max_examples=50, deadline=None)
-@given(JOURNALS)
+@given(journals)
 def test_a_journal_is_read_as_it_was_written(journal: Journal) -> None:
     with TemporaryDirectory() as directory:
         store = Store(Path(directory), "trigger")
@@ -231,7 +183,7 @@ def test_a_journal_is_read_as_it_was_written(journal: Journal) -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(ROLLS, st.integers(-1000, 1000))
+@given(rolls, st.integers(-1000, 1000))
 def test_a_roll_that_is_moved_in_time_keeps_the_distances_between_its_moments(roll: Roll, seconds: int) -> None:
     moved = shifted(roll, seconds)
     assert moved.started == roll.started + seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from uwsgi_reload_hook import processes, uwsgi_config
 
-__all__ = ["Touchable", "config_path", "read_text", "touch", "touchable", "vassal_options"]
+__all__ = ["Touchable", "config_path", "may_subscribe", "read_text", "touch", "touchable", "vassal_options"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,15 @@ def vassal_options(pid: int, config: str) -> uwsgi_config.Options:
     """The options that a vassal's ini holds, as its process sees them; empty where they cannot be read."""
     environment = processes.environment(pid) or {}
     return uwsgi_config.options(["uwsgi", "--ini", config], str(Path(config).parent), environment, read_text)
+
+
+def may_subscribe(config: str) -> bool:
+    """Whether a vassal's config subscribes it to a router, or leads to another file that may."""
+    text = read_text(config)
+    return text is None or _SUBSCRIBES.search(text) is not None
+
+
+_SUBSCRIBES = re.compile(r"subscri|^\s*(ini|include|inherit\S*|yaml|yml|xml|json|config)\s*[=:]", re.MULTILINE)
 
 
 def read_text(path: str) -> str | None:

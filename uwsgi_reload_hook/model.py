@@ -91,6 +91,8 @@ class Vassal:
     aside: str = ""
     """Why this vassal is never rolled by itself (the hook's own, a router, on demand); empty = it is."""
     nodes: tuple[Node, ...] = ()
+    may_subscribe: bool = True
+    """False where its config says that it serves no router, whatever it has done before."""
     details: Details | None = None
     probe: ProbeResult | None = None
     """The answer to the last probe; None = none yet."""

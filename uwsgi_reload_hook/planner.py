@@ -22,6 +22,8 @@ from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.transitions import Moment
 from uwsgi_reload_hook.waking import wake
 
+_NONE: frozenset[str] = frozenset()
+
 __all__ = ["abort", "fail_vassal", "open_roll", "plan"]
 
 
@@ -36,14 +38,15 @@ def open_roll(
 
     Nothing is taken out of service yet.
 
-    `known_keys` are the keys of earlier looks: a vassal that is down shows none.
+    `known_keys` are the keys of earlier looks: a vassal that is down shows none. One that does not subscribe any more
+    is not waited for.
     """
     aside = {vassal.id: why for vassal in snapshot.vassals.values() if (why := _why_aside(vassal, settings, request))}
     rolled = {
         vassal.id: Progress(
             id=vassal.id,
             since=now,
-            keys=vassal.keys or known_keys.get(vassal.id, frozenset()),
+            keys=vassal.keys or (known_keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE),
             first_pid=vassal.pid if vassal.present else None,
         )
         for _, vassal in sorted(snapshot.vassals.items())

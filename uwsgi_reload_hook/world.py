@@ -166,6 +166,7 @@ class World:
             blacklisted=blacklisted,
             aside=self._why_aside(entry, hosts),
             nodes=nodes,
+            may_subscribe=bool(nodes) or configs.may_subscribe(self._paths[id_]),
         )
 
     def _why_aside(self, entry: stats.VassalStats, hosts: Collection[int | None]) -> str:
