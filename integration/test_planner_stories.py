@@ -232,3 +232,17 @@ def make_keys(directory: Path, key: str) -> Path:
     subprocess.run([openssl, "genpkey", "-quiet", "-algorithm", "RSA", "-out", private], check=True)
     subprocess.run([openssl, "pkey", "-in", private, "-pubout", "-out", directory / f"{key}.pem"], check=True)
     return private
+
+
+def test_a_vassal_that_subscribes_no_more_is_rolled_all_the_same(start: Callable[[Layout], Farm]) -> None:
+    farm = start(Layout(apps=(App(vassals=3, load_seconds=0.2),)))
+    assert farm.roll_now()["vassals"]["app-3.ini"]["keys"] == ["app.test"]
+    config = farm.vassals / "app-3.ini"
+    kept = [line for line in config.read_text().splitlines() if not line.startswith("subscribe-to")]
+    farm.add_vassal(config.name, "\n".join(kept))
+    later = farm.vassal_stats()[config.name]["last_mod"] + 2
+    os.utime(config, (later, later))
+    eventually(lambda: live(farm) == {"app-1.ini", "app-2.ini"}, "app-3.ini out of the router", 30)
+    roll = farm.roll_now()
+    assert roll["result"] == "done", roll["reason"]
+    assert roll["vassals"]["app-3.ini"]["keys"] == []

@@ -138,7 +138,8 @@ def test_the_options_of_an_ini_that_is_not_there_are_none(tmp_path: Path) -> Non
         ("[uwsgi]\n  include= more.ini\n", True),
         ("[uwsgi]\ninherit-template = base.ini\n", True),
         ("uwsgi:\n  yaml: other.yaml\n", True),
-        ("[uwsgi]\nminimise = 1\n", False),
+        ("[uwsgi]\nst = router.sock:app\n", True),
+        ("[uwsgi]\nminimise = 1\nstart-unsubscribed = true\nunsubscribe-on-graceful-reload = 1\n", False),
     ],
 )
 def test_a_config_says_whether_the_vassal_may_subscribe(config: Path, text: str, *, may: bool) -> None:

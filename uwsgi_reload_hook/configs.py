@@ -82,7 +82,9 @@ def may_subscribe(config: str) -> bool:
     return text is None or _SUBSCRIBES.search(text) is not None
 
 
-_SUBSCRIBES = re.compile(r"subscri|^\s*(ini|include|inherit\S*|yaml|yml|xml|json|config)\s*[=:]", re.MULTILINE)
+_SUBSCRIBES = re.compile(
+    r"(?<!un)subscri|^\s*(st|ini|include|inherit\S*|yaml|yml|xml|json|config)\s*[=:]", re.MULTILINE
+)
 
 
 def read_text(path: str) -> str | None:
