@@ -9,7 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from integration.bench.load import Load, Request
-from integration.bench.usage import cpu_seconds
+from integration.bench.usage import fine_cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,9 +77,9 @@ def measure(site: Site, way: str, run: int, *, compare: bool) -> Sample:
     emperor = site.emperor_pid()
     with Load(site.http_port) as load:
         time.sleep(WARM)
-        used = cpu_seconds(emperor) if emperor else 0.0
+        used = fine_cpu_seconds(emperor) if emperor else 0.0
         rolled = site.roll_once()
-        emperor_cpu = cpu_seconds(emperor) - used if emperor else None
+        emperor_cpu = fine_cpu_seconds(emperor) - used if emperor else None
         time.sleep(TAIL)
     quiet, idle = _quiet(site, min(rolled.seconds, QUIET)) if compare else (None, None)
     import_seconds = median(one.seconds for one in rolled.loadings)
@@ -109,10 +109,10 @@ def _quiet(site: Site, seconds: float) -> tuple[Answers, float | None]:
     pid = site.roller_pid()
     with Load(site.http_port) as load:
         time.sleep(WARM)
-        used, started = cpu_seconds(pid) if pid else 0.0, time.time()
+        used, started = fine_cpu_seconds(pid) if pid else 0.0, time.time()
         time.sleep(seconds)
         finished = time.time()
-        idle = (cpu_seconds(pid) - used) / (finished - started) if pid else None
+        idle = (fine_cpu_seconds(pid) - used) / (finished - started) if pid else None
     return Answers.of(load.between(started, finished)), idle
 
 

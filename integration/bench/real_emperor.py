@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from integration import stats
-from integration.bench.usage import cpu_seconds
+from integration.bench.usage import fine_cpu_seconds
 from integration.farm import UWSGI
 from integration.waiting import eventually
 
@@ -59,12 +59,12 @@ def _measure(pid: int, socket: Path, vassals: int) -> float:
         return False
 
     eventually(settled, f"{vassals} sleeping vassals", 120)
-    used = cpu_seconds(pid)
+    used = fine_cpu_seconds(pid)
     for _ in range(READS):
         stats.read(socket)
         # The scan comes after the answer; a read that comes at once would share it.
         time.sleep(0.02)
-    return (cpu_seconds(pid) - used) / READS
+    return (fine_cpu_seconds(pid) - used) / READS
 
 
 def _sleeps(pid: int) -> bool:
