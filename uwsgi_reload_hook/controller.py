@@ -25,7 +25,7 @@ IDLE_LOOK = 2.0
 
 REST = 4
 """Times the length of a read of the Emperor's stats that the next look waits at least: four fifths are its own."""
-SETTLE = 0.03
+SETTLE = 0.015
 """Seconds for which the trigger has to stay as it is before a roll begins."""
 
 

@@ -115,7 +115,7 @@ class Snapshot:
     subscription_tolerance: float = 17.0
     """Seconds after which a router takes a silent node for dead (`subscription-tolerance`, core/uwsgi.c)."""
     emperor_seconds: float = 0.0
-    """What reading the Emperor's stats took: it is one thread, and does nothing else meanwhile."""
+    """What a read of its stats takes the Emperor: it is one thread, and does nothing else meanwhile."""
     unowned: frozenset[str] = frozenset()
     """Addresses at the routers that belong to no vassal that can be seen."""
     cpus: int = 0
