@@ -11,7 +11,7 @@ from tests.simulator import FakeVassal
 from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
 from uwsgi_reload_hook.pace import AT_ONCE, FAST
-from uwsgi_reload_hook.roll import Phase, Request, Result, Roll, Subscribe
+from uwsgi_reload_hook.roll import Nudge, Phase, Request, Result, Roll, Subscribe
 from uwsgi_reload_hook.settings import Minimum, Settings
 
 WALL = 1000.0
@@ -298,3 +298,22 @@ def test_a_vassal_that_starts_by_itself_is_left_to_settle_until_the_timeout(pass
     step = planner.plan(seen, replace(roll, moved=NOW + passed), settings(timeout=20.0), NOW + passed)
     assert step.roll.vassals["v1.ini"].phase is phase
     assert step.roll.vassals["v2.ini"].phase is Phase.PENDING, "the better canary is waited for"
+
+
+def test_a_master_that_was_woken_is_known_to_have_been_and_keeps_its_cpu() -> None:
+    gone = Details(reloads=0, children=frozenset())
+    first, second, third = (vassal(number, accepting=False, details=gone) for number in (1, 2, 3))
+    roll = in_phase(opened(snapshot(first, second, third)), v1=Phase.RESTARTING, v2=Phase.RESTARTING)
+    before = {
+        id_: one._replace(pid=int(id_[1]) + 100, reloads=0, children=frozenset({(7, 1.0)}), acted=NOW)
+        for id_, one in roll.vassals.items()
+        if id_ != "v3.ini"
+    }
+    roll = replace(roll, vassals={**roll.vassals, **before})
+    seen = replace(snapshot(first, second, third), cpus=1)
+    for _ in range(2):
+        step = planner.plan(seen, roll, settings(), NOW)
+        assert [action for action in step.actions if isinstance(action, Nudge)] == [Nudge("v1.ini", 101)]
+        assert step.roll.vassals["v1.ini"].nudged
+        assert not step.roll.vassals["v2.ini"].nudged
+        roll = step.roll
