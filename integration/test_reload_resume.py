@@ -198,8 +198,7 @@ def test_a_journal_that_cannot_be_used_is_set_aside_and_everybody_rolled(farm: F
     (complaint,) = command.complaints
     assert f"the journal {journal} cannot be used" in complaint
     assert journal.with_name(f"{journal.name}.unusable").exists()
-    # Nobody knows any more what was unsubscribed: who was, is back when it announces itself.
-    eventually(lambda: live(farm) == APP.vassals, "everybody serves", 30)
+    assert live(farm) == APP.vassals
 
 
 def test_with_nothing_unfinished_resume_makes_no_roll(farm: Farm) -> None:
