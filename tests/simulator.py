@@ -153,6 +153,7 @@ class Site:
             cursed=one.cursed,
             blacklisted=one.blacklisted,
             nodes=nodes,
+            may_subscribe=bool(one.keys),
             details=details,
             probe=one.probe,
         )

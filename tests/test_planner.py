@@ -317,3 +317,22 @@ def test_a_master_that_was_woken_is_known_to_have_been_and_keeps_its_cpu() -> No
         assert step.roll.vassals["v1.ini"].nudged
         assert not step.roll.vassals["v2.ini"].nudged
         roll = step.roll
+
+
+@pytest.mark.parametrize(("may_subscribe", "waits"), [(True, True), (False, False)])
+def test_a_vassal_of_unknown_keys_is_not_touched_in_the_middle_of_its_own_start(
+    *, may_subscribe: bool, waits: bool
+) -> None:
+    """An earlier roll may have touched it, whose journal is lost: the second reload would swallow its announcement."""
+    starting = vassal(1, nodes=(), accepting=False, may_subscribe=may_subscribe)
+    seen = snapshot(starting)
+    step = planner.plan(seen, opened(seen), settings(canary=0), NOW)
+    assert (step.roll.vassals["v1.ini"].phase is Phase.PENDING) is waits
+    later = planner.plan(seen, opened(seen), settings(canary=0), NOW + settings().timeout)
+    assert later.roll.vassals["v1.ini"].phase is Phase.DRAINING, "it hangs"
+
+
+def test_a_vassal_that_starts_may_turn_out_to_serve_the_key_that_lacks_vassals() -> None:
+    starting = vassal(1, nodes=(), accepting=False)
+    assert opened(snapshot(starting, vassal(2))).result is None
+    assert opened(snapshot(replace(starting, may_subscribe=False), vassal(2))).result is Result.REFUSED

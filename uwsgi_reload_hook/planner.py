@@ -92,8 +92,9 @@ def _refusal(snapshot: Snapshot, roll: Roll) -> str:
             "can be kept: run the hook as the user of the Emperor, name the sockets of vassals after their configs, or "
             "roll only vassals that subscribe (reload-hook-vassals)"
         )
-    if any(not progress.keys and room.is_down(snapshot.vassals[id_]) for id_, progress in roll.vassals.items()):
-        return ""  # one that is down may turn out to serve the key that lacks vassals
+    unknown = [snapshot.vassals[id_] for id_, progress in roll.vassals.items() if not progress.keys]
+    if any(room.is_down(vassal) or room.is_starting(vassal) for vassal in unknown):
+        return ""  # it may turn out to serve the key that lacks vassals
     rolled = frozenset().union(*(progress.keys for progress in roll.vassals.values()))
     for key, count in sorted(room.members(snapshot, roll).items()):
         minimum = roll.minimum[key]
@@ -216,7 +217,8 @@ def _candidates(roll: Roll, moment: Moment) -> list[Candidate]:
             vassal = moment.snapshot.vassals[progress.id]
             serves = moment.snapshot.served[vassal.id]
             down = room.is_down(vassal) or bool(progress.keys and not serves)
-            settling = down and young and vassal.present and not vassal.accepting
+            unknown = not progress.keys and room.is_starting(vassal)
+            settling = young and vassal.present and not vassal.accepting and (down or unknown)
             found.append(Candidate(progress.id, serves, progress.keys, down, settling))
     return sorted(found, key=lambda one: one.rank)
 

@@ -10,7 +10,7 @@ from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.roll import Phase, Progress, Roll
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["Candidate", "Room", "is_down", "members", "minimum", "serving"]
+__all__ = ["Candidate", "Room", "is_down", "is_starting", "members", "minimum", "serving"]
 
 LAST = 2
 _NONE: frozenset[str] = frozenset()
@@ -21,6 +21,11 @@ EVERYTHING = ""
 def is_down(vassal: Vassal) -> bool:
     """Whether it does not run as it should, whatever the routers say."""
     return not vassal.present or vassal.cursed or vassal.blacklisted is not None
+
+
+def is_starting(vassal: Vassal) -> bool:
+    """Whether it is on its way up, and will announce itself: nobody knows its keys yet, but its config has some."""
+    return vassal.present and not vassal.accepting and not vassal.nodes and vassal.may_subscribe
 
 
 def serving(snapshot: Snapshot, roll: Roll) -> Counter[str]:
@@ -57,7 +62,7 @@ class Candidate(NamedTuple):
     keys: frozenset[str]
     down: bool
     settling: bool
-    """Down, and starting by itself at this moment: to touch it now would mix the two starts."""
+    """Starting by itself at this moment: to touch it now would mix the two starts, and its announcement be lost."""
 
     @property
     def rank(self) -> int:
