@@ -101,6 +101,7 @@ def test_an_emperor_restarted_in_the_middle_leaves_nobody_to_reload(after: bool)
         acts += 1
         assert outcome.result == "done", outcome.roll["reason"]
         assert all(one.code_since >= 0 for one in outcome.site.vassals.values())
+        assert outcome.site.serving("app") == 4, "also those that were done before the Emperor died"
     assert acts >= 4 * 4
 
 
@@ -138,6 +139,7 @@ def test_an_emperor_restarted_at_any_look_under_a_hook_that_outlives_it(minimum:
         assert all(one.code_since >= 0 for one in site.vassals.values())
         if site.looks <= looks:
             break
+        assert site.serving("app") == 4, "also those that were done before the Emperor died"
     assert looks > 20
 
 

@@ -22,7 +22,10 @@ KEYS = frozenset({"app"})
 def left_in(phase: Phase) -> Roll:
     """A roll of three whose process was killed when `a` was in a phase; it had pid 101 and the socket of `NODE`."""
     a = Progress("a.ini", phase, keys=KEYS, first_pid=101, pid=101, nodes=(NODE,), drained=(NODE,), last_mod=5)
-    rest = {id_: Progress(id_, one, keys=KEYS) for id_, one in (("b.ini", Phase.DONE), ("c.ini", Phase.PENDING))}
+    rest = {
+        id_: Progress(id_, one, keys=KEYS, first_pid=200, pid=200)
+        for id_, one in (("b.ini", Phase.DONE), ("c.ini", Phase.PENDING))
+    }
     return Roll("1", Request(1), started=1.0, started_wall=1000.0, vassals={"a.ini": a, **rest}, minimum={"app": 1})
 
 
@@ -72,6 +75,28 @@ def test_one_that_was_touched_is_followed_where_it_was(phase: Phase) -> None:
     for step in both(left_in(phase), seen(replace(SAME, last_mod=9))):
         assert step.actions == ()
         assert step.roll.vassals["a.ini"] == left_in(phase).vassals["a.ini"]
+
+
+def test_one_that_was_done_and_is_another_process_by_now_is_waited_for_once_more() -> None:
+    left = left_in(Phase.RESTARTING)
+    for other, actions in (
+        (Vassal("b.ini", pid=201), ()),
+        (Vassal("b.ini", present=False), (ClearBlacklist(("b.ini",)),)),
+    ):
+        snapshot = seen(replace(SAME, last_mod=9))
+        snapshot = replace(snapshot, vassals={**snapshot.vassals, "b.ini": other})
+        step = takeover.resume(left, snapshot, settings(), NOW)
+        anew = step.roll.vassals["b.ini"]
+        assert step.actions == actions
+        assert (anew.phase, anew.new_process, anew.finished) == (Phase.RESTARTING, True, None)
+
+
+def test_one_that_was_done_and_whose_config_is_gone_stays_done() -> None:
+    left = left_in(Phase.RESTARTING)
+    snapshot = seen(replace(SAME, last_mod=9))
+    gone = Vassal("b.ini", config_exists=False, present=False)
+    step = takeover.resume(left, replace(snapshot, vassals={**snapshot.vassals, "b.ini": gone}), settings(), NOW)
+    assert step.roll.vassals["b.ini"].phase is Phase.DONE
 
 
 def test_one_that_lacks_one_of_its_keys_is_not_back_yet() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from uwsgi_reload_hook import phases
 from uwsgi_reload_hook.model import Snapshot
-from uwsgi_reload_hook.roll import Progress, Result, Roll, Step
+from uwsgi_reload_hook.roll import Phase, Progress, Result, Roll, Step
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.transitions import Moment
 
@@ -14,12 +14,15 @@ __all__ = ["bring_back", "resume"]
 
 
 def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:
-    """Take up a roll that another hook left: each vassal goes back to where its present state can be judged from."""
+    """Take up a roll that another hook left: each vassal goes back to where its present state can be judged from.
+
+    One that was done and is another process since is waited for once more: its Emperor died, or it did.
+    """
     moment = Moment(snapshot, settings, now)
     moved = {
         id_: phases.take_up(progress, snapshot.vassals[id_], moment)
         for id_, progress in roll.vassals.items()
-        if progress.phase.in_flight
+        if progress.phase.in_flight or _is_done_no_more(progress, snapshot)
     }
     vassals = {**roll.vassals, **{id_: new for id_, (new, _) in moved.items()}}
     actions = tuple(action for _, more in moved.values() for action in more)
@@ -38,6 +41,11 @@ def bring_back(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -
     }
     left = replace(roll, vassals=flying, stop=Result.INTERRUPTED, reason="a whole roll follows")
     return resume(left, snapshot, settings, now)
+
+
+def _is_done_no_more(progress: Progress, snapshot: Snapshot) -> bool:
+    vassal = snapshot.vassals[progress.id]
+    return progress.phase is Phase.DONE and vassal.config_exists and not phases.same_process(progress, vassal)
 
 
 def _is_out(progress: Progress, snapshot: Snapshot) -> bool:
