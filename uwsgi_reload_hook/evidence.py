@@ -82,8 +82,11 @@ def is_drained(progress: Progress, vassal: Vassal) -> bool:
 
 def live_again(progress: Progress, vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
     """Nodes that were unsubscribed and take requests all the same: a vassal goes on announcing itself."""
+    live = snapshot.live[vassal.id]
+    if not live:
+        return ()
     gone = {node.identity for node in progress.drained}
-    return tuple(node for node in snapshot.live[vassal.id] if node.identity in gone)
+    return tuple([node for node in live if node.identity in gone])
 
 
 def not_live(progress: Progress, vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:

@@ -46,15 +46,13 @@ ANNOUNCE_WAIT = 12.0
 
 
 def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    """Move one vassal by what is seen of it now, at most one phase."""
-    rule = _RULES.get(progress.phase)
-    if rule is None:
-        return progress, ()
+    """Move one vassal whose part in the roll is not over by what is seen of it now, at most one phase."""
     if not vassal.config_exists:
         return enter(progress, Phase.WITHDRAWN, moment, "its config was removed"), ()
-    if not progress.keys.issuperset([node.key for node in vassal.nodes]):
-        progress = progress._replace(keys=progress.keys | vassal.keys)
-    return rule(progress, vassal, moment)
+    for node in vassal.nodes:
+        if node.key not in progress.keys:
+            progress = progress._replace(keys=progress.keys | vassal.keys)
+    return _RULES[progress.phase](progress, vassal, moment)
 
 
 def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: Moment) -> Moved:
@@ -110,7 +108,7 @@ def refused(progress: Progress, now: float, reason: str) -> Moved:
 
 
 def _pending(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    if vassal.present and vassal.pid > 0 and vassal.pid != progress.first_pid:
+    if vassal.pid != progress.first_pid and vassal.present and vassal.pid > 0:
         return run_anew(progress, vassal, moment, "was started by the Emperor after the trigger"), ()
     return progress, ()
 

@@ -11,13 +11,14 @@ that the same step has already taken. A vassal that serves under no key can be t
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from itertools import chain
 
 from uwsgi_reload_hook import pace, phases, room
 from uwsgi_reload_hook.model import Snapshot, Vassal
 from uwsgi_reload_hook.roll import Action, Phase, Progress, Request, Result, Roll, Step
-from uwsgi_reload_hook.room import Candidate, Room
+from uwsgi_reload_hook.room import Kind, Room
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.transitions import Moment
 from uwsgi_reload_hook.waking import wake
@@ -153,15 +154,16 @@ def fail_vassal(roll: Roll, id_: str, reason: str, now: float) -> Step:
 
 def _advance(roll: Roll, moment: Moment, *, draining: bool) -> tuple[Roll, tuple[Action, ...]]:
     """Move the vassals that are draining, or all others. If one fails while it is drained, none is touched."""
-    moved = {
-        id_: phases.advance(progress, moment.snapshot.vassals[id_], moment)
-        for id_, progress in roll.vassals.items()
+    seen = moment.snapshot.vassals
+    moved = [
+        phases.advance(progress, seen[progress.id], moment)
+        for progress in roll.vassals.values()
         if (progress.phase is Phase.DRAINING) is draining and not progress.phase.over
-    }
-    if draining and any(new.phase is Phase.FAILED for new, _ in moved.values()):
-        moved = {id_: one for id_, one in moved.items() if one[0].phase is Phase.FAILED}
-    vassals = {**roll.vassals, **{id_: new for id_, (new, _) in moved.items()}}
-    return replace(roll, vassals=vassals), tuple(action for _, more in moved.values() for action in more)
+    ]
+    if draining and any(new.phase is Phase.FAILED for new, _ in moved):
+        moved = [one for one in moved if one[0].phase is Phase.FAILED]
+    vassals = {**roll.vassals, **{new.id: new for new, _ in moved}}
+    return replace(roll, vassals=vassals), tuple([action for _, more in moved for action in more])
 
 
 def _stopped(roll: Roll, moment: Moment) -> Roll:
@@ -209,33 +211,37 @@ def _ended(roll: Roll, now: float) -> Roll:
     return replace(roll, result=Result.DONE, finished=now)
 
 
-def _candidates(roll: Roll, moment: Moment) -> list[Candidate]:
-    found = []
+def _candidates(roll: Roll, moment: Moment) -> tuple[list[tuple[str, Kind]], Collection[Kind]]:
+    """The pending vassals in the order in which they are taken, each with its kind; and the kinds, which are few."""
+    seen, served = moment.snapshot.vassals, moment.snapshot.served
     young = moment.now - roll.started < moment.settings.timeout
-    for progress in roll.vassals.values():
+    kinds: dict[tuple[object, ...], Kind] = {}
+    ranks: list[list[tuple[str, Kind]]] = [[] for _ in range(room.LAST + 1)]
+    for id_, progress in roll.vassals.items():
         if progress.phase is Phase.PENDING:
-            vassal = moment.snapshot.vassals[progress.id]
-            serves = moment.snapshot.served[vassal.id]
-            down = room.is_down(vassal) or bool(progress.keys and not serves)
-            unknown = not progress.keys and room.is_starting(vassal)
-            settling = young and vassal.present and not vassal.accepting and (down or unknown)
-            found.append(Candidate(progress.id, serves, progress.keys, down, settling))
-    return sorted(found, key=lambda one: one.rank)
+            vassal, serves, keys = seen[id_], served[id_], progress.keys
+            down = room.is_down(vassal) or bool(keys and not serves)
+            starting = vassal.present and not vassal.accepting
+            settling = starting and young and (down or (not keys and room.is_starting(vassal)))
+            kind = kinds.get((serves, keys, down, settling))
+            if kind is None:
+                kind = kinds[serves, keys, down, settling] = Kind(serves, keys, down, settling)
+            ranks[kind.rank].append((id_, kind))
+    return [*chain.from_iterable(ranks)], kinds.values()
 
 
 def _take(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
     """Take as many vassals out of service as the invariant, the canary and the window allow."""
-    candidates = _candidates(roll, moment)
+    candidates, kinds = _candidates(roll, moment)
     if not candidates:
         return roll, ()
     vassals = dict(roll.vassals)
     actions: list[Action] = []
-    free = Room(moment.snapshot, roll, moment.settings, better_canary=any(one.settling for one in candidates))
+    free = Room(moment.snapshot, roll, moment.settings, better_canary=any(kind.settling for kind in kinds))
     deaf = any(progress.undrainable for progress in vassals.values())
-    for one in candidates:
-        if free.allows(one):
-            vassal = moment.snapshot.vassals[one.id]
-            nodes = free.take(one, moment.snapshot)
-            vassals[one.id], more = phases.begin(vassals[one.id], vassal, () if deaf else nodes, moment)
+    for id_, kind in candidates:
+        if free.allows(kind):
+            nodes = free.take(id_, kind, moment.snapshot)
+            vassals[id_], more = phases.begin(vassals[id_], moment.snapshot.vassals[id_], () if deaf else nodes, moment)
             actions.extend(more)
     return replace(roll, vassals=vassals), tuple(actions)

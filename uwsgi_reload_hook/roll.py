@@ -42,6 +42,9 @@ class Phase(Enum):
     FAILED = "failed"
     WITHDRAWN = "withdrawn"
 
+    __hash__ = object.__hash__
+    """Its own is a function in Python, and each step asks for as many as there are vassals."""
+
     def __init__(self, word: str) -> None:
         """Work out once what every look asks of every vassal."""
         self.in_flight = word in {"draining", "touched", "restarting", "warming"}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
-from typing import NamedTuple
 
 from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.roll import Phase, Progress, Roll
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["Candidate", "Room", "is_down", "is_starting", "members", "minimum", "serving"]
+__all__ = ["Kind", "Room", "is_down", "is_starting", "members", "minimum", "serving"]
 
 LAST = 2
 _NONE: frozenset[str] = frozenset()
@@ -54,33 +55,34 @@ def minimum(snapshot: Snapshot, roll: Roll, settings: Settings) -> dict[str, int
     return {key: settings.minimum_active_vassals.of(count) for key, count in members(snapshot, roll).items()}
 
 
-class Candidate(NamedTuple):
-    """A pending vassal. One that is down is the best canary; one without a router comes last."""
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """All that decides whether a pending vassal has room; vassals that are alike in it share one object."""
 
-    id: str
     serves: frozenset[str]
     keys: frozenset[str]
     down: bool
+    """It is the best canary."""
     settling: bool
     """Starting by itself at this moment: to touch it now would mix the two starts, and its announcement be lost."""
 
-    @property
+    @cached_property
     def rank(self) -> int:
         """What comes first is the lower rank: the one that is down, and last the one that has no router."""
         if self.down:
             return 0
         return 1 if self.keys else LAST
 
-    @property
+    @cached_property
     def groups(self) -> tuple[str, ...]:
         """The groups of which it may be a canary."""
         return (EVERYTHING, *self.keys)
 
 
 class Room:
-    """What is free. `allows` asks for one candidate, `take` takes it; both cost the same for any number of vassals.
+    """What is free. `allows` asks for one vassal, `take` takes it; both cost the same for any number of vassals.
 
-    Nothing becomes free again: of two candidates alike but for their ids, none has room where the other had none.
+    Nothing becomes free again: of two vassals of one kind, none has room where the other had none.
     """
 
     def __init__(self, snapshot: Snapshot, roll: Roll, settings: Settings, *, better_canary: bool) -> None:
@@ -89,44 +91,47 @@ class Room:
         self._better_canary = better_canary
         self._serving = serving(snapshot, roll)
         self._minimum = roll.minimum
+        self._at_minimum = {key for key, number in self._serving.items() if number <= roll.minimum.get(key, 0)}
         self._flying = 0
         self._unfinished = 0
-        self._refused: set[tuple[object, ...]] = set()
+        self._refused: set[Kind] = set()
         self._begun: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
-        for progress in roll.vassals.values():
-            self._count(progress)
+        alike = Counter([(progress.phase, progress.keys) for progress in roll.vassals.values()])
+        for (phase, keys), number in alike.items():
+            self._count(phase, keys, number)
 
-    def _count(self, progress: Progress) -> None:
-        flying = progress.phase.in_flight
-        self._flying += flying
-        self._unfinished += bool(progress.keys) and (flying or progress.phase is Phase.PENDING)
-        if flying or progress.phase is Phase.DONE:
-            for group in (EVERYTHING, *progress.keys):
-                self._begun[group] += 1
-                self._done[group] += not flying
+    def _count(self, phase: Phase, keys: frozenset[str], number: int) -> None:
+        if phase.in_flight:
+            self._flying += number
+        if keys and (phase.in_flight or phase is Phase.PENDING):
+            self._unfinished += number
+        for group in (EVERYTHING, *keys):
+            if phase.in_flight or phase is Phase.DONE:
+                self._begun[group] += number
+            if phase is Phase.DONE:
+                self._done[group] += number
 
-    def allows(self, one: Candidate) -> bool:
-        """Whether it can be taken now."""
-        alike = one[1:]
-        if alike in self._refused:
+    def allows(self, one: Kind) -> bool:
+        """Whether a vassal of this kind can be taken now."""
+        if one in self._refused:
             return False
         has_room = self._has_room(one)
         if not has_room:
-            self._refused.add(alike)
+            self._refused.add(one)
         return has_room
 
-    def _has_room(self, one: Candidate) -> bool:
+    def _has_room(self, one: Kind) -> bool:
         limit = self._settings.maximum_parallel
         return (
             not one.settling
             and (limit == 0 or self._flying < limit)
             and not (self._unfinished and one.rank == LAST)
-            and all(self._serving[key] - 1 >= self._minimum.get(key, 0) for key in one.serves)
+            and one.serves.isdisjoint(self._at_minimum)
             and self._canary_allows(one)
         )
 
-    def _canary_allows(self, one: Candidate) -> bool:
+    def _canary_allows(self, one: Kind) -> bool:
         """Whether the first wave is over, or has a place left; for the whole roll, and for each key by itself."""
         size = self._settings.canary
         if not size:
@@ -135,15 +140,16 @@ class Room:
             return False
         return all(self._done[group] >= size or self._begun[group] < size for group in one.groups)
 
-    def take(self, one: Candidate, snapshot: Snapshot) -> tuple[Node, ...]:
-        """Take it, and return those of its live nodes whose key another vassal serves too.
+    def take(self, id_: str, one: Kind, snapshot: Snapshot) -> tuple[Node, ...]:
+        """Take a vassal, and return those of its live nodes whose key another vassal serves too.
 
         The others stay in the router, so that requests queue in the vassal's socket instead of failing.
         """
         for key in one.serves:
             self._serving[key] -= 1
+            if self._serving[key] <= self._minimum.get(key, 0):
+                self._at_minimum.add(key)
         for group in one.groups:
             self._begun[group] += 1
         self._flying += 1
-        live = snapshot.live[one.id]
-        return tuple([node for node in live if node.key not in one.serves or self._serving[node.key]])
+        return tuple([node for node in snapshot.live[id_] if node.key not in one.serves or self._serving[node.key]])

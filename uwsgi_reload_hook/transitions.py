@@ -31,8 +31,8 @@ class Moment:
 
 def enter(progress: Progress, phase: Phase, moment: Moment, reason: str, **changes: object) -> Progress:
     """Move a vassal into a phase."""
-    changes |= {"phase": phase, "since": moment.now, "reason": reason, "finished": moment.now if phase.over else None}
-    return progress._replace(**changes)  # type: ignore[arg-type]
+    finished = moment.now if phase.over else None
+    return progress._replace(phase=phase, since=moment.now, reason=reason, finished=finished, **changes)  # type: ignore[arg-type]
 
 
 def subscribe(progress: Progress, nodes: tuple[Node, ...]) -> tuple[Action, ...]:
