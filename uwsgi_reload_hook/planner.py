@@ -11,7 +11,7 @@ that the same step has already taken. A vassal that serves under no key can be t
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 
@@ -20,7 +20,7 @@ from uwsgi_reload_hook.model import Snapshot, Vassal
 from uwsgi_reload_hook.roll import Action, Phase, Progress, Request, Result, Roll, Step
 from uwsgi_reload_hook.room import Kind, Room
 from uwsgi_reload_hook.settings import Settings
-from uwsgi_reload_hook.transitions import Moment
+from uwsgi_reload_hook.transitions import Moment, Moved
 from uwsgi_reload_hook.waking import wake
 
 _NONE: frozenset[str] = frozenset()
@@ -116,11 +116,11 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
     """Take one step of a roll that is not over. `now` is monotonic seconds."""
     moment = Moment(snapshot, settings, now)
     before = roll.vassals
-    roll, actions = _advance(roll, moment, draining=False)
+    roll, actions = _advance(roll, moment)
     woken, nudges = wake(roll, snapshot)
     roll = _stopped(replace(roll, vassals={**roll.vassals, **woken}), moment)
     if roll.stop is None:  # what has failed since the last look keeps the drained ones from being touched
-        roll, more = _advance(roll, moment, draining=True)
+        roll, more = _advance_draining(roll, moment)
         roll, actions = _stopped(roll, moment), (*actions, *more)
     roll = replace(roll, minimum=room.minimum(snapshot, roll, settings))
     if roll.stop is None:
@@ -152,25 +152,34 @@ def fail_vassal(roll: Roll, id_: str, reason: str, now: float) -> Step:
     return Step(actions, replace(roll, vassals={**roll.vassals, id_: progress}, moved=now))
 
 
-def _advance(roll: Roll, moment: Moment, *, draining: bool) -> tuple[Roll, tuple[Action, ...]]:
-    """Move the vassals that are draining, or all others. If one fails while it is drained, none is touched."""
+def _advance(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
+    """Move all that are not draining."""
+    draining = Phase.DRAINING
+    these = [one for one in roll.vassals.values() if not one.phase.over and one.phase is not draining]
+    return _merged(roll, _moves(these, moment))
+
+
+def _advance_draining(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
+    """Move those that are draining. If one of them fails, none is touched."""
+    moves = _moves(roll.within(Phase.DRAINING), moment)
+    failures = [(new, actions) for new, actions in moves if new.phase is Phase.FAILED]
+    return _merged(roll, failures or moves)
+
+
+def _moves(these: Iterable[Progress], moment: Moment) -> list[Moved]:
     seen = moment.snapshot.vassals
-    moved = [
-        phases.advance(progress, seen[progress.id], moment)
-        for progress in roll.vassals.values()
-        if (progress.phase is Phase.DRAINING) is draining and not progress.phase.over
-    ]
-    if draining and any(new.phase is Phase.FAILED for new, _ in moved):
-        moved = [one for one in moved if one[0].phase is Phase.FAILED]
-    vassals = {**roll.vassals, **{new.id: new for new, _ in moved}}
-    return replace(roll, vassals=vassals), tuple([action for _, more in moved for action in more])
+    return [phases.advance(progress, seen[progress.id], moment) for progress in these]
+
+
+def _merged(roll: Roll, moves: Collection[Moved]) -> tuple[Roll, tuple[Action, ...]]:
+    vassals = {**roll.vassals, **{new.id: new for new, _ in moves}}
+    return replace(roll, vassals=vassals), tuple([action for _, actions in moves for action in actions])
 
 
 def _stopped(roll: Roll, moment: Moment) -> Roll:
     if roll.stop is not None:
         return roll
-    failed = [progress for progress in roll.vassals.values() if progress.phase is Phase.FAILED]
-    if failed:
+    if failed := roll.within(Phase.FAILED):
         return replace(roll, stop=Result.FAILED, reason="; ".join(f"{one.id}: {one.reason}" for one in failed))
     limit = moment.settings.deadline
     if limit and moment.now - roll.started >= limit:
@@ -179,21 +188,17 @@ def _stopped(roll: Roll, moment: Moment) -> Roll:
 
 
 def _return_drained(roll: Roll, now: float, reason: str) -> tuple[Roll, tuple[Action, ...]]:
-    vassals = dict(roll.vassals)
-    actions: list[Action] = []
-    for id_, progress in roll.vassals.items():
-        if progress.phase is Phase.DRAINING:
-            vassals[id_], more = phases.give_back(progress, now, f"given its traffic back: {reason}")
-            actions.extend(more)
-    return replace(roll, vassals=vassals), tuple(actions)
+    why = f"given its traffic back: {reason}"
+    return _merged(roll, [phases.give_back(progress, now, why) for progress in roll.within(Phase.DRAINING)])
 
 
 def _stalled(roll: Roll, moment: Moment) -> Roll:
     """Stop a roll that waits for room which does not come: a vassal died by itself, or never came back."""
-    flying = any(progress.phase.in_flight for progress in roll.vassals.values())
-    waiting = [id_ for id_, progress in roll.vassals.items() if progress.phase is Phase.PENDING]
     limit = moment.settings.timeout
-    if roll.stop is not None or flying or not waiting or moment.now - roll.moved < limit:
+    if roll.stop is not None or moment.now - roll.moved < limit:
+        return roll
+    waiting = [progress.id for progress in roll.within(Phase.PENDING)]
+    if not waiting or any(progress.phase.in_flight for progress in roll.vassals.values()):
         return roll
     serve = room.serving(moment.snapshot, roll)
     short = ", ".join(f"{key}: {serve[key]} of {number} needed" for key, number in sorted(roll.minimum.items()))
@@ -206,7 +211,7 @@ def _ended(roll: Roll, now: float) -> Roll:
         return roll
     if roll.stop is not None:
         return replace(roll, result=roll.stop, finished=now)
-    if any(progress.phase is Phase.PENDING for progress in roll.vassals.values()):
+    if roll.within(Phase.PENDING):
         return roll
     return replace(roll, result=Result.DONE, finished=now)
 
@@ -217,16 +222,16 @@ def _candidates(roll: Roll, moment: Moment) -> tuple[list[tuple[str, Kind]], Col
     young = moment.now - roll.started < moment.settings.timeout
     kinds: dict[tuple[object, ...], Kind] = {}
     ranks: list[list[tuple[str, Kind]]] = [[] for _ in range(room.LAST + 1)]
-    for id_, progress in roll.vassals.items():
-        if progress.phase is Phase.PENDING:
-            vassal, serves, keys = seen[id_], served[id_], progress.keys
-            down = room.is_down(vassal) or bool(keys and not serves)
-            starting = vassal.present and not vassal.accepting
-            settling = starting and young and (down or (not keys and room.is_starting(vassal)))
-            kind = kinds.get((serves, keys, down, settling))
-            if kind is None:
-                kind = kinds[serves, keys, down, settling] = Kind(serves, keys, down, settling)
-            ranks[kind.rank].append((id_, kind))
+    for progress in roll.within(Phase.PENDING):
+        id_, keys = progress.id, progress.keys
+        vassal, serves = seen[id_], served[id_]
+        down = room.is_down(vassal) or bool(keys and not serves)
+        starting = vassal.present and not vassal.accepting
+        settling = starting and young and (down or (not keys and room.is_starting(vassal)))
+        kind = kinds.get((serves, keys, down, settling))
+        if kind is None:
+            kind = kinds[serves, keys, down, settling] = Kind(serves, keys, down, settling)
+        ranks[kind.rank].append((id_, kind))
     return [*chain.from_iterable(ranks)], kinds.values()
 
 

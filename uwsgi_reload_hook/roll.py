@@ -167,6 +167,10 @@ class Roll:
     reason: str = ""
     finished: float | None = None
 
+    def within(self, phase: Phase) -> list[Progress]:
+        """Its vassals that are in a phase."""
+        return [progress for progress in self.vassals.values() if progress.phase is phase]
+
     def wall(self, moment: float | None) -> float | None:
         """`moment` on the wall clock, as it stood when the roll began: a later jump of that clock does not matter."""
         return None if moment is None else self.started_wall + (moment - self.started)

@@ -17,13 +17,14 @@ __all__ = ["detailed", "wake"]
 
 def wake(roll: Roll, snapshot: Snapshot) -> tuple[dict[str, Progress], tuple[Nudge, ...]]:
     """Wake those whose workers have gone, as far as there are CPUs; one that was woken in vain is woken again."""
-    ready = [one for one in _restarting(roll) if evidence.waits_for_its_master(one, snapshot.vassals[one.id])]
+    restarting = roll.within(Phase.RESTARTING)
+    ready = [one for one in restarting if evidence.waits_for_its_master(one, snapshot.vassals[one.id])]
     if not ready:
         return {}, ()
     again = [one for one in ready if one.nudged]
     free = len(ready)
     if snapshot.cpus:
-        free = max(0, snapshot.cpus - len(again) - sum(_is_busy(one, snapshot) for one in _restarting(roll)))
+        free = max(0, snapshot.cpus - len(again) - sum(_is_busy(one, snapshot) for one in restarting))
     woken = [*again, *[one for one in ready if not one.nudged][:free]]
     nudges = tuple(Nudge(one.id, snapshot.vassals[one.id].pid) for one in woken)
     return {one.id: one._replace(nudged=True) for one in woken}, nudges
@@ -31,16 +32,12 @@ def wake(roll: Roll, snapshot: Snapshot) -> tuple[dict[str, Progress], tuple[Nud
 
 def detailed(roll: Roll) -> list[str]:
     """The vassals whose processes and configs the next look has to read too, which costs the most."""
-    waits = any(not one.nudged and not _runs_anew(one) for one in _restarting(roll))
+    waits = any(not one.nudged and not _runs_anew(one) for one in roll.within(Phase.RESTARTING))
     return [
         one.id
         for one in roll.vassals.values()
         if one.needs_details or (waits and one.phase is Phase.RESTARTING and _runs_anew(one))
     ]
-
-
-def _restarting(roll: Roll) -> list[Progress]:
-    return [one for one in roll.vassals.values() if one.phase is Phase.RESTARTING]
 
 
 def _runs_anew(progress: Progress) -> bool:
