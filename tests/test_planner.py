@@ -208,6 +208,29 @@ def test_a_failure_gives_the_drained_ones_their_traffic_back_with_its_reason() -
     assert (step.roll.result, step.roll.finished) == (Result.FAILED, NOW + 2)
 
 
+def test_one_that_dies_while_it_is_drained_keeps_the_others_from_being_touched() -> None:
+    first, second, third = vassal(1), vassal(2), vassal(3)
+    roll = in_phase(opened(snapshot(first, second, third)), v1=Phase.DRAINING, v2=Phase.DRAINING)
+    progress = dict(roll.vassals)
+    for one in (first, second):
+        progress[one.id] = progress[one.id]._replace(pid=one.pid, drained=one.nodes, started=NOW)
+    details = Details(reloads=0, touch_path="x")
+    dead, gone = replace(first, pid=666, nodes=()), replace(second, nodes=(), details=details)
+    step = planner.plan(snapshot(dead, gone, third), replace(roll, vassals=progress), settings(), NOW + 2)
+    assert step.actions == (Subscribe("v2.ini", second.nodes),), "and no touch, though it was drained"
+    assert step.roll.vassals["v1.ini"].phase is Phase.FAILED
+    assert step.roll.vassals["v2.ini"].phase is Phase.PENDING
+
+
+def test_a_vassal_that_accepts_but_has_lost_its_router_is_the_best_canary_at_once() -> None:
+    lost = vassal(3, nodes=())
+    seen = snapshot(vassal(1), vassal(2), lost)
+    roll = planner.open_roll(seen, settings(), Request(1), NOW, {"v3.ini": frozenset({"app"})})
+    step = planner.plan(seen, roll, settings(), NOW)
+    phases = {id_: one.phase for id_, one in step.roll.vassals.items()}
+    assert phases == {"v1.ini": Phase.PENDING, "v2.ini": Phase.PENDING, "v3.ini": Phase.DRAINING}
+
+
 def test_a_roll_begins_with_everybody_pending_and_says_who_is_left_alone() -> None:
     down = vassal(2, present=False, accepting=False, pid=0, nodes=())
     seen = snapshot(
