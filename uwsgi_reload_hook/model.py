@@ -136,8 +136,8 @@ class Snapshot:
     def served(self) -> Mapping[str, frozenset[str]]:
         """For each vassal the keys that it serves: it accepts, it is subscribed, and it is not about to be stopped."""
         return {
-            vassal.id: frozenset([node.key for node in self.live[vassal.id]])
-            if vassal.present and vassal.accepting and vassal.config_exists and not vassal.cursed
+            vassal.id: frozenset([node.key for node in nodes])
+            if vassal.accepting and vassal.present and vassal.config_exists and not vassal.cursed
             else _NONE
-            for vassal in self.vassals.values()
+            for vassal, nodes in zip(self.vassals.values(), self.live.values(), strict=True)
         }

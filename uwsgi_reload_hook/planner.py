@@ -119,15 +119,17 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
     roll, actions = _advance(roll, moment)
     woken, nudges = wake(roll, snapshot)
     roll = _stopped(replace(roll, vassals={**roll.vassals, **woken}), moment)
-    if roll.stop is None:  # what has failed since the last look keeps the drained ones from being touched
-        roll, more = _advance_draining(roll, moment)
+    draining = roll.within(Phase.DRAINING)
+    if roll.stop is None and draining:  # what has failed since the last look keeps the drained ones from being touched
+        roll, more = _advance_draining(roll, draining, moment)
         roll, actions = _stopped(roll, moment), (*actions, *more)
     roll = replace(roll, minimum=room.minimum(snapshot, roll, settings))
     if roll.stop is None:
         roll, more = _take(roll, moment)
     else:
         roll, more = _return_drained(roll, now, roll.reason)
-    if any(roll.vassals[id_].phase is not progress.phase for id_, progress in before.items()):
+    changes = zip(before.values(), roll.vassals.values(), strict=True)
+    if any(old.phase is not new.phase for old, new in changes):
         roll = replace(roll, moved=now)
     roll = _ended(_stalled(roll, moment), now)
     return Step((*actions, *nudges, *more), roll, pace.pause(roll, settings, now))
@@ -159,9 +161,9 @@ def _advance(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
     return _merged(roll, _moves(these, moment))
 
 
-def _advance_draining(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
+def _advance_draining(roll: Roll, draining: Iterable[Progress], moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
     """Move those that are draining. If one of them fails, none is touched."""
-    moves = _moves(roll.within(Phase.DRAINING), moment)
+    moves = _moves(draining, moment)
     failures = [(new, actions) for new, actions in moves if new.phase is Phase.FAILED]
     return _merged(roll, failures or moves)
 

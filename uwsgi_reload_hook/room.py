@@ -145,11 +145,16 @@ class Room:
 
         The others stay in the router, so that requests queue in the vassal's socket instead of failing.
         """
+        alone = False
         for key in one.serves:
-            self._serving[key] -= 1
-            if self._serving[key] <= self._minimum.get(key, 0):
+            left = self._serving[key] = self._serving[key] - 1
+            if left <= self._minimum.get(key, 0):
                 self._at_minimum.add(key)
-        for group in one.groups:
-            self._begun[group] += 1
+            alone = alone or not left
+        if self._settings.canary:
+            self._begun.update(one.groups)
         self._flying += 1
-        return tuple([node for node in snapshot.live[id_] if node.key not in one.serves or self._serving[node.key]])
+        live = snapshot.live[id_]
+        if not alone:
+            return live
+        return tuple([node for node in live if node.key not in one.serves or self._serving[node.key]])
