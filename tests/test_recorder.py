@@ -163,7 +163,9 @@ def test_a_step_that_changes_nothing_is_not_written(desk: Desk, log: pytest.LogC
     hook.begun(ROLL, 0.0)
     before = desk.inodes()
     log.clear()
-    hook.moved(ROLL, replace(ROLL, blind_since=5.0), 101.0)
+    blind = replace(ROLL, blind_since=5.0)
+    hook.moved(ROLL, blind, 101.0)
+    hook.acted(blind)
     assert desk.inodes() == before
     assert not log.messages
 
@@ -176,6 +178,8 @@ def test_each_change_of_phase_is_told_with_the_phase_before_and_the_reason(
     log.clear()
     hook.moved(ROLL, DRAINING, 100.5)
     assert log.messages == ["a.ini: pending -> draining after 0.50 s: unsubscribed"]
+    assert desk.status()["roll"] is None, "the acts come first"
+    hook.acted(DRAINING)
     assert desk.status()["roll"]["vassals"]["a.ini"]["phase"] == "draining"
 
 

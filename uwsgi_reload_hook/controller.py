@@ -177,6 +177,7 @@ class Controller:
                 step = self._plan(roll)
             self._recorder.moved(roll, step.roll, self._now())
             roll, wait = self._act(step), step.wait
+            self._recorder.acted(roll)
             if any(isinstance(action, Touch) for action in step.actions):
                 wait = 0.0  # a read of the Emperor's stats is what makes it scan
         self._recorder.ended(roll, self._now())

@@ -26,6 +26,8 @@ class Recorder:
         self._info = info
         self._journal = Journal()
         self._shown: Mapping[str, Any] | None = None
+        self._behind = False
+        """Whether the status file does not show yet what the last step changed."""
 
     def resume(self, trigger: Request | None, now: float) -> Roll | None:
         """Go on from the hook before; returns the roll that it left unfinished, its moments moved to the present.
@@ -91,7 +93,7 @@ class Recorder:
         self.moved(replace(before, stop=after.stop), after, now)
 
     def moved(self, before: Roll, after: Roll, now: float) -> None:
-        """Record what one step changed, before it is acted on."""
+        """Record what one step changed, before it is acted on; `acted` then shows it."""
         changed = [id_ for id_, new in after.vassals.items() if new.phase is not before.vassals[id_].phase]
         for id_ in changed:
             old, new = before.vassals[id_], after.vassals[id_]
@@ -102,7 +104,12 @@ class Recorder:
             log.error("roll %s takes no further vassal: %s", after.id, after.reason)
         if after.result is None and (changed or after.stop is not before.stop or after.minimum != before.minimum):
             self._save(after, now)
-            self._show("rolling", after)
+            self._behind = True
+
+    def acted(self, roll: Roll) -> None:
+        """Show a step that has been acted on in the status file. A hook goes on from its journal: this can wait."""
+        if self._behind and roll.result is None:
+            self._show("rolling", roll)
 
     def ended(self, roll: Roll, now: float) -> None:
         """Record the end of a roll. Its touch counts as acted on, unless the hook was stopped in the middle."""
@@ -122,6 +129,7 @@ class Recorder:
 
     def _show(self, state: str, roll: Roll) -> None:
         self._shown = roll_document(roll)
+        self._behind = False
         self._write(state)
 
     def _write(self, state: str) -> None:
