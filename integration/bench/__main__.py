@@ -93,6 +93,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = parser.parse_args(arguments)
     if given.runs < 1:
         parser.error("--runs: at least 1")
+    if given.output.is_dir():
+        parser.error(f"--output: {given.output} is a directory")
     if given.quick:
         given.runs, given.case = 1, given.case or [QUICK.name]
     given.case = given.case or names
