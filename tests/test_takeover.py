@@ -8,8 +8,20 @@ import pytest
 
 from tests.rolling import settings
 from uwsgi_reload_hook import planner, takeover
-from uwsgi_reload_hook.model import Node, Snapshot, Vassal
-from uwsgi_reload_hook.roll import ClearBlacklist, Phase, Progress, Request, Result, Roll, Step, Subscribe
+from uwsgi_reload_hook.model import Node, ProbeResult, Snapshot, Vassal
+from uwsgi_reload_hook.probe import Probe
+from uwsgi_reload_hook.roll import (
+    ClearBlacklist,
+    Phase,
+    Progress,
+    Request,
+    Result,
+    Roll,
+    SendProbe,
+    Step,
+    Subscribe,
+    Unsubscribe,
+)
 
 NOW = 50.0
 NODE = Node("router", "app", "127.0.0.1:4000", last_check=1000)
@@ -89,6 +101,27 @@ def test_one_that_was_done_and_is_another_process_by_now_is_waited_for_once_more
         anew = step.roll.vassals["b.ini"]
         assert step.actions == actions
         assert (anew.phase, anew.new_process, anew.finished) == (Phase.RESTARTING, True, None)
+
+
+def test_those_that_serve_again_when_a_roll_is_taken_up_are_probed_in_service() -> None:
+    """All were started anew while no hook was there: to take them out of the router at once would end the site."""
+    given = settings(probe=Probe("/"))
+    vassals = {
+        id_: Vassal(id_, pid=666, accepting=True, nodes=(replace(NODE, address=id_),))
+        for id_ in ("a.ini", "b.ini", "c.ini")
+    }
+    snapshot = Snapshot(1000.0, vassals)
+    step = takeover.resume(left_in(Phase.RESTARTING), snapshot, given, NOW)
+    actions = list(step.actions)
+    for _ in range(3):
+        step = planner.plan(snapshot, step.roll, given, NOW)
+        actions += step.actions
+    assert not [action for action in actions if isinstance(action, Unsubscribe)]
+    assert {action.vassal for action in actions if isinstance(action, SendProbe)} == set(vassals)
+    answered = {id_: replace(one, probe=ProbeResult(good=True, words="")) for id_, one in vassals.items()}
+    for _ in range(3):
+        step = planner.plan(replace(snapshot, vassals=answered), step.roll, given, NOW)
+    assert step.roll.result is Result.DONE
 
 
 def test_one_that_was_done_and_whose_config_is_gone_stays_done() -> None:

@@ -155,7 +155,7 @@ def _accepting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     loaded = moment.now - (progress.acted if progress.acted is not None else moment.now)
     warming = enter(progress, Phase.WARMING, moment, "accepts requests", healthy_since=None, loaded=loaded)
     if moment.settings.probe is not None and progress.accepts:
-        return _probe(warming._replace(announced=None), moment)
+        return _probe(warming, moment)
     return _announce(warming, vassal, moment)
 
 

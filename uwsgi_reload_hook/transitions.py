@@ -41,7 +41,10 @@ def subscribe(progress: Progress, nodes: tuple[Node, ...]) -> tuple[Action, ...]
 
 
 def run_anew(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> Progress:
-    """Judge a vassal by its new process, which began after the roll did."""
+    """Judge a vassal by its new process, which began after the roll did.
+
+    One that serves already stays in service while it is probed: the minimum may need it.
+    """
     return enter(
         progress,
         Phase.RESTARTING,
@@ -53,6 +56,7 @@ def run_anew(progress: Progress, vassal: Vassal, moment: Moment, reason: str) ->
         respawns=0,
         new_process=True,
         blacklisted=vassal.blacklisted,
+        announced=moment.now if moment.snapshot.served[vassal.id] else None,
     )
 
 
