@@ -1,4 +1,4 @@
-"""Masters are woken as CPUs become free, and none of them waits for longer than it would have slept anyway."""
+"""Vassals are touched and masters woken as CPUs become free, and nobody waits for long."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from tests.rolling import WatchedSite, run, settings
 from tests.simulator import MASTER_CYCLE, FakeVassal
 from uwsgi_reload_hook.model import Details, Snapshot, Vassal
-from uwsgi_reload_hook.roll import Nudge, Phase, Progress, Request, Roll
-from uwsgi_reload_hook.waking import detailed, wake
+from uwsgi_reload_hook.roll import Nudge, Phase, Progress, Request, Roll, Touch
+from uwsgi_reload_hook.transitions import Moment, Moved
+from uwsgi_reload_hook.waking import ENDING, detailed, spread, wake
 
 OLD, NEW = frozenset({(1, 1.0)}), frozenset({(2, 2.0)})
 READY = Details(reloads=0, children=frozenset())
@@ -70,6 +71,51 @@ def test_those_that_run_are_looked_into_while_somebody_waits_for_their_cpu() -> 
     assert detailed(roll(a=runs, b=waits._replace(new_process=True))) == []
 
 
+def touch(name: str) -> Moved:
+    return Progress(name, Phase.TOUCHED), (Touch(name, name, 1000),)
+
+
+def spread_at(now: float, moves: list[Moved], flying: Roll, snapshot: Snapshot) -> list[Moved]:
+    return spread(moves, flying, Moment(snapshot, settings(), now))
+
+
+@pytest.mark.parametrize(("cpus", "expected"), [(0, 3), (1, 1), (2, 2), (8, 3)])
+def test_as_many_are_touched_as_there_are_cpus(cpus: int, expected: int) -> None:
+    moves = [touch(name) for name in "abc"]
+    assert spread_at(0.0, moves, roll(), seen(cpus)) == moves[:expected]
+
+
+def test_only_touches_wait() -> None:
+    waits: Moved = (Progress("a", Phase.DRAINING, looks=1), ())
+    assert spread_at(0.0, [touch("b"), waits, touch("c")], roll(), seen(1)) == [touch("b"), waits]
+
+
+@pytest.mark.parametrize(
+    ("before", "details", "held"),
+    [
+        (Progress("", Phase.TOUCHED), None, True),
+        (restarting(), None, True),
+        (restarting(), Details(reloads=0, children=OLD), True),
+        (restarting(), READY, False),
+        (restarting(nudged=True), READY, False),
+        (restarting(executed=True), Details(reloads=1, children=frozenset(), running=True), False),
+        (restarting()._replace(new_process=True), None, False),
+        (Progress("", Phase.WARMING), None, False),
+    ],
+)
+def test_one_whose_workers_end_keeps_its_cpu_but_not_for_long(
+    before: Progress, details: Details | None, *, held: bool
+) -> None:
+    flying, there = roll(a=before._replace(acted=0.0)), seen(1, a=details)
+    assert spread_at(ENDING / 2, [touch("b")], flying, there) == ([] if held else [touch("b")])
+    assert spread_at(ENDING, [touch("b")], flying, there) == [touch("b")]
+
+
+def test_more_that_end_than_there_are_cpus_hold_all_others_back() -> None:
+    ending = Progress("", Phase.TOUCHED, acted=0.0)
+    assert spread_at(0.0, [touch("c")], roll(a=ending, b=ending), seen(1, a=None, b=None)) == []
+
+
 def rolled(cpus: int, start: float) -> WatchedSite:
     site = WatchedSite([FakeVassal(f"v{number}.ini", load=2.0, start=start) for number in range(7)])
     site.cpus, site.minimum = cpus, {"app": 1}
@@ -77,9 +123,16 @@ def rolled(cpus: int, start: float) -> WatchedSite:
     return site
 
 
-def moments(site: WatchedSite) -> list[float]:
-    first = {action.vassal: when for when, action in reversed(site.performed) if isinstance(action, Nudge)}
+def moments(site: WatchedSite, kind: type[Nudge | Touch] = Nudge) -> list[float]:
+    first = {action.vassal: when for when, action in reversed(site.performed) if isinstance(action, kind)}
     return sorted(first.values())
+
+
+def test_a_wave_is_touched_by_and_by() -> None:
+    first_wave = moments(rolled(2, 0.1), Touch)[:6]
+    assert [second - first >= 0.01 for first, second in pairwise(first_wave[::2])] == [True, True], "a worker's end"
+    assert first_wave[-1] - first_wave[0] < 0.1
+    assert len(set(moments(rolled(0, 0.1), Touch)[:6])) == 1
 
 
 def test_a_wave_is_woken_by_and_by() -> None:

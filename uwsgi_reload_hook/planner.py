@@ -15,13 +15,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 
-from uwsgi_reload_hook import pace, phases, room
+from uwsgi_reload_hook import pace, phases, room, waking
 from uwsgi_reload_hook.model import Snapshot, Vassal
 from uwsgi_reload_hook.roll import Action, Phase, Progress, Request, Result, Roll, Step
 from uwsgi_reload_hook.room import Kind, Room
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.transitions import Moment, Moved
-from uwsgi_reload_hook.waking import wake
 
 _NONE: frozenset[str] = frozenset()
 
@@ -117,7 +116,7 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
     moment = Moment(snapshot, settings, now)
     before = roll.vassals
     roll, actions = _advance(roll, moment)
-    woken, nudges = wake(roll, snapshot)
+    woken, nudges = waking.wake(roll, snapshot)
     roll = _stopped(replace(roll, vassals={**roll.vassals, **woken}), moment)
     draining = roll.within(Phase.DRAINING)
     if roll.stop is None and draining:  # what has failed since the last look keeps the drained ones from being touched
@@ -162,10 +161,10 @@ def _advance(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
 
 
 def _advance_draining(roll: Roll, draining: Iterable[Progress], moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
-    """Move those that are draining. If one of them fails, none is touched."""
+    """Move those that are draining, and touch some. If one of them fails, none is touched."""
     moves = _moves(draining, moment)
     failures = [(new, actions) for new, actions in moves if new.phase is Phase.FAILED]
-    return _merged(roll, failures or moves)
+    return _merged(roll, failures or waking.spread(moves, roll, moment))
 
 
 def _moves(these: Iterable[Progress], moment: Moment) -> list[Moved]:
