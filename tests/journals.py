@@ -59,6 +59,7 @@ rolls = st.builds(
     vassals=st.dictionaries(words, progresses, max_size=3),
     aside=st.dictionaries(words, words, max_size=2),
     minimum=st.dictionaries(words, numbers, max_size=2),
+    usual_load=maybe(moments),
     moved=moments,
     blind_since=maybe(moments),
     stop=maybe(st.sampled_from(Result)),
@@ -72,4 +73,5 @@ journals = st.builds(
     keys=st.dictionaries(words, st.frozensets(words, max_size=3), max_size=3),
     roll=maybe(rolls),
     saved=moments,
+    usual_load=maybe(moments),
 )

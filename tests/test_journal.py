@@ -50,11 +50,18 @@ def test_another_schema_is_refused_by_name(schema: object) -> None:
         {"roll": {**document(Journal(roll=ROLL))["roll"], "vassals": {"a": {"phase": "asleep"}}}},
         {"roll": {**document(Journal(roll=ROLL))["roll"], "more": 1}},
         {"saved": "soon"},
+        {"usual_load": "long"},
     ],
 )
 def test_what_is_no_journal_raises_what_the_store_expects(change: dict[str, Any]) -> None:
     with pytest.raises((ValueError, LookupError, TypeError, AttributeError)):
         decode(json.dumps({**document(Journal()), **change}))
+
+
+def test_a_journal_of_before_the_load_was_kept_is_read() -> None:
+    old = document(Journal(roll=ROLL))
+    del old["usual_load"], old["roll"]["usual_load"]
+    assert decode(json.dumps(old)) == Journal(keys={}, roll=ROLL)
 
 
 @given(rolls, st.floats(-1e6, 1e6))

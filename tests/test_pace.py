@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.rolling import settings
@@ -48,6 +50,17 @@ def test_the_load_time_of_another_vassal_tells_when_to_look_closely(age: float, 
     known = Progress("v0.ini", Phase.DONE, loaded=2.0)
     slower = Progress("v2.ini", Phase.DONE, loaded=4.0)
     assert pause(roll(known, slower, loading()), settings(), 10.0 + age) == pytest.approx(wait)
+
+
+def test_the_last_roll_tells_it_for_the_first_of_this_one() -> None:
+    before = replace(roll(loading()), usual_load=2.0)
+    assert pause(before, settings(), 11.95) == CLOSE
+    known = replace(roll(loading(), Progress("v0.ini", Phase.DONE, loaded=1.0)), usual_load=2.0)
+    assert pause(known, settings(), 11.95) == pytest.approx(1.95 * 0.025), "its own tell better"
+
+
+def test_a_load_that_became_shorter_is_seen_a_check_interval_late() -> None:
+    assert pause(replace(roll(loading()), usual_load=60.0), settings(), 11.0) == 0.1
 
 
 def test_a_master_that_was_woken_is_given_a_moment() -> None:

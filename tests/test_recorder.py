@@ -258,6 +258,21 @@ def test_the_end_of_a_roll_is_told_in_one_line(desk: Desk, log: pytest.LogCaptur
     assert good.message.startswith("roll 5-1 is done after 1.50 s")
 
 
+def test_the_quickest_load_of_a_roll_is_known_to_the_next_one_and_to_the_next_hook(desk: Desk) -> None:
+    hook = desk.hook()
+    hook.resume(None, 0.0)
+    unknown = hook.usual_load
+    assert unknown is None
+    loaded = {id_: Progress(id_, Phase.DONE, loaded=took) for id_, took in (("a.ini", 3.0), ("b.ini", 2.5))}
+    over = replace(ROLL, result=Result.DONE, finished=101.0)
+    hook.ended(replace(over, vassals={**loaded, "c.ini": Progress("c.ini")}), 101.0)
+    assert hook.usual_load == 2.5
+    hook.ended(replace(over, vassals={}), 102.0)
+    second = desk.hook()
+    second.resume(FIRST, 0.0)
+    assert second.usual_load == 2.5, "a roll without a load tells nothing new"
+
+
 def test_the_keys_of_a_vassal_are_kept_when_its_nodes_vanish_and_replaced_when_they_change(desk: Desk) -> None:
     hook = desk.hook()
     hook.resume(None, 0.0)

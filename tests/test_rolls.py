@@ -411,6 +411,28 @@ def test_touches_during_a_roll_give_exactly_one_more() -> None:
     assert shelf.history[1]["request"]["mtime_ns"] == 4
 
 
+def test_a_second_roll_knows_the_load_time_and_looks_less_often_and_sees_its_end_sooner() -> None:
+    made = site(3)
+    for one in made.vassals.values():
+        one.load = 20.0
+    touches, shelf, looks = Touches(), Shelf(Journal(None)), [0]
+    clock = Clock(made)
+
+    def ended() -> None:
+        made.touches = {}
+        looks.append(made.looks)
+        touches.touch()
+        if len(shelf.history) == 2:
+            clock.end()
+
+    shelf._ended = ended
+    touches.touch()
+    Controller(made, touches, settings(check_interval=10.0), Recorder(shelf, INFO), clock).run()
+    first, second = (roll["finished"] - roll["started"] for roll in shelf.history)
+    assert second < first
+    assert looks[2] - looks[1] < looks[1]
+
+
 def test_a_hook_that_is_stopped_gives_traffic_back_and_the_next_one_goes_on() -> None:
     made = site(3, v1={"busy_until": 50.0})
     touches, shelf = Touches(), Shelf(Journal(None))

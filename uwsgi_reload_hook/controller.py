@@ -187,7 +187,8 @@ class Controller:
         snapshot = self._see(())
         if snapshot is None:
             return None
-        return planner.open_roll(snapshot, self._settings, request, self._now(), self._recorder.known_keys)
+        roll = planner.open_roll(snapshot, self._settings, request, self._now(), self._recorder.known_keys)
+        return replace(roll, usual_load=self._recorder.usual_load)
 
     def _see(self, tracked: Collection[str]) -> Snapshot | None:
         """Look until it works; None if the hook is stopped before that."""

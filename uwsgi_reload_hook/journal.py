@@ -28,6 +28,8 @@ class Journal:
     """The roll that was under way; each step is here before it is taken."""
     saved: float = 0.0
     """The monotonic moment of writing."""
+    usual_load: float | None = None
+    """Seconds that the quickest load of the last roll took; None = not known."""
 
 
 _FRESH = Progress("")
@@ -67,12 +69,13 @@ def decode(text: str) -> Journal:
     document = json.loads(text)
     if document["schema"] != SCHEMA:
         raise ValueError(f"its schema is {document['schema']!r}, not {SCHEMA}")
-    handled, roll = document["handled"], document["roll"]
+    handled, roll, usual = document["handled"], document["roll"], document.get("usual_load")
     return Journal(
         handled=(int(handled[0]), int(handled[1])) if handled else None,
         keys={str(id_): frozenset(map(str, keys)) for id_, keys in (document["keys"] or {}).items()},
         roll=None if roll is None else _roll(roll),
         saved=float(document["saved"]),
+        usual_load=None if usual is None else float(usual),
     )
 
 

@@ -19,7 +19,10 @@ CLOSE = 0.012
 SHARE = 0.025
 """Of the time that a load has taken so far: looking so often costs a roll a hundredth of it, and few looks."""
 NEARLY = 0.95
-"""Part of the load time of the fastest vassal before which no other is expected to accept."""
+"""Part of the load time of the quickest vassal before which no other is expected to accept.
+
+The last roll's tells for the first of a roll. Where a deploy made it shorter, they are seen a check-interval late.
+"""
 
 
 def pause(roll: Roll, settings: Settings, now: float) -> float:
@@ -27,12 +30,12 @@ def pause(roll: Roll, settings: Settings, now: float) -> float:
     if roll.result is not None:
         return 0.0
     flying = [progress for progress in roll.vassals.values() if progress.phase.in_flight]
-    fastest = min((one.loaded for one in roll.vassals.values() if one.loaded is not None), default=None)
-    soonest = min((_pause(one, fastest, now) for one in flying), default=settings.check_interval)
+    quickest = roll.usual_load if roll.quickest_load is None else roll.quickest_load
+    soonest = min((_pause(one, quickest, now) for one in flying), default=settings.check_interval)
     return min(settings.check_interval, soonest)
 
 
-def _pause(progress: Progress, fastest: float | None, now: float) -> float:
+def _pause(progress: Progress, quickest: float | None, now: float) -> float:
     restarting = progress.phase is Phase.RESTARTING
     if not restarting and (progress.since == now or (progress.phase is Phase.TOUCHED and progress.looks == 1)):
         return AT_ONCE
@@ -40,6 +43,6 @@ def _pause(progress: Progress, fastest: float | None, now: float) -> float:
         woken = restarting and progress.nudged
         return FAST if now - progress.since < USUAL and not woken else STEADY
     passed = now - (progress.acted if progress.acted is not None else progress.since)
-    if fastest is None or passed > fastest / NEARLY:
+    if quickest is None or passed > quickest / NEARLY:
         return max(FAST, passed * SHARE)
-    return max(CLOSE, fastest * NEARLY - passed)
+    return max(CLOSE, quickest * NEARLY - passed)

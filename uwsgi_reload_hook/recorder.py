@@ -56,6 +56,11 @@ class Recorder:
         """The keys that each vassal was last seen to serve."""
         return self._journal.keys or {}
 
+    @property
+    def usual_load(self) -> float | None:
+        """Seconds that the quickest load of the last roll took, if that is known."""
+        return self._journal.usual_load
+
     def saw(self, snapshot: Snapshot, roll: Roll) -> None:
         """Remember the keys of every vassal that has nodes; one in flight may have lost some of them to the roll."""
         flying = {id_ for id_, one in roll.vassals.items() if one.phase.in_flight}
@@ -122,7 +127,8 @@ class Recorder:
             return
         # The status first: a hook killed in between ends the roll once more; the other way nobody would hear of it.
         self._show("idle" if roll.result is Result.DONE else "held", roll)
-        self._journal = replace(self._journal, handled=_signature(roll.request))
+        usual = self._journal.usual_load if roll.quickest_load is None else roll.quickest_load
+        self._journal = replace(self._journal, handled=_signature(roll.request), usual_load=usual)
         self._save(None, now)
         self._store.append_history(roll_document(roll))
         _log_result(roll)

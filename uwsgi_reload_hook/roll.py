@@ -157,6 +157,8 @@ class Roll:
     """Vassals that are not rolled, and why."""
     minimum: Mapping[str, int] = field(default_factory=dict)
     """Key to the number of vassals that must serve."""
+    usual_load: float | None = None
+    """Seconds that the quickest load of the last roll took, from touch to accepting; None = not known."""
     moved: float = 0.0
     """When a phase last changed."""
     blind_since: float | None = None
@@ -166,6 +168,11 @@ class Roll:
     result: Result | None = None
     reason: str = ""
     finished: float | None = None
+
+    @property
+    def quickest_load(self) -> float | None:
+        """Seconds that the quickest of its loads took, None before there is one."""
+        return min((one.loaded for one in self.vassals.values() if one.loaded is not None), default=None)
 
     def within(self, phase: Phase) -> list[Progress]:
         """Its vassals that are in a phase."""
