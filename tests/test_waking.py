@@ -85,6 +85,13 @@ def test_as_many_are_touched_as_there_are_cpus(cpus: int, expected: int) -> None
     assert spread_at(0.0, moves, roll(), seen(cpus)) == moves[:expected]
 
 
+@pytest.mark.parametrize(("touches", "flying", "expected"), [(8, 0, 1), (9, 0, 2), (40, 0, 5), (30, 10, 5), (3, 14, 3)])
+def test_of_many_an_eighth_is_touched_at_a_time(touches: int, flying: int, expected: int) -> None:
+    there = roll(**{f"f{number}": Progress("", Phase.RESTARTING, executed=True) for number in range(flying)})
+    moves = [touch(f"t{number}") for number in range(touches)]
+    assert spread_at(0.0, moves, there, seen(1)) == moves[:expected]
+
+
 def test_only_touches_wait() -> None:
     waits: Moved = (Progress("a", Phase.DRAINING, looks=1), ())
     assert spread_at(0.0, [touch("b"), waits, touch("c")], roll(), seen(1)) == [touch("b"), waits]

@@ -2,7 +2,8 @@
 
 A vassal that is touched ends its workers, which takes a CPU for some ten milliseconds. Of sixteen that end on two CPUs
 at the same moment, requests saw up to 80 ms. Those that are touched later are not late by it, as they would only have
-waited for their master to be woken.
+waited for their master to be woken. Where hundreds are reloaded at once, an eighth of them is touched at a time: with
+so many a look takes long, and a wave is to wait for a few of them only.
 
 A master that is woken starts its interpreter anew, which takes a CPU for a tenth of a second and more. Seven of them on
 two CPUs all need as long as the seven together; one after another, the first are back and make room long before the
@@ -13,6 +14,7 @@ last, and a request finds a CPU in between. Nobody waits for longer than a secon
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import ceil
 
 from uwsgi_reload_hook import evidence
 from uwsgi_reload_hook.model import Snapshot
@@ -23,6 +25,8 @@ __all__ = ["detailed", "spread", "wake"]
 
 ENDING = 0.1
 """Seconds for which the old workers of a touched vassal keep their CPU: those that take longer hold nobody back."""
+BATCHES = 8
+"""In how many steps a wave is touched, at most."""
 
 
 def spread(moves: Collection[Moved], roll: Roll, moment: Moment) -> list[Moved]:
@@ -31,7 +35,8 @@ def spread(moves: Collection[Moved], roll: Roll, moment: Moment) -> list[Moved]:
     touches = [new.id for new, _ in moves if new.phase is Phase.TOUCHED]
     free = len(touches)
     if moment.snapshot.cpus:
-        free = max(0, moment.snapshot.cpus - sum(_is_ending(one, moment) for one in flying))
+        at_once = max(moment.snapshot.cpus, ceil((len(touches) + len(flying)) / BATCHES))
+        free = max(0, at_once - sum(_is_ending(one, moment) for one in flying))
     late = {*touches[free:]}
     return [move for move in moves if move[0].id not in late]
 

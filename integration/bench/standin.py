@@ -2,8 +2,8 @@
 
 The answers are laid out as uWSGI lays them out, over unix sockets; a touched config is noticed by the scan that follows
 a read of the Emperor's stats; the vassal accepts again when its load time is over, and is subscribed by a packet. The
-vassals share a few real processes, each with a child that is replaced at a reload, so that looking into a vassal's
-process costs what it costs.
+vassals share a few real processes, each with a child that is replaced when a reload begins, so that looking into a
+vassal's process costs what it costs.
 """
 
 from __future__ import annotations
@@ -134,6 +134,7 @@ class StandIn:
         self.seconds += time.monotonic() - began
 
     def _scan(self) -> None:
+        touched = set()
         for vassal in self._vassals:
             mtime = int(vassal.config.stat().st_mtime)
             if mtime > vassal.last_mod:
@@ -141,6 +142,10 @@ class StandIn:
                 vassal.respawns += 1
                 vassal.loads_until = time.monotonic() + self._load_seconds
                 vassal.write()
+                touched.add(vassal.pid)
+        for pid in touched:
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
 
     def _tell_router(self, connection: socket.socket) -> None:
         nodes = ",\n".join(vassal.node for vassal in self._vassals if vassal.subscribed)
@@ -167,13 +172,10 @@ class StandIn:
 
     def _finish_loads(self) -> None:
         now = time.monotonic()
-        loaded = [vassal for vassal in self._vassals if not vassal.accepting and vassal.loads_until <= now]
-        for pid in {vassal.pid for vassal in loaded}:
-            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-                os.kill(int(child), signal.SIGKILL)
-        for vassal in loaded:
-            vassal.accepting = True
-            vassal.write()
+        for vassal in self._vassals:
+            if not vassal.accepting and vassal.loads_until <= now:
+                vassal.accepting = True
+                vassal.write()
 
 
 def main() -> None:
