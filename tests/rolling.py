@@ -12,7 +12,7 @@ from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.journal import Journal
 from uwsgi_reload_hook.recorder import Recorder
-from uwsgi_reload_hook.roll import Action, Phase, Request, Result, Roll, Step, Subscribe, Touch, Unsubscribe
+from uwsgi_reload_hook.roll import Action, Pause, Phase, Request, Result, Roll, Step, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.state import HookInfo, Store
 
@@ -78,14 +78,14 @@ class WatchedSite(Site):
     touches: dict[str, int]
 
     def perform(self, action: Action) -> None:
-        if isinstance(action, Touch | Unsubscribe):
+        if isinstance(action, Touch | Unsubscribe | Pause):
             before = {key: self.serving(key) for key in self.minimum}
             super().perform(action)
             self._check(action, before)
             return
         super().perform(action)
 
-    def _check(self, action: Touch | Unsubscribe, before: Mapping[str, int]) -> None:
+    def _check(self, action: Touch | Unsubscribe | Pause, before: Mapping[str, int]) -> None:
         for key, minimum in self.minimum.items():
             after = self.serving(key)
             assert after == before[key] or after >= minimum, f"{action} left {after} of {minimum} for {key}"

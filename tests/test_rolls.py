@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 
@@ -195,6 +196,19 @@ def test_a_vassal_that_no_router_knows_is_not_paused_for_its_answers() -> None:
     assert outcome.result == "failed"
     assert "500 Oops" in str(outcome.roll["reason"])
     assert not [action for _, action in made.performed if isinstance(action, Pause)]
+
+
+def test_those_that_serve_and_answer_badly_keep_their_traffic_where_the_minimum_needs_it() -> None:
+    made = site(4, 2)
+    bad = [made.vassals[f"v{number}.ini"] for number in (2, 3, 4)]
+    for vassal in bad:
+        vassal.answers, vassal.load, vassal.announces_after = "500 Oops", 0.2, 0.0
+        made.at(0.5, partial(made.kill, vassal))  # while the canary loads; they come back with the new code
+    outcome = run(made, settings(probe=Probe("/"), minimum_active_vassals=Minimum(2), check_interval=1.0))
+    assert outcome.result == "failed"
+    assert [action.vassal for _, action in made.performed if isinstance(action, Pause)] == ["v2.ini"]
+    assert made.serving("app") == 3, "the canary, and the two that could not be spared while it loaded"
+    assert "500 Oops; it keeps its traffic, as the minimum of app needs it" in str(outcome.roll["reason"])
 
 
 def test_a_good_answer_to_the_probe_comes_before_the_traffic() -> None:

@@ -157,7 +157,7 @@ def _advance(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
     """Move all that are not draining."""
     draining = Phase.DRAINING
     these = [one for one in roll.vassals.values() if not one.phase.over and one.phase is not draining]
-    return _merged(roll, _moves(these, moment))
+    return _merged(roll, room.spare(_moves(these, moment), moment.snapshot, roll))
 
 
 def _advance_draining(roll: Roll, draining: Iterable[Progress], moment: Moment) -> tuple[Roll, tuple[Action, ...]]:

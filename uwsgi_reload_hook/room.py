@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
 from uwsgi_reload_hook.model import Node, Snapshot, Vassal
-from uwsgi_reload_hook.roll import Phase, Progress, Roll
+from uwsgi_reload_hook.roll import Action, Pause, Phase, Progress, Roll, Unsubscribe
 from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.transitions import Moved
 
-__all__ = ["Kind", "Room", "is_down", "is_starting", "members", "minimum", "serving"]
+__all__ = ["Kind", "Room", "is_down", "is_starting", "members", "minimum", "serving", "spare"]
 
 LAST = 2
 _NONE: frozenset[str] = frozenset()
@@ -53,6 +55,31 @@ def _member_of(vassal: Vassal, progress: Progress | None) -> frozenset[str]:
 def minimum(snapshot: Snapshot, roll: Roll, settings: Settings) -> dict[str, int]:
     """For each key, how many must serve."""
     return {key: settings.minimum_active_vassals.of(count) for key, count in members(snapshot, roll).items()}
+
+
+def spare(moves: Collection[Moved], snapshot: Snapshot, roll: Roll) -> Collection[Moved]:
+    """Leave those their traffic that are to lose it for their answer to the probe, where the minimum needs them.
+
+    Each of them was reloaded, or started anew by itself, and is back in the routers already.
+    """
+    if not any(_loses_traffic(*move) for move in moves):
+        return moves
+    serve = Counter(chain.from_iterable(snapshot.served.values()))
+    kept: list[Moved] = []
+    for new, actions in moves:
+        keys = snapshot.served[new.id] if _loses_traffic(new, actions) else _NONE
+        if needed := sorted(key for key in keys if serve[key] <= roll.minimum.get(key, 0)):
+            why = f"{new.reason}; it keeps its traffic, as the minimum of {', '.join(needed)} needs it"
+            kept.append((new._replace(reason=why) if new.phase is Phase.FAILED else new, ()))
+        else:
+            serve.subtract(keys)
+            kept.append((new, actions))
+    return kept
+
+
+def _loses_traffic(new: Progress, actions: Iterable[Action]) -> bool:
+    judged = new.phase is Phase.WARMING or new.phase is Phase.FAILED
+    return judged and any(isinstance(action, Pause | Unsubscribe) for action in actions)
 
 
 @dataclass(frozen=True, eq=False)
