@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tests.simulator import Clock, Site
+from tests.simulator import Clock, FakeVassal, Site
 from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.journal import Journal
@@ -76,14 +76,28 @@ class WatchedSite(Site):
     minimum: Mapping[str, int] = {}
     stopped = False
     touches: dict[str, int]
+    taken: frozenset[str] = frozenset()
+    """Those that served until an act of the hook."""
 
     def perform(self, action: Action) -> None:
-        if isinstance(action, Touch | Unsubscribe | Pause):
-            before = {key: self.serving(key) for key in self.minimum}
+        if not isinstance(action, Touch | Unsubscribe | Pause):
             super().perform(action)
-            self._check(action, before)
             return
+        before = {key: self.serving(key) for key in self.minimum}
+        if isinstance(action, Touch):
+            self._check_touch(self.vassals[action.vassal])
         super().perform(action)
+        self._check(action, before)
+        if any(self.serving(key) < number for key, number in before.items()):
+            self.taken |= {action.vassal}
+
+    def _check_touch(self, one: FakeVassal) -> None:
+        """A vassal that served until it was taken is touched only if there are enough without it, at that moment."""
+        for key in {*one.keys} & {*self.minimum}:
+            serves = self.serves(one, key)
+            others = self.serving(key) - serves
+            enough = others >= self.minimum[key] or not (serves or (one.accepting and one.id in self.taken))
+            assert enough, f"{one.id} is touched while {others} of {self.minimum[key]} serve {key}"
 
     def _check(self, action: Touch | Unsubscribe | Pause, before: Mapping[str, int]) -> None:
         for key, minimum in self.minimum.items():
@@ -146,7 +160,7 @@ def run(  # noqa: PLR0913 - each argument is one dimension of a world
     clock = Clock(site, after_wait, tick)
 
     def ended() -> None:
-        site.touches = {}
+        site.touches, site.taken = {}, frozenset()
         if len(shelf.history) == rolls:
             clock.end()
 

@@ -338,14 +338,17 @@ class Site:
 
     def serving(self, key: str) -> int:
         """Vassals that accept and have a live node under `key`."""
-        return sum(
+        return sum(self.serves(one, key) for one in self.vassals.values())
+
+    def serves(self, one: FakeVassal, key: str) -> bool:
+        """Whether it accepts and has a live node under `key`."""
+        return (
             one.present
             and one.accepting
             and any(
                 node.key == key and not node.death_mark and self.wall() - node.last_check <= TOLERANCE
                 for node in one.nodes.values()
             )
-            for one in self.vassals.values()
         )
 
 

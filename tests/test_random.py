@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import HealthCheck, given, note, settings
@@ -43,7 +43,7 @@ class Plan:
 
 
 @st.composite
-def fake_vassals(draw: st.DrawFn, number: int) -> FakeVassal:
+def fake_vassals(draw: st.DrawFn, number: int, good: int) -> FakeVassal:
     keys = draw(st.lists(st.sampled_from(KEYS), max_size=2, unique=True))
     return FakeVassal(
         f"v{number}.ini",
@@ -57,7 +57,7 @@ def fake_vassals(draw: st.DrawFn, number: int) -> FakeVassal:
         touch_unnoticed=draw(st.integers(0, 20)) == 0,
         deaf_router=draw(st.integers(0, 20)) == 0,
         signed=draw(st.integers(0, 20)) == 0,
-        answers=draw(st.sampled_from(["200 OK"] * 9 + ["500 Internal Server Error"])),
+        answers=draw(st.sampled_from(["200 OK"] * good + ["500 Internal Server Error"])),
         start=draw(st.sampled_from([0.0, 0.1, 5.0])),
         busy_until=draw(st.sampled_from([0.0, 0.0, 0.5, 5.0, 60.0])),
         announces_in_drain=draw(st.booleans()),
@@ -74,7 +74,7 @@ def plans(draw: st.DrawFn, most: int) -> Plan:
     some = st.lists(st.tuples(moments, st.integers(0, count - 1)), max_size=2).map(tuple)
     percent = draw(st.booleans())
     return Plan(
-        vassals=tuple(draw(fake_vassals(number)) for number in range(count)),
+        vassals=tuple(draw(fake_vassals(number, good=9)) for number in range(count)),
         settings=Settings(
             trigger="trigger",
             minimum_active_vassals=Minimum(draw(st.integers(0, 100 if percent else count)), percent=percent),
@@ -91,6 +91,18 @@ def plans(draw: st.DrawFn, most: int) -> Plan:
         blind=draw(st.lists(st.tuples(moments, st.sampled_from([0.2, 3.0, 20.0])), max_size=1).map(tuple)),
         cpus=draw(st.integers(0, 3)),
     )
+
+
+@st.composite
+def troubled(draw: st.DrawFn) -> Plan:
+    """A small site most of whose vassals die at the wrong moment, come back by themselves, and answer badly."""
+    plan = draw(plans(most=8))
+    vassals = tuple(draw(fake_vassals(number, good=3)) for number in range(len(plan.vassals)))
+    soon = st.floats(0.0, 8.0, allow_nan=False).map(lambda seconds: round(seconds, 2))
+    crashes = st.lists(st.tuples(soon, st.integers(0, len(vassals) - 1)), max_size=6).map(tuple)
+    minimum = Minimum(draw(st.integers(0, len(vassals))))
+    given = replace(plan.settings, minimum_active_vassals=minimum, probe=Probe("/"))
+    return replace(plan, vassals=vassals, settings=given, crashes=draw(crashes), removals=())
 
 
 def play(plan: Plan) -> None:
@@ -124,15 +136,26 @@ def _runs_old_code(site: WatchedSite, id_: str) -> bool:
     return one.present and one.accepting and one.code_since < 0
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-@given(plan=plans(most=50))
-@settings(
+with_limits = settings(
     max_examples=EXAMPLES,
     deadline=None,
     derandomize=not SOAK,  # the soak is what looks for new worlds
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@given(plan=plans(most=50))
+@with_limits
 def test_random_sites_keep_the_promise(part: int, plan: Plan) -> None:
+    note(f"part {part}: {plan}")
+    play(plan)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@given(plan=troubled())
+@with_limits
+def test_small_sites_in_trouble_keep_the_promise(part: int, plan: Plan) -> None:
     note(f"part {part}: {plan}")
     play(plan)

@@ -198,6 +198,20 @@ def test_a_vassal_that_no_router_knows_is_not_paused_for_its_answers() -> None:
     assert not [action for _, action in made.performed if isinstance(action, Pause)]
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_one_that_is_drained_gets_its_traffic_back_when_another_dies(*, signed: bool) -> None:
+    made = site(5, 3)
+    for vassal in made.vassals.values():
+        vassal.busy_until, vassal.signed = 3.0, signed
+    served: list[int] = []
+    made.at(1.0, partial(made.kill, made.vassals["v5.ini"]))
+    made.at(1.2, lambda: served.append(made.serving("app")))
+    outcome = run(made, settings(minimum_active_vassals=Minimum(3), canary=0))
+    assert outcome.result == "done"
+    assert served == [4 if signed else 3], "v1 is drained, v5 is starting again"
+    assert sorted(outcome.touched()) == ["v1.ini", "v2.ini", "v3.ini", "v4.ini"]
+
+
 def test_those_that_serve_and_answer_badly_keep_their_traffic_where_the_minimum_needs_it() -> None:
     made = site(4, 2)
     bad = [made.vassals[f"v{number}.ini"] for number in (2, 3, 4)]

@@ -123,10 +123,11 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
         roll, more = _advance_draining(roll, draining, moment)
         roll, actions = _stopped(roll, moment), (*actions, *more)
     roll = replace(roll, minimum=room.minimum(snapshot, roll, settings))
-    if roll.stop is None:
-        roll, more = _take(roll, moment)
-    else:
+    more = ()
+    if roll.stop is not None:
         roll, more = _return_drained(roll, now, roll.reason)
+    elif not any(roll.vassals[one.id].phase is Phase.PENDING for one in draining):
+        roll, more = _take(roll, moment)  # whether one that was given back serves is seen by the next look
     changes = zip(before.values(), roll.vassals.values(), strict=True)
     if any(old.phase is not new.phase for old, new in changes):
         roll = replace(roll, moved=now)
@@ -161,10 +162,19 @@ def _advance(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
 
 
 def _advance_draining(roll: Roll, draining: Iterable[Progress], moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
-    """Move those that are draining, and touch some. If one of them fails, none is touched."""
+    """Move those that are draining, and touch some. If one of them fails, none is touched.
+
+    Those that the minimum needs again get their traffic back, as another vassal has died.
+    """
     moves = _moves(draining, moment)
     failures = [(new, actions) for new, actions in moves if new.phase is Phase.FAILED]
-    return _merged(roll, failures or waking.spread(moves, roll, moment))
+    if failures:
+        return _merged(roll, failures)
+    needed = room.needed(draining, moment.snapshot, roll)
+    why = "given its traffic back: another vassal serves no more, and the minimum needs this one"
+    back = [phases.give_back(progress, moment.now, why) for progress in draining if progress.id in needed]
+    moves = [move for move in moves if move[0].id not in needed]
+    return _merged(roll, [*back, *waking.spread(moves, roll, moment)])
 
 
 def _moves(these: Iterable[Progress], moment: Moment) -> list[Moved]:

@@ -13,7 +13,7 @@ from uwsgi_reload_hook.roll import Action, Pause, Phase, Progress, Roll, Unsubsc
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.transitions import Moved
 
-__all__ = ["Kind", "Room", "is_down", "is_starting", "members", "minimum", "serving", "spare"]
+__all__ = ["Kind", "Room", "is_down", "is_starting", "members", "minimum", "needed", "serving", "spare"]
 
 LAST = 2
 _NONE: frozenset[str] = frozenset()
@@ -80,6 +80,22 @@ def spare(moves: Collection[Moved], snapshot: Snapshot, roll: Roll) -> Collectio
 def _loses_traffic(new: Progress, actions: Iterable[Action]) -> bool:
     judged = new.phase is Phase.WARMING or new.phase is Phase.FAILED
     return judged and any(isinstance(action, Pause | Unsubscribe) for action in actions)
+
+
+def needed(draining: Iterable[Progress], snapshot: Snapshot, roll: Roll) -> frozenset[str]:
+    """Those not touched yet without which a key has fewer than its minimum, as others have gone since; last come first.
+
+    One that did not serve when it was taken is of no use to anybody.
+    """
+    short = Counter(roll.minimum)
+    short.subtract(serving(snapshot, roll))
+    needed = set()
+    for progress in reversed([*draining]):
+        keys = {node.key for node in progress.nodes if short[node.key] > 0}
+        if keys and progress.pid is not None and snapshot.vassals[progress.id].accepting:
+            needed.add(progress.id)
+            short.subtract({node.key for node in progress.nodes})
+    return frozenset(needed)
 
 
 @dataclass(frozen=True, eq=False)
