@@ -212,6 +212,21 @@ def test_one_that_is_drained_gets_its_traffic_back_when_another_dies(*, signed: 
     assert sorted(outcome.touched()) == ["v1.ini", "v2.ini", "v3.ini", "v4.ini"]
 
 
+def test_the_only_one_that_is_drained_is_not_taken_again_before_it_is_needed_no_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    made = site(3, 2, v1={"busy_until": 3.0})
+    made.at(1.0, partial(made.kill, made.vassals["v3.ini"]))
+    outcome = run(made, settings(minimum_active_vassals=Minimum(2), canary=0))
+    assert outcome.result == "done"
+    assert "v1.ini: draining -> pending after " in caplog.text
+    assert "another vassal serves no more, and the minimum needs this one" in caplog.text
+    taken = [when for when, one in made.performed if isinstance(one, Unsubscribe) and one.vassal == "v1.ini"]
+    assert len(taken) == 2
+    assert taken[1] > 1.0 + WAVE, "the one that died is back"
+
+
 def test_those_that_serve_and_answer_badly_keep_their_traffic_where_the_minimum_needs_it() -> None:
     made = site(4, 2)
     bad = [made.vassals[f"v{number}.ini"] for number in (2, 3, 4)]
