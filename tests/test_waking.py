@@ -113,9 +113,9 @@ def test_only_touches_wait() -> None:
 def test_one_whose_workers_end_keeps_its_cpu_but_not_for_long(
     before: Progress, details: Details | None, *, held: bool
 ) -> None:
-    flying, there = roll(a=before._replace(acted=0.0)), seen(1, a=details)
-    assert spread_at(ENDING / 2, [touch("b")], flying, there) == ([] if held else [touch("b")])
-    assert spread_at(ENDING, [touch("b")], flying, there) == [touch("b")]
+    flying, there = roll(a=before._replace(acted=5.0)), seen(1, a=details)
+    assert spread_at(5.0 + ENDING / 2, [touch("b")], flying, there) == ([] if held else [touch("b")])
+    assert spread_at(5.0 + ENDING + 0.001, [touch("b")], flying, there) == [touch("b")]
 
 
 def test_more_that_end_than_there_are_cpus_hold_all_others_back() -> None:
