@@ -175,6 +175,38 @@ def test_a_vassal_killed_in_the_middle_counts_against_the_room_that_is_left(star
     assert client.answers[-1].version == "new"
 
 
+def test_a_drained_vassal_gets_its_traffic_back_when_another_is_killed(start: Callable[[Layout], Farm]) -> None:
+    app = App(vassals=3, load_seconds=0.2, lines=("threads = 8",))
+    farm = start(Layout(apps=(app,), hook=(f"{MINIMUM} = 2", "reload-hook-canary = 0")))
+    drained, victim = "app-1.ini", "app-3.ini"
+    before = {vassal: entry["last_mod"] for vassal, entry in farm.vassal_stats().items()}
+    with Watcher(farm) as watcher, Client(farm, path="/slow?seconds=3", threads=9) as slow:
+        eventually(lambda: all(ref > 0 for ref in refs(farm).values()), "each with a request in flight")
+        with held(farm):
+            farm.deploy("new")
+            farm.touch_trigger()
+            assert wait_phases(farm, 1, "draining") == {drained}
+            os.kill(farm.vassal_stats()[victim]["pid"], signal.SIGKILL)
+            eventually(lambda: phases(farm.roll())[drained] == "pending", "the drained one given back")
+            eventually(lambda: drained in live(farm), "its traffic")
+            wait_answers(slow, 9)
+            assert farm.vassal_stats()[drained]["last_mod"] == before[drained], (
+                "it was touched, with one of two serving"
+            )
+        slow.stop()
+        roll = farm.wait_result({})
+        sighting = watcher.stop()
+    assert roll["result"] == "done", roll["reason"]
+    assert phases(roll) == dict.fromkeys(farm.app_ids(), "done")
+    assert taken_below(2, sighting, but=victim) == []
+    assert "the minimum needs this one" in farm.log()
+
+
+def refs(farm: Farm) -> dict[str, int]:
+    """For each node at the router, the requests in flight to it."""
+    return {node["name"]: node["ref"] for slot in farm.router()["subscriptions"] for node in slot["nodes"]}
+
+
 def taken_below(minimum: int, sighting: Sighting, *, but: str) -> list[tuple[frozenset[str], int]]:
     """Each time that vassals `but` one stopped serving and left fewer than the minimum: that was the hook's doing."""
     return [(who, count) for who, count in sighting.departures() if who - {but} and count + (but in who) < minimum]
