@@ -26,6 +26,11 @@ def nodes(farm: Farm, key: str) -> set[str]:
     return stats.live_nodes(farm.router()).get(key, set())
 
 
+def refs(farm: Farm) -> list[int]:
+    """For each node at the router, the requests in flight to it."""
+    return [node["ref"] for slot in farm.router()["subscriptions"] for node in slot["nodes"]]
+
+
 def phases(roll: dict[str, Any]) -> dict[str, str]:
     return {vassal: entry["phase"] for vassal, entry in roll["vassals"].items()}
 

@@ -15,7 +15,7 @@ from integration.farm import UWSGI
 from integration.layout import App, Layout
 from integration.processes import free_port
 from integration.services import cannot_run, needed
-from integration.stories import add_like, held, live, phases, wait_answers, wait_phases
+from integration.stories import add_like, held, live, phases, refs, wait_answers, wait_phases
 from integration.waiting import eventually, observe
 from integration.watcher import Sighting, Watcher
 
@@ -181,7 +181,7 @@ def test_a_drained_vassal_gets_its_traffic_back_when_another_is_killed(start: Ca
     drained, victim = "app-1.ini", "app-3.ini"
     before = {vassal: entry["last_mod"] for vassal, entry in farm.vassal_stats().items()}
     with Watcher(farm) as watcher, Client(farm, path="/slow?seconds=3", threads=9) as slow:
-        eventually(lambda: all(ref > 0 for ref in refs(farm).values()), "each with a request in flight")
+        eventually(lambda: all(refs(farm)), "each with a request in flight")
         with held(farm):
             farm.deploy("new")
             farm.touch_trigger()
@@ -200,11 +200,6 @@ def test_a_drained_vassal_gets_its_traffic_back_when_another_is_killed(start: Ca
     assert phases(roll) == dict.fromkeys(farm.app_ids(), "done")
     assert taken_below(2, sighting, but=victim) == []
     assert "the minimum needs this one" in farm.log()
-
-
-def refs(farm: Farm) -> dict[str, int]:
-    """For each node at the router, the requests in flight to it."""
-    return {node["name"]: node["ref"] for slot in farm.router()["subscriptions"] for node in slot["nodes"]}
 
 
 def taken_below(minimum: int, sighting: Sighting, *, but: str) -> list[tuple[frozenset[str], int]]:

@@ -16,6 +16,7 @@ from integration.commands import Command, sockets
 from integration.farm import Farm
 from integration.layout import App, Layout
 from integration.processes import since_boot
+from integration.stories import held, refs
 from integration.waiting import eventually
 from integration.watcher import Watcher
 
@@ -61,17 +62,6 @@ def respawns(farm: Farm) -> dict[str, int]:
 
 
 @contextmanager
-def held(farm: Farm) -> Iterator[None]:
-    """Lets no import of the application end."""
-    hold = farm.directory / "app" / "hold"
-    hold.touch()
-    try:
-        yield
-    finally:
-        hold.unlink()
-
-
-@contextmanager
 def busy(farm: Farm) -> Iterator[None]:
     """Keeps each vassal at a slow request for a while."""
     requests = [
@@ -86,10 +76,6 @@ def busy(farm: Farm) -> Iterator[None]:
     finally:
         for request in requests:
             request.join()
-
-
-def refs(farm: Farm) -> list[int]:
-    return [node["ref"] for slot in farm.router()["subscriptions"] for node in slot["nodes"]]
 
 
 def touched(farm: Farm, before: dict[str, int]) -> int:

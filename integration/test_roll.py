@@ -10,6 +10,7 @@ from integration import layout as layouts
 from integration.client import Client
 from integration.layout import App, Layout
 from integration.processes import since_boot
+from integration.stories import refs
 from integration.waiting import eventually
 from integration.watcher import Watcher
 
@@ -107,7 +108,7 @@ def test_a_slow_request_in_flight_is_finished(start: Callable[[Layout], Farm]) -
     farm = start(Layout(apps=(app,)))
     with Client(farm, path="/slow?seconds=3", threads=9) as slow, Client(farm, threads=2) as client:
         # The router deals the requests out in turn, so each vassal has some of the nine.
-        eventually(lambda: total_ref(farm) >= 9, "nine slow requests in flight")
+        eventually(lambda: sum(refs(farm)) >= 9, "nine slow requests in flight")
         before = farm.workers()
         farm.deploy("new")
         since, touched = since_boot(), farm.touch_trigger()
@@ -124,10 +125,6 @@ def test_a_slow_request_in_flight_is_finished(start: Callable[[Layout], Farm]) -
     assert {answer.vassal for answer in slow.answers if answer.version == "old" and answer.end > touched} == {
         vassal.removesuffix(".ini") for vassal in farm.app_ids()
     }
-
-
-def total_ref(farm: Farm) -> int:
-    return sum(node["ref"] for slot in farm.router()["subscriptions"] for node in slot["nodes"])
 
 
 def test_the_stats_of_the_whole_instance_in_http(start: Callable[[Layout], Farm]) -> None:

@@ -68,8 +68,8 @@ def spare(moves: Collection[Moved], snapshot: Snapshot, roll: Roll) -> Collectio
     kept: list[Moved] = []
     for new, actions in moves:
         keys = snapshot.served[new.id] if _loses_traffic(new, actions) else _NONE
-        if needed := sorted(key for key in keys if serve[key] <= roll.minimum.get(key, 0)):
-            why = f"{new.reason}; it keeps its traffic, as the minimum of {', '.join(needed)} needs it"
+        if short := sorted(key for key in keys if serve[key] <= roll.minimum.get(key, 0)):
+            why = f"{new.reason}; it keeps its traffic, as the minimum of {', '.join(short)} needs it"
             kept.append((new._replace(reason=why) if new.phase is Phase.FAILED else new, ()))
         else:
             serve.subtract(keys)
@@ -89,13 +89,13 @@ def needed(draining: Iterable[Progress], snapshot: Snapshot, roll: Roll) -> froz
     """
     short = Counter(roll.minimum)
     short.subtract(serving(snapshot, roll))
-    needed = set()
+    back = set()
     for progress in reversed([*draining]):
         keys = {node.key for node in progress.nodes if short[node.key] > 0}
         if keys and progress.pid is not None and snapshot.vassals[progress.id].accepting:
-            needed.add(progress.id)
+            back.add(progress.id)
             short.subtract({node.key for node in progress.nodes})
-    return frozenset(needed)
+    return frozenset(back)
 
 
 @dataclass(frozen=True, eq=False)
