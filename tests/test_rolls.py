@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import pytest
 
@@ -11,6 +14,7 @@ from tests.rolling import INFO, Shelf, Touches, WatchedSite, run, settings
 from tests.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.journal import Journal
+from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.probe import Probe
 from uwsgi_reload_hook.recorder import Recorder
 from uwsgi_reload_hook.roll import ClearBlacklist, Nudge, Pause, SendProbe, Subscribe, Touch, Unsubscribe
@@ -439,6 +443,25 @@ def test_stats_that_stay_unreadable_end_the_roll_with_the_traffic_given_back() -
     assert outcome.result == "failed"
     assert "Connection refused" in str(outcome.roll["reason"])
     assert any(isinstance(action, Subscribe) and action.vassal == "v1.ini" for _, action in made.performed)
+
+
+def test_an_emperor_whose_stats_take_long_is_read_for_a_fifth_of_its_time() -> None:
+    class SlowSite(WatchedSite):
+        looked: list[float]
+
+        def look(
+            self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
+        ) -> Snapshot:
+            self.looked.append(self.now)
+            return replace(super().look(tracked, detailed, when_accepting), emperor_seconds=0.05)
+
+    made = SlowSite([FakeVassal(f"v{number}.ini") for number in range(3)])
+    made.looked = []
+    assert run(made, settings()).result == "done"
+    touches = {when for when, action in made.performed if isinstance(action, Touch)}
+    gaps = [second - first for first, second in pairwise(made.looked[1:]) if first not in touches]
+    assert len(gaps) > 10
+    assert min(gaps) > 0.2 - 1e-9
 
 
 def test_touches_during_a_roll_give_exactly_one_more() -> None:
