@@ -51,6 +51,27 @@ def test_a_broken_import_loses_the_canary_and_nothing_else(start: Callable[[Layo
     assert sighting.minimum() >= 2, sighting
 
 
+def test_new_code_that_accepts_and_dies_a_second_later_costs_the_canary_and_nothing_else(
+    start: Callable[[Layout], Farm],
+) -> None:
+    farm = start(Layout(apps=(App(vassals=4, load_seconds=0.3),)))
+    workers = farm.workers()
+    with Watcher(farm) as watcher:
+        farm.deploy("dying")
+        roll = farm.roll_now()
+        sighting = watcher.stop()
+    assert roll["result"] == "failed"
+    (lost,) = [vassal for vassal, entry in roll["vassals"].items() if entry["phase"] == "failed"]
+    assert roll["reason"].startswith(f"{lost}: after it was done: ")
+    others = set(farm.app_ids()) - {lost}
+    assert {roll["vassals"][vassal]["phase"] for vassal in others} == {"pending"}
+    renewed = farm.workers()
+    assert all(renewed[vassal] == workers[vassal] for vassal in others)
+    assert sighting.minimum() >= 3, sighting
+    farm.deploy("new")
+    assert farm.roll_now()["result"] == "done"
+
+
 def assert_lost(farm: Farm, lost: str, workers: dict[str, frozenset[Process]]) -> None:
     """The canary is down and out of the router, the others are as they were."""
     eventually(lambda: [item["id"] for item in farm.emperor()["blacklist"]] == [lost], "blacklisted")

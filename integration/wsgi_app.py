@@ -1,9 +1,9 @@
 """What the vassals of a farm serve; its behaviour at import is what a deploy changes.
 
 `APP_DIRECTORY` holds `version` (read once, at import; `broken` makes the import fail, `failing` every request,
-`uncallable` leaves nothing to call), `load` (seconds that the import takes), `hold` (an import does not end while it is
-there), `breaks`, to which each failed import adds its time, and `loads`, to which each other one adds the vassal, when
-it began and when it ended.
+`uncallable` leaves nothing to call, `dying` kills the process that imports it a second later), `load` (seconds that the
+import takes), `hold` (an import does not end while it is there), `breaks`, to which each failed import adds its time,
+and `loads`, to which each other one adds the vassal, when it began and when it ended.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 BEGAN = time.time()
 # What an application imports is part of the time that it takes to load.
 import os  # noqa: E402
+import subprocess  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 from urllib.parse import parse_qs  # noqa: E402
@@ -31,6 +32,8 @@ if VERSION == "broken":
     with (DIRECTORY / "breaks").open("a") as breaks:
         breaks.write(f"{time.time()}\n")
     raise ImportError("this deploy is broken")
+if VERSION == "dying":
+    subprocess.Popen(["/bin/sh", "-c", f"sleep 1; kill -9 {os.getpid()}"])
 with (DIRECTORY / "loads").open("a") as loads:
     loads.write(f"{VASSAL} {BEGAN} {time.time()}\n")
 

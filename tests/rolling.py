@@ -71,7 +71,10 @@ class Touches:
 
 
 class WatchedSite(Site):
-    """A site that raises AssertionError the moment an act of the hook breaks the promise."""
+    """A site that raises AssertionError the moment an act of the hook breaks the promise.
+
+    A vassal that a router has forgotten counts as serving: nothing is wrong with it.
+    """
 
     minimum: Mapping[str, int] = {}
     stopped = False
@@ -83,25 +86,25 @@ class WatchedSite(Site):
         if not isinstance(action, Touch | Unsubscribe | Pause):
             super().perform(action)
             return
-        before = {key: self.serving(key) for key in self.minimum}
+        before = {key: self.able(key) for key in self.minimum}
         if isinstance(action, Touch):
             self._check_touch(self.vassals[action.vassal])
         super().perform(action)
         self._check(action, before)
-        if any(self.serving(key) < number for key, number in before.items()):
+        if any(self.able(key) < number for key, number in before.items()):
             self.taken |= {action.vassal}
 
     def _check_touch(self, one: FakeVassal) -> None:
         """A vassal that served until it was taken is touched only if there are enough without it, at that moment."""
         for key in {*one.keys} & {*self.minimum}:
-            serves = self.serves(one, key)
-            others = self.serving(key) - serves
+            serves = self.is_able(one, key)
+            others = self.able(key) - serves
             enough = others >= self.minimum[key] or not (serves or (one.accepting and one.id in self.taken))
             assert enough, f"{one.id} is touched while {others} of {self.minimum[key]} serve {key}"
 
     def _check(self, action: Touch | Unsubscribe | Pause, before: Mapping[str, int]) -> None:
         for key, minimum in self.minimum.items():
-            after = self.serving(key)
+            after = self.able(key)
             assert after == before[key] or after >= minimum, f"{action} left {after} of {minimum} for {key}"
         if isinstance(action, Touch):
             assert not self.stopped, f"{action} after the roll was stopped"
@@ -176,6 +179,7 @@ _NEXT = {
     Phase.TOUCHED: {Phase.RESTARTING, Phase.FAILED, Phase.WITHDRAWN},
     Phase.RESTARTING: {Phase.WARMING, Phase.FAILED, Phase.WITHDRAWN},
     Phase.WARMING: {Phase.DONE, Phase.FAILED, Phase.WITHDRAWN},
+    Phase.DONE: {Phase.FAILED},
 }
 
 

@@ -43,6 +43,8 @@ class FakeVassal:
     """New code does not load: the process dies."""
     hangs: bool = False
     """New code never gets to accept."""
+    dies_after: float | None = None
+    """So many seconds after new code began to accept its process dies."""
     touch_refused: bool = False
     touch_unnoticed: bool = False
     deaf_router: bool = False
@@ -80,6 +82,8 @@ class FakeVassal:
     code_since: float = -1000.0
     """When the code that it runs was loaded from."""
     nodes: dict[tuple[str, str], Node] = field(default_factory=dict)
+    forgotten: set[str] = field(default_factory=set)
+    """Keys that it serves, though a router has forgotten it: it has not come to announce itself again."""
 
     @property
     def unheard(self) -> bool:
@@ -101,6 +105,8 @@ class Site:
         self.performed: list[tuple[float, Action]] = []
         self.looks = 0
         self.cpus = 0
+        self.routers = {router: number for number, router in enumerate({r: 0 for v in vassals for r in v.routers}, 2)}
+        """Router to the pid of its process."""
         self._pids = itertools.count(100)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -131,7 +137,7 @@ class Site:
         detailed = {*detailed, *(id_ for id_ in when_accepting if self.vassals[id_].accepting)}
         seen = {id_: self._seen(self.vassals[id_], id_ in detailed) for id_ in sorted(ids)}
         self._scan()  # every wake of the Emperor ends in one, after it has answered
-        return Snapshot(self.wall(), seen, TOLERANCE, cpus=self.cpus)
+        return Snapshot(self.wall(), seen, TOLERANCE, cpus=self.cpus, routers=dict(self.routers))
 
     def _seen(self, one: FakeVassal, detailed: bool) -> Vassal:
         nodes = tuple(replace(node, ref=self._ref(one)) for node in one.nodes.values())
@@ -184,12 +190,14 @@ class Site:
         elif isinstance(action, Pause):
             one.paused = True
             one.nodes.clear()
+            one.forgotten.clear()
         elif one.has_fifo:
             self._execute(one, action.pid)
 
     def _route(self, one: FakeVassal, action: Subscribe | Unsubscribe) -> None:
         for node in () if one.signed else action.nodes:
             if isinstance(action, Unsubscribe):
+                one.forgotten.discard(node.key)
                 self._leave(one, node.router, node.key)
             elif not one.unheard:
                 one.nodes[node.router, node.key] = replace(node, death_mark=False, last_check=int(self.wall()))
@@ -262,6 +270,7 @@ class Site:
         """The workers finish what they have, the master notices within its cycle, and executes itself anew."""
         pid = one.pid
         one.nodes.clear()  # unsubscribe-on-graceful-reload
+        one.forgotten.clear()
 
         def finish() -> None:
             if one.present and one.pid == pid:
@@ -294,6 +303,8 @@ class Site:
         one.code_since = since
         one.workers = self._fork()
         one.accepting = one.accepts
+        if one.dies_after is not None:
+            self.at(self.now + one.dies_after, lambda: self.die(one, pid))
         self._scan()
         self.at(self.now + one.announces_after, lambda: self._announce(one))
 
@@ -314,6 +325,7 @@ class Site:
     def _bury(self, one: FakeVassal, pid: int) -> None:
         if one.present and one.pid == pid:
             one.present = one.cursed = one.accepting = False
+            one.forgotten.clear()
             if not one.loyal:
                 attempt = 0 if one.blacklisted is None else one.blacklisted.attempt + 1
                 first = int(self.wall()) if one.blacklisted is None else one.blacklisted.first_attempt
@@ -328,6 +340,26 @@ class Site:
             for router, key in itertools.product(one.routers, one.keys):
                 old = one.nodes.get((router, key)) or Node(router, key, one.address)
                 one.nodes[router, key] = replace(old, death_mark=False, last_check=int(self.wall()))
+                one.forgotten.discard(key)
+
+    def forget(self, *routers: str, anew: bool = True) -> None:
+        """Empty the tables of routers. `anew`: their processes were started anew; else the nodes are merely gone.
+
+        Vassals announce themselves again within ten cycles of their masters, each at its own moment.
+        """
+        for number, one in enumerate(self.vassals.values()):
+            lost = {place: node for place, node in one.nodes.items() if place[0] in routers}
+            for place in lost:
+                del one.nodes[place]
+            one.forgotten |= {key for (_, key), node in lost.items() if not node.death_mark}
+            if one.forgotten:
+                self.at(self.now + (0.5 + 3.7 * number) % 10.0, lambda one=one: self._remember(one))  # type: ignore[misc]
+        if anew:
+            self.routers |= {router: next(self._pids) for router in routers}
+
+    def _remember(self, one: FakeVassal) -> None:
+        if one.forgotten:
+            self._announce(one)
 
     def _announce_all(self) -> None:
         for one in self.vassals.values():
@@ -339,6 +371,14 @@ class Site:
     def serving(self, key: str) -> int:
         """Vassals that accept and have a live node under `key`."""
         return sum(self.serves(one, key) for one in self.vassals.values())
+
+    def able(self, key: str) -> int:
+        """Vassals that serve `key`, and those that a router forgot, which are about to serve it again."""
+        return sum(self.is_able(one, key) for one in self.vassals.values())
+
+    def is_able(self, one: FakeVassal, key: str) -> bool:
+        """Whether it serves, or would if a router had not forgotten it."""
+        return self.serves(one, key) or (one.present and one.accepting and not one.cursed and key in one.forgotten)
 
     def serves(self, one: FakeVassal, key: str) -> bool:
         """Whether it accepts and has a live node under `key`."""

@@ -109,7 +109,7 @@ def stuck() -> WatchedSite:
 
 def test_a_roll_without_room_waits_for_the_timeout_and_says_who_waits_and_why() -> None:
     site = stuck()
-    outcome = run(site, settings(minimum_active_vassals=Minimum(2), timeout=20.0))
+    outcome = run(site, settings(minimum_active_vassals=Minimum(2), canary_time=0.0, timeout=20.0))
     assert outcome.result == "timed-out"
     assert outcome.phases() == {"v1.ini": "done", "v2.ini": "done", "v3.ini": "pending"}
     assert outcome.roll["reason"] == "no room for v3.ini within 20 s (serving under app: 2 of 2 needed)"
@@ -256,10 +256,14 @@ def test_a_roll_begins_with_everybody_pending_and_says_who_is_left_alone() -> No
     assert narrowed.aside == {"v2.ini": "not named by the trigger's only="}
 
 
-def test_a_roll_of_nobody_is_done_at_once_and_says_so() -> None:
+def test_a_roll_of_nobody_is_refused_and_says_why_each_is_left_alone() -> None:
     roll = opened(snapshot(vassal(1, aside="the hook's own vassal")))
-    assert (roll.result, roll.finished) == (Result.DONE, NOW)
-    assert roll.reason == "there is no vassal to roll (1 vassal left alone)"
+    assert (roll.result, roll.finished) == (Result.REFUSED, NOW)
+    assert roll.reason == "there is no vassal to roll (1 vassal left alone): v1.ini: the hook's own vassal"
+    assert opened(snapshot()).reason == "there is no vassal to roll: the Emperor runs none"
+    many = opened(snapshot(*[vassal(number, aside="a zerg vassal") for number in range(1, 9)]))
+    assert many.reason.startswith("there is no vassal to roll (8 vassals left alone): v1.ini: a zerg vassal; v2.ini")
+    assert many.reason.endswith("v5.ini: a zerg vassal; and 3 more")
 
 
 def test_a_vassal_that_is_down_but_known_by_its_key_does_not_put_a_refusal_off() -> None:
@@ -280,10 +284,11 @@ def waiting(passed: float, **changes: object) -> Roll:
     two = Node("router", "web", "/run/v2", last_check=int(WALL))
     first, second = vassal(1), vassal(2, nodes=(two,))
     roll = replace(opened(snapshot(vassal(1), vassal(2), vassal(3), vassal(4))), **changes)  # type: ignore[arg-type]
-    done = {id_: roll.vassals[id_]._replace(phase=Phase.DONE) for id_ in ("v3.ini", "v4.ini")}
-    roll = replace(roll, vassals={**roll.vassals, **done})
+    done = {id_: roll.vassals[id_]._replace(phase=Phase.DONE, unseen_since=NOW) for id_ in ("v3.ini", "v4.ini")}
+    unseen = roll.vassals["v2.ini"]._replace(unseen_since=NOW)
+    roll = replace(roll, vassals={**roll.vassals, **done, "v2.ini": unseen})
     lost = [vassal(number, nodes=(), accepting=True) for number in (3, 4)]
-    given = settings(timeout=20.0, drain_timeout=500.0)
+    given = settings(timeout=20.0, drain_timeout=500.0, canary_time=0.0)
     return planner.plan(snapshot(first, second, *lost), roll, given, NOW + passed).roll
 
 
@@ -359,3 +364,61 @@ def test_a_vassal_that_starts_may_turn_out_to_serve_the_key_that_lacks_vassals()
     starting = vassal(1, nodes=(), accepting=False)
     assert opened(snapshot(starting, vassal(2))).result is None
     assert opened(snapshot(replace(starting, may_subscribe=False), vassal(2))).result is Result.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("there", "phase"),
+    [
+        ({}, Phase.PENDING),
+        ({"cursed": True}, Phase.WITHDRAWN),
+        ({"present": False, "accepting": False, "pid": 0, "nodes": ()}, Phase.WITHDRAWN),
+    ],
+)
+def test_a_config_that_is_not_found_counts_as_removed_once_the_emperor_ends_its_vassal(
+    there: dict[str, object], phase: Phase
+) -> None:
+    roll = opened(snapshot(vassal(1), vassal(2), vassal(3)))
+    seen = snapshot(vassal(1), vassal(2), vassal(3, **{"config_exists": False, **there}))
+    step = planner.plan(seen, roll, settings(), NOW + 1)
+    assert step.roll.vassals["v3.ini"].phase is phase
+
+
+def test_nobody_whose_keys_are_not_known_yet_is_taken_before_it_had_time_to_announce_itself() -> None:
+    """A router that was started anew a moment ago lists nobody, and no roll before this one has seen the keys."""
+    forgotten = snapshot(vassal(1, nodes=()), vassal(2, nodes=()))
+    roll = opened(forgotten)
+    for passed, phase in ((0.0, Phase.PENDING), (11.9, Phase.PENDING), (12.1, Phase.DRAINING)):
+        roll = planner.plan(forgotten, roll, settings(canary=0, timeout=60.0), NOW + passed).roll
+        assert {one.phase for one in roll.vassals.values()} == {phase}
+    none = snapshot(vassal(1, nodes=(), may_subscribe=False))
+    assert planner.plan(none, opened(none), settings(), NOW).roll.vassals["v1.ini"].phase is Phase.DRAINING
+
+
+@pytest.mark.parametrize(("others", "taken"), [(1, False), (2, True)])
+def test_one_that_accepts_and_no_router_lists_is_taken_with_room_only(others: int, *, taken: bool) -> None:
+    lost = vassal(9, nodes=())
+    seen = snapshot(lost, *[vassal(number) for number in range(1, others + 1)])
+    known = {"v9.ini": frozenset({"app"})}
+    given = settings(minimum_active_vassals=Minimum(2), timeout=60.0)
+    roll = planner.open_roll(seen, given, Request(1), NOW, known)
+    roll = planner.plan(seen, replace(roll, result=None), given, NOW).roll
+    assert (roll.vassals["v9.ini"].phase is Phase.DRAINING) is taken
+
+
+def test_the_members_of_a_key_do_not_shrink_when_a_router_forgets_those_that_are_not_rolled() -> None:
+    half = settings(minimum_active_vassals=Minimum(50, percent=True), vassals=("v[12].ini",))
+    roll = planner.open_roll(snapshot(*[vassal(number) for number in range(1, 7)]), half, Request(1), NOW, {})
+    assert roll.minimum == {"app": 3}
+    lost = snapshot(vassal(1), vassal(2), *[vassal(number, nodes=()) for number in range(3, 7)])
+    step = planner.plan(lost, roll, half, NOW + 1)
+    assert step.roll.minimum == {"app": 3}
+    assert step.actions == ()
+
+
+def test_a_roll_that_turns_out_to_have_no_room_is_refused_before_anybody_is_taken() -> None:
+    forgotten = snapshot(vassal(1, nodes=()))
+    roll = opened(forgotten)
+    assert roll.result is None
+    step = planner.plan(snapshot(vassal(1)), roll, settings(), NOW + 3)
+    assert (step.roll.result, step.actions) == (Result.REFUSED, ())
+    assert step.roll.reason.startswith("key app has 1 vassal and the minimum is 1")

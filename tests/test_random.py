@@ -30,6 +30,9 @@ ROUTERS = ("east", "west")
 moments = st.floats(0.0, 30.0, allow_nan=False).map(lambda seconds: round(seconds, 2))
 
 
+forgetful = st.tuples(moments, st.sampled_from([ROUTERS, ROUTERS[:1], ROUTERS[1:]]), st.booleans())
+
+
 @dataclass(frozen=True)
 class Plan:
     """A world, as data: it prints whole, and can be replayed."""
@@ -39,6 +42,8 @@ class Plan:
     crashes: tuple[tuple[float, int], ...]
     removals: tuple[tuple[float, int], ...]
     blind: tuple[tuple[float, float], ...]
+    forgets: tuple[tuple[float, tuple[str, ...], bool], ...]
+    """When, which routers, and whether they are seen to be other processes."""
     cpus: int
 
 
@@ -85,10 +90,12 @@ def plans(draw: st.DrawFn, most: int) -> Plan:
             drain_timeout=draw(st.sampled_from([0.0, 1.0, 10.0])),
             minimum_healthy_time=draw(st.sampled_from([0.0, 0.0, 1.5])),
             probe=draw(st.sampled_from([None, Probe("/")])),
+            canary_time=draw(st.sampled_from([0.0, 2.0])),
         ),
         crashes=draw(some),
         removals=draw(some),
         blind=draw(st.lists(st.tuples(moments, st.sampled_from([0.2, 3.0, 20.0])), max_size=1).map(tuple)),
+        forgets=draw(st.lists(forgetful, max_size=2).map(tuple)),
         cpus=draw(st.integers(0, 3)),
     )
 
@@ -120,6 +127,8 @@ def play(plan: Plan) -> None:
         site.at(moment, lambda one=plan.vassals[number]: setattr(one, "config_exists", False))  # type: ignore[misc]
     for moment, seconds in plan.blind:
         site.at(moment, lambda seconds=seconds: setattr(site, "unreadable_until", site.now + seconds))  # type: ignore[misc]
+    for moment, routers, anew in plan.forgets:
+        site.at(moment, lambda routers=routers, anew=anew: site.forget(*routers, anew=anew))  # type: ignore[misc]
     one_vassal = TIMEOUT * 2 + plan.settings.drain_timeout + 20.0
     limit = 100.0 + (len(plan.vassals) + 2) * one_vassal
     outcome = rolling.run(site, plan.settings, known_keys=known, tick=0.1, limit=limit)

@@ -40,20 +40,22 @@ def site(count: int, minimum: int = 1, **faults: dict[str, object]) -> WatchedSi
 def test_a_good_deploy_reloads_everybody_in_as_few_waves_as_the_minimum_allows(
     count: int, minimum: int, canary: int
 ) -> None:
-    outcome = run(site(count, minimum), settings(minimum_active_vassals=Minimum(minimum), canary=canary))
-    assert outcome.result == "done"
-    assert set(outcome.phases().values()) == {"done"}
-    assert sorted(outcome.touched()) == sorted(outcome.site.vassals)
     first = min(canary, count - minimum)
     waves = (1 if canary else 0) + math.ceil((count - first) / (count - minimum))
-    assert outcome.seconds < waves * (WAVE + OVERHEAD)
+    for canary_time in (0.0, 2.0):
+        given = settings(minimum_active_vassals=Minimum(minimum), canary=canary, canary_time=canary_time)
+        outcome = run(site(count, minimum), given)
+        assert outcome.result == "done"
+        assert set(outcome.phases().values()) == {"done"}
+        assert sorted(outcome.touched()) == sorted(outcome.site.vassals)
+        assert outcome.seconds < waves * (WAVE + OVERHEAD) + (canary_time if canary else 0.0)
 
 
 def test_a_master_that_cannot_be_nudged_costs_its_own_second_a_wave() -> None:
     made = site(2)
     for vassal in made.vassals.values():
         vassal.has_fifo = False
-    outcome = run(made, settings())
+    outcome = run(made, settings(canary_time=0.0))
     assert outcome.result == "done"
     assert 2 * (WAVE + 1.0) < outcome.seconds < 2 * (WAVE + 1.0 + OVERHEAD)
 
@@ -114,7 +116,7 @@ def test_after_a_broken_deploy_the_lost_vassal_is_tried_first_and_at_once() -> N
     journal = broken.shelf.journal
     assert journal is not None
     began = made.now
-    outcome = run(made, settings(), known_keys=journal.keys)
+    outcome = run(made, settings(canary_time=0.0), known_keys=journal.keys)
     assert outcome.result == "done"
     # the Emperor has started it by itself meanwhile, or is made to start it before anybody else is touched
     assert "v1.ini" not in outcome.touched()[1:]
@@ -514,3 +516,57 @@ def test_a_hook_that_is_stopped_gives_traffic_back_and_the_next_one_goes_on() ->
     shelf._ended = later.end
     Controller(made, touches, settings(drain_timeout=100.0), Recorder(shelf, INFO), later).run()
     assert [roll["result"] for roll in shelf.history] == ["done"]
+
+
+def test_new_code_that_accepts_and_dies_a_second_later_is_lost_to_one_vassal() -> None:
+    made = site(4)
+    for vassal in made.vassals.values():
+        vassal.dies_after = 1.0
+    outcome = run(made, settings())
+    assert outcome.result == "failed"
+    assert outcome.phases() == {"v1.ini": "failed", **dict.fromkeys(("v2.ini", "v3.ini", "v4.ini"), "pending")}
+    assert outcome.roll["reason"].startswith("v1.ini: after it was done: ")
+    assert outcome.touched() == ["v1.ini"]
+
+
+def test_new_code_that_dies_later_than_canary_time_still_stops_the_roll() -> None:
+    made = site(4, minimum=3)
+    for vassal in made.vassals.values():
+        vassal.dies_after = 5.5
+    outcome = run(made, settings(minimum_active_vassals=Minimum(3)))
+    assert outcome.result == "failed"
+    assert outcome.phases()["v1.ini"] == "failed"
+    assert outcome.phases()["v4.ini"] == "pending"
+
+
+def test_a_single_vassal_is_a_first_wave_and_has_to_live_too() -> None:
+    made = site(1, minimum=0, v1={"dies_after": 1.0})
+    assert run(made, settings(minimum_active_vassals=Minimum(0))).result == "failed"
+
+
+def test_nobody_is_taken_while_a_router_that_was_started_anew_lacks_vassals_of_the_other() -> None:
+    vassals = [FakeVassal(f"v{number}.ini", load=1.0, routers=("east", "west")) for number in range(1, 7)]
+    made = WatchedSite(vassals)
+    made.minimum = {"app": 4}
+    made.at(1.5, lambda: made.forget("west"))
+    outcome = run(made, settings(minimum_active_vassals=Minimum(4), canary_time=0.0))
+    assert outcome.result == "done"
+    third_is_back = 1.5 + 0.5 + 2 * 3.7
+    taken = [when for when, action in made.performed if isinstance(action, Unsubscribe)]
+    assert [when for when in taken if 1.5 < when < third_is_back] == []
+    assert any(when > third_is_back for when in taken)
+
+
+def test_what_a_router_started_anew_never_lists_again_holds_a_roll_back_for_twelve_seconds() -> None:
+    vassals = [FakeVassal(f"v{number}.ini", load=1.0, routers=("east", "west")) for number in range(1, 5)]
+    made = WatchedSite(vassals)
+
+    def forget() -> None:
+        made.forget("west")
+        vassals[3].routers = ("east",)
+
+    made.at(1.5, forget)
+    outcome = run(made, settings(minimum_active_vassals=Minimum(3), canary_time=0.0))
+    assert outcome.result == "done"
+    taken = [when for when, action in made.performed if isinstance(action, Unsubscribe) and when > 1.5]
+    assert 13.5 <= min(taken) < 14.0

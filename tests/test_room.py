@@ -10,7 +10,7 @@ from tests.rolling import settings
 from uwsgi_reload_hook.model import Blacklisting, Node, ProbeResult, Snapshot, Vassal
 from uwsgi_reload_hook.roll import Pause, Phase, Progress, Request, Roll, SendProbe, Unsubscribe
 from uwsgi_reload_hook.room import Kind, Room, is_down, members, needed, spare
-from uwsgi_reload_hook.transitions import Moved
+from uwsgi_reload_hook.transitions import Moment, Moved
 
 APP, OTHER, BOTH = frozenset({"app"}), frozenset({"other"}), frozenset({"app", "other"})
 NODE = Node("router", "app", "/run/a.sock", last_check=1000)
@@ -57,9 +57,8 @@ def rolling(*progresses: Progress, minimum: dict[str, int] | None = None) -> Rol
 def room(roll: Roll, *, canary: int, parallel: int = 0, better_canary: bool = False) -> Room:
     """With all vassals of the roll serving what their progress says."""
     seen = {id_: serving(id_, one.keys) for id_, one in roll.vassals.items()}
-    return Room(
-        Snapshot(1000.0, seen), roll, settings(canary=canary, maximum_parallel=parallel), better_canary=better_canary
-    )
+    given = settings(canary=canary, maximum_parallel=parallel)
+    return Room(Moment(Snapshot(1000.0, seen), given, 0.0), roll, better_canary=better_canary)
 
 
 def serving(id_: str, keys: frozenset[str]) -> Vassal:
@@ -112,7 +111,7 @@ def test_a_better_canary_is_waited_for_until_the_first_wave_is_over() -> None:
 def test_what_is_alone_under_one_of_its_keys_keeps_that_ones_traffic() -> None:
     roll = rolling(Progress("", keys=BOTH), Progress("", keys=APP), minimum={"app": 0, "other": 0})
     seen = Snapshot(1000.0, {id_: serving(id_, one.keys) for id_, one in roll.vassals.items()})
-    free = Room(seen, roll, settings(canary=0), better_canary=False)
+    free = Room(Moment(seen, settings(canary=0), 0.0), roll, better_canary=False)
     assert [node.key for node in free.take("0", kind(BOTH), seen)] == ["app"]
     assert free.take("1", kind(APP), seen) == ()
 

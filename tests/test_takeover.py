@@ -105,7 +105,7 @@ def test_one_that_was_done_and_is_another_process_by_now_is_waited_for_once_more
 
 def test_those_that_serve_again_when_a_roll_is_taken_up_are_probed_in_service() -> None:
     """All were started anew while no hook was there: to take them out of the router at once would end the site."""
-    given = settings(probe=Probe("/"))
+    given = settings(probe=Probe("/"), canary_time=0.0)
     vassals = {
         id_: Vassal(id_, pid=666, accepting=True, nodes=(replace(NODE, address=id_),))
         for id_ in ("a.ini", "b.ini", "c.ini")

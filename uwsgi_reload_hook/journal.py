@@ -85,6 +85,8 @@ def _roll(document: Mapping[str, Any]) -> Roll:
             **document,
             "request": Request(**document["request"]),
             "vassals": {id_: _progress(one) for id_, one in document["vassals"].items()},
+            "aside_keys": {id_: frozenset(keys) for id_, keys in document["aside_keys"].items()},
+            "key_routers": {key: frozenset(routers) for key, routers in document["key_routers"].items()},
             "stop": _result(document["stop"]),
             "result": _result(document["result"]),
         }
@@ -118,7 +120,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 """What makes a field of a Progress of its plain form, where that is another one."""
 
 
-_MOMENTS = ("since", "started", "finished", "acted", "healthy_since", "announced", "probed")
+_MOMENTS = ("since", "started", "finished", "acted", "healthy_since", "announced", "probed", "unseen_since")
 
 
 def shifted(roll: Roll, seconds: float) -> Roll:
@@ -127,4 +129,9 @@ def shifted(roll: Roll, seconds: float) -> Roll:
         id_: one._replace(**{name: old + seconds for name in _MOMENTS if (old := getattr(one, name)) is not None})
         for id_, one in roll.vassals.items()
     }
-    return replace(roll, vassals=vassals, started=roll.started + seconds, moved=roll.moved + seconds, blind_since=None)
+    forgot = {router: moment + seconds for router, moment in roll.forgot.items()}
+    canary_done = None if roll.canary_done is None else roll.canary_done + seconds
+    started, moved = roll.started + seconds, roll.moved + seconds
+    return replace(
+        roll, vassals=vassals, started=started, moved=moved, forgot=forgot, canary_done=canary_done, blind_since=None
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 __all__ = ["Blacklisting", "Details", "Node", "ProbeResult", "Snapshot", "Vassal"]
@@ -122,6 +122,8 @@ class Snapshot:
     """How many CPUs the vassals share; 0 = not known."""
     emperor_pid: int = 0
     """Another one than before has started every vassal anew: the one before took them with it."""
+    routers: Mapping[str, int] = field(default_factory=dict)
+    """Router to the pid of its process: another pid has an empty table until the vassals announce themselves."""
 
     @cached_property
     def live(self) -> Mapping[str, tuple[Node, ...]]:

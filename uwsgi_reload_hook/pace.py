@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from uwsgi_reload_hook import canary
 from uwsgi_reload_hook.roll import Phase, Progress, Roll
 from uwsgi_reload_hook.settings import Settings
 
@@ -32,7 +33,8 @@ def pause(roll: Roll, settings: Settings, now: float) -> float:
     flying = [progress for progress in roll.vassals.values() if progress.phase.in_flight]
     quickest = roll.usual_load if roll.quickest_load is None else roll.quickest_load
     soonest = min((_pause(one, quickest, now) for one in flying), default=settings.check_interval)
-    return min(settings.check_interval, soonest)
+    watched = canary.seconds_left(roll, settings, now) or soonest
+    return min(settings.check_interval, soonest, watched)
 
 
 def _pause(progress: Progress, quickest: float | None, now: float) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from uwsgi_reload_hook import evidence
+from uwsgi_reload_hook import absence, evidence
 from uwsgi_reload_hook.leaving import draining
 from uwsgi_reload_hook.model import Node, Vassal
 from uwsgi_reload_hook.roll import (
@@ -23,6 +23,7 @@ from uwsgi_reload_hook.roll import (
 )
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.transitions import (
+    ANNOUNCE_WAIT,
     UNNOTICED_LOOKS,
     UNNOTICED_SECONDS,
     Moment,
@@ -41,13 +42,16 @@ PROBE_AGAIN = 1.0
 """Seconds between two probes of a vassal that has to stay healthy for a time."""
 STAY = 2.0
 """Seconds that a vassal without a router must live: one whose code does not load shows it within about one."""
-ANNOUNCE_WAIT = 12.0
-"""Seconds in which a vassal announces itself, if it ever does: every 10 master cycles (core/master.c)."""
 
 
 def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
-    """Move one vassal whose part in the roll is not over by what is seen of it now, at most one phase."""
-    if not vassal.config_exists:
+    """Move one vassal by what is seen of it now, at most one phase.
+
+    A config that is not found counts as removed once the Emperor stops the vassal too, or does not know it any more.
+    """
+    if progress.phase is Phase.DONE:
+        return _done(progress, vassal, moment), ()
+    if not vassal.config_exists and (vassal.cursed or not vassal.present):
         return enter(progress, Phase.WITHDRAWN, moment, "its config was removed"), ()
     for node in vassal.nodes:
         if node.key not in progress.keys:
@@ -110,7 +114,15 @@ def refused(progress: Progress, now: float, reason: str) -> Moved:
 def _pending(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if vassal.pid != progress.first_pid and vassal.present and vassal.pid > 0:
         return run_anew(progress, vassal, moment, "was started by the Emperor after the trigger"), ()
-    return progress, ()
+    return absence.note_absence(progress, vassal, moment), ()
+
+
+def _done(progress: Progress, vassal: Vassal, moment: Moment) -> Progress:
+    """Fail a vassal that died after it was done, because the new code may do that to every one."""
+    why = evidence.death(progress, vassal)
+    if not why or not vassal.config_exists:
+        return absence.note_absence(progress, vassal, moment)
+    return enter(progress, Phase.FAILED, moment, f"after it was done: {why}")
 
 
 def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:

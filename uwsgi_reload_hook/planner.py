@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 
-from uwsgi_reload_hook import pace, phases, room, waking
+from uwsgi_reload_hook import absence, canary, pace, phases, room, waking
 from uwsgi_reload_hook.model import Snapshot, Vassal
 from uwsgi_reload_hook.roll import Action, Phase, Progress, Request, Result, Roll, Step
 from uwsgi_reload_hook.room import Kind, Room
@@ -23,6 +23,8 @@ from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.transitions import Moment, Moved
 
 _NONE: frozenset[str] = frozenset()
+NAMED = 5
+"""How many vassals a reason names."""
 
 __all__ = ["abort", "fail_vassal", "open_roll", "plan"]
 
@@ -59,15 +61,23 @@ def open_roll(
         started_wall=snapshot.wall,
         vassals=rolled,
         aside=aside,
+        aside_keys={id_: keys for id_ in aside if (keys := snapshot.vassals[id_].keys)},
+        key_routers=absence.key_routers(snapshot),
+        routers=snapshot.routers,
         moved=now,
     )
     roll = replace(roll, minimum=room.minimum(snapshot, roll, settings))
-    if not rolled:
-        reason = f"there is no vassal to roll ({_count(len(aside))} left alone)"
-        return replace(roll, result=Result.DONE, finished=now, reason=reason)
-    if why := _refusal(snapshot, roll):
-        return replace(roll, result=Result.REFUSED, finished=now, reason=why)
-    return roll
+    why = _refusal(snapshot, roll) if rolled else _nobody(aside)
+    return replace(roll, result=Result.REFUSED, finished=now, reason=why) if why else roll
+
+
+def _nobody(aside: Mapping[str, str]) -> str:
+    """Why a roll has no vassal: the first few that are left alone, and what for."""
+    if not aside:
+        return "there is no vassal to roll: the Emperor runs none"
+    named = [f"{id_}: {why}" for id_, why in sorted(aside.items())]
+    more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f"there is no vassal to roll ({_count(len(named))} left alone): {'; '.join(named[:NAMED])}{more}"
 
 
 def _why_aside(vassal: Vassal, settings: Settings, request: Request) -> str:
@@ -93,7 +103,7 @@ def _refusal(snapshot: Snapshot, roll: Roll) -> str:
             "roll only vassals that subscribe (reload-hook-vassals)"
         )
     unknown = [snapshot.vassals[id_] for id_, progress in roll.vassals.items() if not progress.keys]
-    if any(room.is_down(vassal) or room.is_starting(vassal) for vassal in unknown):
+    if any(room.is_down(vassal) or room.may_announce_itself(vassal) for vassal in unknown):
         return ""  # it may turn out to serve the key that lacks vassals
     rolled = frozenset().union(*(progress.keys for progress in roll.vassals.values()))
     for key, count in sorted(room.members(snapshot, roll).items()):
@@ -115,23 +125,24 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
     """Take one step of a roll that is not over. `now` is monotonic seconds."""
     moment = Moment(snapshot, settings, now)
     before = roll.vassals
-    roll, actions = _advance(roll, moment)
+    roll, actions = _advance(absence.note_routers(roll, moment), moment)
     woken, nudges = waking.wake(roll, snapshot)
     roll = _stopped(replace(roll, vassals={**roll.vassals, **woken}), moment)
     draining = roll.within(Phase.DRAINING)
     if roll.stop is None and draining:  # what has failed since the last look keeps the drained ones from being touched
         roll, more = _advance_draining(roll, draining, moment)
         roll, actions = _stopped(roll, moment), (*actions, *more)
-    roll = replace(roll, minimum=room.minimum(snapshot, roll, settings))
+    roll = canary.note(replace(roll, minimum=room.minimum(snapshot, roll, settings)), settings, now)
     more = ()
+    roll = _refused_late(roll, moment)
     if roll.stop is not None:
         roll, more = _return_drained(roll, now, roll.reason)
-    elif not any(roll.vassals[one.id].phase is Phase.PENDING for one in draining):
+    elif not (any(roll.vassals[one.id].phase is Phase.PENDING for one in draining) or absence.unsettled(roll, moment)):
         roll, more = _take(roll, moment)  # whether one that was given back serves is seen by the next look
     changes = zip(before.values(), roll.vassals.values(), strict=True)
     if any(old.phase is not new.phase for old, new in changes):
         roll = replace(roll, moved=now)
-    roll = _ended(_stalled(roll, moment), now)
+    roll = _ended(_stalled(roll, moment), moment)
     return Step((*actions, *nudges, *more), roll, pace.pause(roll, settings, now))
 
 
@@ -155,9 +166,9 @@ def fail_vassal(roll: Roll, id_: str, reason: str, now: float) -> Step:
 
 
 def _advance(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
-    """Move all that are not draining."""
-    draining = Phase.DRAINING
-    these = [one for one in roll.vassals.values() if not one.phase.over and one.phase is not draining]
+    """Move all that are not draining, those too that are done and have died since."""
+    draining, done = Phase.DRAINING, Phase.DONE
+    these = [one for one in roll.vassals.values() if one.phase is done or not (one.phase.over or one.phase is draining)]
     return _merged(roll, room.spare(_moves(these, moment), moment.snapshot, roll))
 
 
@@ -198,6 +209,14 @@ def _stopped(roll: Roll, moment: Moment) -> Roll:
     return roll
 
 
+def _refused_late(roll: Roll, moment: Moment) -> Roll:
+    """Refuse a roll of which nobody was taken yet, where the keys that a router listed later leave no room at all."""
+    if roll.stop is not None or any(one.phase is not Phase.PENDING for one in roll.vassals.values()):
+        return roll
+    why = _refusal(moment.snapshot, roll)
+    return replace(roll, stop=Result.REFUSED, reason=why) if why else roll
+
+
 def _return_drained(roll: Roll, now: float, reason: str) -> tuple[Roll, tuple[Action, ...]]:
     why = f"given its traffic back: {reason}"
     return _merged(roll, [phases.give_back(progress, now, why) for progress in roll.within(Phase.DRAINING)])
@@ -206,23 +225,31 @@ def _return_drained(roll: Roll, now: float, reason: str) -> tuple[Roll, tuple[Ac
 def _stalled(roll: Roll, moment: Moment) -> Roll:
     """Stop a roll that waits for room which does not come: a vassal died by itself, or never came back."""
     limit = moment.settings.timeout
-    if roll.stop is not None or moment.now - roll.moved < limit:
+    if roll.stop is not None or moment.now - roll.moved < limit or absence.unsettled(roll, moment):
         return roll
-    waiting = [progress.id for progress in roll.within(Phase.PENDING)]
+    pending = roll.within(Phase.PENDING)
+    seen = moment.snapshot.vassals
+    awaited = any(absence.is_awaited(progress, seen[progress.id], moment) for progress in roll.vassals.values())
+    if awaited or canary.seconds_left(roll, moment.settings, moment.now):
+        return roll
+    waiting = [progress.id for progress in pending]
     if not waiting or any(progress.phase.in_flight for progress in roll.vassals.values()):
         return roll
     serve = room.serving(moment.snapshot, roll)
     short = ", ".join(f"{key}: {serve[key]} of {number} needed" for key, number in sorted(roll.minimum.items()))
     reason = f"no room for {', '.join(sorted(waiting))} within {limit:g} s (serving under {short})"
+    if lost := [id_ for id_ in sorted(waiting) if not seen[id_].config_exists]:
+        reason += f"; the Emperor runs {', '.join(lost)}, of which no config is found"
     return replace(roll, stop=Result.TIMED_OUT, reason=reason)
 
 
-def _ended(roll: Roll, now: float) -> Roll:
+def _ended(roll: Roll, moment: Moment) -> Roll:
+    now = moment.now
     if any(progress.phase.in_flight for progress in roll.vassals.values()):
         return roll
     if roll.stop is not None:
         return replace(roll, result=roll.stop, finished=now)
-    if roll.within(Phase.PENDING):
+    if roll.within(Phase.PENDING) or canary.seconds_left(roll, moment.settings, now):
         return roll
     return replace(roll, result=Result.DONE, finished=now)
 
@@ -231,17 +258,21 @@ def _candidates(roll: Roll, moment: Moment) -> tuple[list[tuple[str, Kind]], Col
     """The pending vassals in the order in which they are taken, each with its kind; and the kinds, which are few."""
     seen, served = moment.snapshot.vassals, moment.snapshot.served
     young = moment.now - roll.started < moment.settings.timeout
-    kinds: dict[tuple[object, ...], Kind] = {}
+    kinds: dict[tuple[frozenset[str], frozenset[str], bool, bool, frozenset[str], bool], Kind] = {}
     ranks: list[list[tuple[str, Kind]]] = [[] for _ in range(room.LAST + 1)]
     for progress in roll.within(Phase.PENDING):
         id_, keys = progress.id, progress.keys
         vassal, serves = seen[id_], served[id_]
-        down = room.is_down(vassal) or bool(keys and not serves)
+        is_awaited = progress.unseen_since is not None and absence.is_awaited(progress, vassal, moment)
+        awaited = keys - serves if is_awaited else _NONE
+        down = room.is_down(vassal) or bool(keys and not serves and not awaited)
         starting = vassal.present and not vassal.accepting
         settling = starting and young and (down or (not keys and room.is_starting(vassal)))
-        kind = kinds.get((serves, keys, down, settling))
+        unknown = not vassal.config_exists or (is_awaited and not keys)
+        traits = (serves, keys, down, settling, awaited, unknown)
+        kind = kinds.get(traits)
         if kind is None:
-            kind = kinds[serves, keys, down, settling] = Kind(serves, keys, down, settling)
+            kind = kinds[traits] = Kind(*traits)
         ranks[kind.rank].append((id_, kind))
     return [*chain.from_iterable(ranks)], kinds.values()
 
@@ -253,7 +284,7 @@ def _take(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
         return roll, ()
     vassals = dict(roll.vassals)
     actions: list[Action] = []
-    free = Room(moment.snapshot, roll, moment.settings, better_canary=any(kind.settling for kind in kinds))
+    free = Room(moment, roll, better_canary=any(kind.settling for kind in kinds))
     deaf = any(progress.undrainable for progress in vassals.values())
     for id_, kind in candidates:
         if free.allows(kind):

@@ -130,6 +130,8 @@ class Progress(NamedTuple):
     """When a probe was last sent."""
     awaits_answer: bool = False
     """Whether the answer to that probe is still to be judged."""
+    unseen_since: float | None = None
+    """Since when it accepts and no router lists it under all of its keys; None = all of them do."""
 
     @property
     def needs_details(self) -> bool:
@@ -155,10 +157,20 @@ class Roll:
     vassals: Mapping[str, Progress]
     aside: Mapping[str, str] = field(default_factory=dict)
     """Vassals that are not rolled, and why."""
+    aside_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The keys of those vassals as the roll began: they count as members of a key, whatever a router forgets."""
     minimum: Mapping[str, int] = field(default_factory=dict)
     """Key to the number of vassals that must serve."""
+    key_routers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Key to the routers that listed vassals under it when the roll began."""
+    routers: Mapping[str, int] = field(default_factory=dict)
+    """Router to the pid of its process at the last look."""
+    forgot: Mapping[str, float] = field(default_factory=dict)
+    """Router to the moment when it was seen to be another process, with an empty table."""
     usual_load: float | None = None
     """Seconds that the quickest load of the last roll took, from touch to accepting; None = not known."""
+    canary_done: float | None = None
+    """When the last vassal of the first wave was done."""
     moved: float = 0.0
     """When a phase last changed."""
     blind_since: float | None = None

@@ -8,12 +8,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
+from uwsgi_reload_hook import canary
 from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.roll import Action, Pause, Phase, Progress, Roll, Unsubscribe
 from uwsgi_reload_hook.settings import Settings
-from uwsgi_reload_hook.transitions import Moved
+from uwsgi_reload_hook.transitions import Moment, Moved
 
-__all__ = ["Kind", "Room", "is_down", "is_starting", "members", "minimum", "needed", "serving", "spare"]
+__all__ = [
+    "Kind",
+    "Room",
+    "is_down",
+    "is_starting",
+    "may_announce_itself",
+    "members",
+    "minimum",
+    "needed",
+    "serving",
+    "spare",
+]
 
 LAST = 2
 _NONE: frozenset[str] = frozenset()
@@ -31,6 +43,11 @@ def is_starting(vassal: Vassal) -> bool:
     return vassal.present and not vassal.accepting and not vassal.nodes and vassal.may_subscribe
 
 
+def may_announce_itself(vassal: Vassal) -> bool:
+    """Whether nobody knows its keys, and its config has some: a router that was started anew lists nobody at first."""
+    return vassal.present and not vassal.nodes and vassal.may_subscribe
+
+
 def serving(snapshot: Snapshot, roll: Roll) -> Counter[str]:
     """For each key, the vassals that accept, are subscribed, and are not being reloaded by the roll."""
     flying = {id_ for id_, progress in roll.vassals.items() if progress.phase.in_flight}
@@ -40,13 +57,16 @@ def serving(snapshot: Snapshot, roll: Roll) -> Counter[str]:
 def members(snapshot: Snapshot, roll: Roll) -> Counter[str]:
     """For each key the number of its vassals: those that serve it, and those of the roll that are known to."""
     return Counter(
-        chain.from_iterable(_member_of(vassal, roll.vassals.get(vassal.id)) for vassal in snapshot.vassals.values())
+        chain.from_iterable(
+            _member_of(vassal, roll.vassals.get(vassal.id), roll.aside_keys.get(vassal.id, _NONE))
+            for vassal in snapshot.vassals.values()
+        )
     )
 
 
-def _member_of(vassal: Vassal, progress: Progress | None) -> frozenset[str]:
+def _member_of(vassal: Vassal, progress: Progress | None, aside_keys: frozenset[str]) -> frozenset[str]:
     if progress is None:
-        return vassal.keys if vassal.config_exists else _NONE
+        return vassal.keys | aside_keys if vassal.config_exists else _NONE
     if progress.phase is Phase.WITHDRAWN:
         return _NONE
     return progress.keys | vassal.keys if progress.phase.over else progress.keys
@@ -108,11 +128,15 @@ class Kind:
     """It is the best canary."""
     settling: bool
     """Starting by itself at this moment: to touch it now would mix the two starts, and its announcement be lost."""
+    awaited: frozenset[str] = _NONE
+    """Keys that it may serve although no router lists it there: it accepts, and has time to announce itself."""
+    unknown: bool = False
+    """It may be about to announce itself under keys that nobody knows yet, or its config was not found."""
 
     @cached_property
     def rank(self) -> int:
-        """What comes first is the lower rank: the one that is down, and last the one that has no router."""
-        if self.down:
+        """What comes first is the lower rank: the one that serves nothing, and last the one that has no router."""
+        if self.down or (self.awaited and not self.serves):
             return 0
         return 1 if self.keys else LAST
 
@@ -128,9 +152,11 @@ class Room:
     Nothing becomes free again: of two vassals of one kind, none has room where the other had none.
     """
 
-    def __init__(self, snapshot: Snapshot, roll: Roll, settings: Settings, *, better_canary: bool) -> None:
+    def __init__(self, moment: Moment, roll: Roll, *, better_canary: bool) -> None:
         """Count, once. `better_canary`: a vassal that is down is about to settle, and goes first."""
-        self._settings = settings
+        snapshot = moment.snapshot
+        self._settings = moment.settings
+        self._canary_watched = canary.seconds_left(roll, moment.settings, moment.now) > 0
         self._better_canary = better_canary
         self._serving = serving(snapshot, roll)
         self._minimum = roll.minimum
@@ -167,10 +193,11 @@ class Room:
     def _has_room(self, one: Kind) -> bool:
         limit = self._settings.maximum_parallel
         return (
-            not one.settling
+            not (one.settling or one.unknown)
             and (limit == 0 or self._flying < limit)
             and not (self._unfinished and one.rank == LAST)
             and one.serves.isdisjoint(self._at_minimum)
+            and all(self._serving[key] >= self._minimum.get(key, 0) for key in one.awaited)
             and self._canary_allows(one)
         )
 
@@ -180,6 +207,8 @@ class Room:
         if not size:
             return True
         if self._better_canary and not one.down and self._done[EVERYTHING] < size:
+            return False
+        if self._canary_watched and self._begun[EVERYTHING] >= size:
             return False
         return all(self._done[group] >= size or self._begun[group] < size for group in one.groups)
 

@@ -51,6 +51,7 @@ class Settings:
     minimum_active_vassals: Minimum = Minimum(1)
     maximum_parallel: int = 0
     canary: int = 1
+    canary_time: float = 2.0
     timeout: float = 60.0
     deadline: float = 0.0
     drain_timeout: float = 30.0
@@ -151,6 +152,7 @@ OPTIONS: Mapping[str, Option] = {
         Option("minimum-active-vassals", _minimum, "for each key, how many vassals must serve: a number, or N%"),
         Option("maximum-parallel", _whole, "vassals reloaded at once; 0 = as many as the minimum leaves"),
         Option("canary", _whole, "vassals of the first wave, which must succeed before the rest; 0 = none"),
+        Option("canary-time", _seconds, "seconds that the first wave must live, once it serves, before the rest"),
         Option("timeout", _positive_seconds, "seconds for one vassal's reload"),
         Option("deadline", _seconds, "seconds for the whole roll; 0 = none"),
         Option("drain-timeout", _seconds, "seconds to wait for a vassal's requests in flight before it is touched"),

@@ -8,7 +8,20 @@ from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.roll import Action, Phase, Progress, Subscribe
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["UNNOTICED_LOOKS", "UNNOTICED_SECONDS", "Moment", "Moved", "enter", "run_anew", "subscribe", "unless_late"]
+__all__ = [
+    "ANNOUNCE_WAIT",
+    "UNNOTICED_LOOKS",
+    "UNNOTICED_SECONDS",
+    "Moment",
+    "Moved",
+    "enter",
+    "run_anew",
+    "subscribe",
+    "unless_late",
+]
+
+ANNOUNCE_WAIT = 12.0
+"""Seconds in which a vassal announces itself, if it ever does: every 10 master cycles (core/master.c)."""
 
 UNNOTICED_LOOKS = 5
 """Looks after which a touch, or an unsubscribe packet, counts as not noticed, though the second should show it.

@@ -96,11 +96,11 @@ class World:
         """
         around = self._surroundings()
         nodes: list[Node] = []
-        gateways: set[int] = set()
+        gateways: dict[str, int] = {}
         for router in around.routers:
             told = stats.router(router.stats.read(), router.stats.address)
             nodes.extend(told.nodes)
-            gateways.add(told.pid)
+            gateways[router.stats.address] = told.pid
         began = time.monotonic()
         document = around.emperor.read()
         took = time.monotonic() - began
@@ -111,7 +111,9 @@ class World:
         ids = {*listed, *emperor.blacklist, *tracked}
         self._pids = {id_: listed[id_].pid if id_ in listed else 0 for id_ in ids}
         owned = self._matcher.match(nodes, self._pids, self._settings.vassal_config_file_suffix)
-        self._hosts = {pid: self._hosts[pid] if pid in self._hosts else processes.parent(pid) for pid in gateways}
+        self._hosts = {
+            pid: self._hosts[pid] if pid in self._hosts else processes.parent(pid) for pid in gateways.values()
+        }
         hosts = set(self._hosts.values())
         self._remember_paths(emperor, ids)
         vassals = {id_: self._vassal(id_, listed.get(id_), emperor, owned.get(id_, ()), hosts) for id_ in sorted(ids)}
@@ -129,6 +131,7 @@ class World:
             unowned=frozenset(unowned),
             cpus=len(os.sched_getaffinity(0)),
             emperor_pid=emperor.pid,
+            routers=gateways,
         )
 
     def _note_read(self, took: float, vassals: int) -> None:
