@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from integration.bench import report, scale
-from integration.bench.cases import CANARY, CASES, HOOK, OLD, QUICK, SCALE, Case
+from integration.bench.cases import CASES, HOOK, HOOKS, OLD, QUICK, SCALE, Case
 from integration.bench.lanes import Lanes, watch
 from integration.bench.measure import Sample, measure
 from integration.bench.sites import site
@@ -110,7 +110,7 @@ def _measure(findings: Findings, case: Case, runs: int) -> None:
             for way in (*case.ways[turn:], *case.ways[:turn]):
                 if case.measures(way, run):
                     # As long again without a roll: for this hook each time, for what is beside it once.
-                    sample = measure(sites[way], way, run, compare=way in {HOOK, CANARY} or run == 0)
+                    sample = measure(sites[way], way, run, compare=way in HOOKS or run == 0)
                     findings.samples.append(sample)
                     _say(f"{case.name} run {run + 1}: {way}: {sample.seconds:.2f} s, {sample.ratio:.3f} x the limit")
         if case.pictured:

@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from integration import layout as layouts
-from integration.bench.cases import CANARY, HOOK, KEY, OLD, Case
+from integration.bench.cases import CANARY, HOOK, HOOKS, KEY, OLD, Case
 from integration.bench.usage import cpu_seconds, peak_memory
 from integration.farm import Farm
 from integration.layout import App, Layout
@@ -116,10 +116,10 @@ class Site(Farm, ABC):
 class HookSite(Site):
     """This hook, in a mule of its own vassal."""
 
-    def __init__(self, case: Case, canary: int) -> None:
-        super().__init__(
-            case, (f"reload-hook-minimum-active-vassals = {case.minimum}", f"reload-hook-canary = {canary}")
-        )
+    def __init__(self, case: Case, way: str) -> None:
+        canary = ("reload-hook-canary = 0",) if way == HOOK else ("reload-hook-canary = 1",)
+        canary_time = ("reload-hook-canary-time = 0",) if way == CANARY else ()
+        super().__init__(case, (f"reload-hook-minimum-active-vassals = {case.minimum}", *canary, *canary_time))
 
     def roller_pid(self) -> int:
         return int(self.status()["hook"]["pid"])
@@ -243,6 +243,6 @@ class ChainSite(Site):
 
 
 def site(way: str, case: Case) -> Site:
-    if way in {HOOK, CANARY}:
-        return HookSite(case, canary=1 if way == CANARY else 0)
+    if way in HOOKS:
+        return HookSite(case, way)
     return OldSite(case) if way == OLD else ChainSite(case)
