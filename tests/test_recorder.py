@@ -91,6 +91,63 @@ def test_at_the_first_start_ever_the_trigger_as_it_is_counts_as_acted_on(desk: D
     assert desk.status()["roll"] is None
 
 
+@pytest.mark.parametrize("before", [None, FIRST], ids=["no trigger", "an older one"])
+def test_a_touch_while_a_first_hook_ever_waits_for_its_sockets_or_the_lock_is_news(
+    desk: Desk, before: Request | None
+) -> None:
+    hook = desk.hook()
+    hook.waits(before)
+    assert hook.resume(LATER, 0.0) is None
+    assert hook.is_news(LATER)
+    assert not hook.is_news(before)
+
+
+def test_a_touch_while_a_hook_stands_by_is_news_to_the_process_after_it_too(desk: Desk) -> None:
+    desk.hook().waits(FIRST)
+    second = desk.hook()
+    second.waits(LATER)
+    second.resume(LATER, 0.0)
+    assert second.is_news(LATER)
+
+
+def test_a_touch_while_a_first_hook_waits_is_news_though_no_journal_can_be_written(desk: Desk) -> None:
+    hook = desk.hook()
+    desk.directory.rmdir()
+    hook.waits(FIRST)
+    desk.directory.mkdir()
+    hook.resume(LATER, 0.0)
+    assert hook.is_news(LATER)
+
+
+def test_a_hook_that_waits_changes_nothing_of_what_the_one_before_it_knew(desk: Desk) -> None:
+    first = desk.hook()
+    first.resume(FIRST, 0.0)
+    first.begun(ROLL, 0.0)
+    before = (desk.directory / "trigger.journal").read_bytes()
+    second = desk.hook()
+    second.waits(LATER)
+    assert (desk.directory / "trigger.journal").read_bytes() == before
+    assert second.resume(LATER, 0.0) is not None
+    assert second.is_news(LATER)
+
+
+def test_after_a_journal_that_cannot_be_used_one_that_waits_rolls_once_more_too(desk: Desk) -> None:
+    (desk.directory / "trigger.journal").write_text("{")
+    hook = desk.hook()
+    hook.waits(FIRST)
+    hook.resume(FIRST, 0.0)
+    assert hook.is_news(FIRST)
+
+
+@pytest.mark.parametrize(("trigger", "lines"), [(FIRST, 1), (None, 0)])
+def test_a_touch_before_the_first_start_ever_is_said_to_be_void(
+    desk: Desk, log: pytest.LogCaptureFixture, trigger: Request | None, lines: int
+) -> None:
+    for _ in range(2):
+        desk.hook().waits(trigger)
+    assert log.text.count("touch again to roll") == lines
+
+
 @pytest.mark.parametrize(
     "change",
     [LATER, replace(FIRST, mtime_ns=1), replace(FIRST, inode=2), replace(FIRST, mtime_ns=FIRST.mtime_ns + 1)],

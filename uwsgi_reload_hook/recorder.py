@@ -25,17 +25,33 @@ class Recorder:
         self._store = store
         self._info = info
         self._journal = Journal()
+        self._found: Journal | None = None
+        """What a first start ever begins with; None = the process has not begun to wait, or is not the first."""
         self._shown: Mapping[str, Any] | None = None
         self._behind = False
         """Whether the status file does not show yet what the last step changed."""
 
+    def waits(self, trigger: Request | None) -> None:
+        """Note the trigger as it is when the process begins to wait: for its sockets, for the lock, then for a touch.
+
+        At the first start ever, the trigger as it is counts as acted on, and whatever comes later as news. That is
+        written down at once, so that a process which ends while it stands by loses no touch either.
+        """
+        journal = self._store.read_journal()
+        if journal is not None and journal != Journal():
+            return
+        self._found = journal or Journal(_signature(trigger))
+        self._store.write_journal(self._found)
+        if journal is None and trigger is not None:
+            log.info("the last touch of the trigger came before the first start of a hook for it: touch again to roll")
+
     def resume(self, trigger: Request | None, now: float) -> Roll | None:
         """Go on from the hook before; returns the roll that it left unfinished, its moments moved to the present.
 
-        At the first start ever, the trigger as it is counts as acted on.
+        At the first start ever, the trigger as it was when the process began to wait counts as acted on: as it is, for
+        one that has not waited.
         """
-        journal = self._store.read_journal()
-        self._journal = Journal(_signature(trigger)) if journal is None else journal
+        self._journal = self._store.read_journal() or self._found or Journal(_signature(trigger))
         unfinished = self._journal.roll and shifted(self._journal.roll, now - self._journal.saved)
         self._save(unfinished, now)
         self._shown = self._store.last_roll()

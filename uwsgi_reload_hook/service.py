@@ -39,7 +39,9 @@ def serve(settings: Settings, place: Place, inbox: Inbox, ready: Callable[[], No
     """
     trigger = Trigger(settings.trigger, inbox.wake)
     directory = Path(settings.state_directory) if settings.state_directory else trigger.path.parent
-    store = Store(directory, trigger.path.name)
+    info = HookInfo(os.getpid(), place.mode, __version__, time.time())
+    recorder = Recorder(Store(directory, trigger.path.name), info)
+    recorder.waits(trigger.request())  # before all that may take its time: a touch from now on gives a roll
     world = World(settings, place)
     emperor = _until_it_works(lambda: _find(world), inbox)
     if emperor is None:
@@ -48,8 +50,7 @@ def serve(settings: Settings, place: Place, inbox: Inbox, ready: Callable[[], No
         if held:
             log.info("waits for %s to be touched, to roll the vassals of the Emperor in %s", trigger.path, emperor)
             ready()
-            info = HookInfo(os.getpid(), place.mode, __version__, time.time())
-            Controller(world, trigger, settings, Recorder(store, info), inbox).run()
+            Controller(world, trigger, settings, recorder, inbox).run()
 
 
 def _find(world: World) -> str:
