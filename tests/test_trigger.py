@@ -277,12 +277,6 @@ def test_a_trigger_of_any_bytes_and_any_length_is_a_request(tmp_path: Path) -> N
     assert (request.message, request.only) == ("\ufffd", "*")
 
 
-def test_a_pipe_in_place_of_the_trigger_is_not_waited_for(tmp_path: Path) -> None:
-    path = tmp_path / "trigger"
-    os.mkfifo(path)
-    assert Trigger(str(path), lambda: None).request() is not None
-
-
 def test_a_trigger_that_cannot_be_looked_at_is_no_request_and_is_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -293,27 +287,6 @@ def test_a_trigger_that_cannot_be_looked_at_is_no_request_and_is_told_once(
         assert [trigger.request() for _ in range(3)] == [None, None, None]
     assert len(caplog.records) == 1
     assert f"the trigger {path} cannot be looked at" in caplog.text
-
-
-def test_a_text_that_cannot_be_read_leaves_a_bare_touch_and_is_told_once_each_time(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / "trigger"
-    trigger = Trigger(str(path), lambda: None)
-    with caplog.at_level(logging.WARNING):
-        for _ in range(2):
-            path.mkdir()  # which root cannot read as a file either
-            (path / "entry").touch()
-            requests = [trigger.request() for _ in range(3)]
-            assert all(request is not None and request.only == "*" for request in requests)
-            shutil.rmtree(path)
-            path.write_text("only=a")
-            request = trigger.request()
-            assert request is not None
-            assert request.only == "a"
-            path.unlink()
-    assert len(caplog.records) == 2
-    assert "it counts as a bare touch" in caplog.text
 
 
 @pytest.mark.parametrize(

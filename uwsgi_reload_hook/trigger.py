@@ -12,6 +12,7 @@ from watchdog.observers import Observer, api
 
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.roll import Request
+from uwsgi_reload_hook.trigger_file import look
 
 __all__ = ["Trigger", "parse_text"]
 
@@ -46,12 +47,12 @@ class Trigger:
     def __init__(self, path: str, notify: Callable[[], None]) -> None:
         """Raises ConfigError if its directory does not exist, or if it is one itself."""
         self.path = Path(path).absolute()
-        if not self.path.parent.is_dir():
+        if not _is_directory(self.path.parent):
             raise ConfigError(
-                f"reload-hook-trigger = {path}: the directory {self.path.parent} does not exist; create it, or give "
-                "another path"
+                f"reload-hook-trigger = {path}: the directory {self.path.parent} does not exist; create it, let user "
+                f"{os.geteuid()} look into it, or give another path"
             )
-        if self.path.is_dir():
+        if _is_directory(self.path):
             raise ConfigError(f"reload-hook-trigger = {path}: this is a directory; give the path of a file")
         self._notify = notify
         self._observer: api.BaseObserver | None = None
@@ -62,7 +63,7 @@ class Trigger:
         """Begin to watch. Where the system has no watch left, it says so, and polling the mtime has to do."""
         real = Path(os.path.realpath(self.path))
         handler = _Handler({os.fspath(self.path), os.fspath(real)}, self._notify)
-        directories = {self.path.parent, real.parent} if real.parent.is_dir() else {self.path.parent}
+        directories = {self.path.parent, real.parent} if _is_directory(real.parent) else {self.path.parent}
         try:
             self._observer = Observer()  # not before: some versions start a thread with it
             for directory in sorted(directories):
@@ -85,38 +86,29 @@ class Trigger:
         self._observer = None
 
     def request(self) -> Request | None:
-        """What the file asks for as it is now; None if there is no file."""
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:
+        """What the file asks for as it is now; None if there is no plain file. Never waits, whoever holds the file."""
+        seen = look(self.path, TEXT_LIMIT * 4)  # as many bytes as a character has in UTF-8
+        self._complain(seen.complaint)
+        if seen.status is None:
             return None
-        except OSError as error:
-            self._complain(f"the trigger {self.path} cannot be looked at: {error.strerror}")
-            return None
-        said = parse_text(self._text() if status.st_size else "")
+        said = parse_text(seen.text.decode("utf-8", errors="replace"))
         return Request(
-            mtime_ns=status.st_mtime_ns,
-            inode=status.st_ino,
+            mtime_ns=seen.status.st_mtime_ns,
+            inode=seen.status.st_ino,
             request_id=said.get("request-id", ""),
             message=said.get("message", ""),
             only=said.get("only") or "*",
         )
 
-    def _text(self) -> str:
-        try:
-            with self.path.open(encoding="utf-8", errors="replace") as file:
-                text = file.read(TEXT_LIMIT)
-        except OSError as error:
-            self._complain(f"the text of the trigger {self.path} cannot be read ({error}); it counts as a bare touch")
-            return ""
-        self._complaint = ""
-        return text
-
     def _complain(self, complaint: str) -> None:
-        """Say it once: the trigger is looked at again every few seconds."""
-        if complaint != self._complaint:
-            self._complaint = complaint
+        """Say it once, until it is mended: the trigger is looked at again every few seconds."""
+        if complaint and complaint != self._complaint:
             log.warning("%s", complaint)
+        self._complaint = complaint
+
+
+def _is_directory(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where this user may not look
 
 
 def _is_news(record: logging.LogRecord) -> bool:
