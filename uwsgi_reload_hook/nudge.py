@@ -48,18 +48,21 @@ def _open_fifos(pid: int) -> Iterator[str]:
 
 
 def _write(path: str) -> bool:
+    """Write to a FIFO, and to nothing else: a vassal's user may put another file, or a link, there at any moment."""
     try:
-        if not stat.S_ISFIFO(os.stat(path).st_mode):  # noqa: PTH116 - beside os.open
-            return False
-        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError:  # nobody reads it at the moment: the master is in the middle of its restart
-        return False
-    try:
-        return os.write(descriptor, MEANINGLESS) == len(MEANINGLESS)
+        found = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return False
+    try:
+        if not stat.S_ISFIFO(os.fstat(found).st_mode):
+            return False
+        descriptor = os.open(f"/proc/self/fd/{found}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "wb", buffering=0) as fifo:  # noqa: PTH123 - no path
+            return fifo.write(MEANINGLESS) == len(MEANINGLESS)
+    except OSError:  # nobody reads it at the moment: the master is in the middle of its restart
+        return False
     finally:
-        os.close(descriptor)
+        os.close(found)
 
 
 def _read(address: str) -> bool:
