@@ -155,12 +155,12 @@ def test_without_an_emperor_it_says_what_to_do_and_ends(descriptor: str | None) 
 
 
 @pytest.mark.parametrize(("data", "why"), [(b"\2", "it was told to stop"), (b"", "the Emperor has gone")])
-def test_it_ends_at_once_while_it_still_looks_for_the_emperor(data: bytes, why: str) -> None:
+def test_it_ends_at_once_while_it_still_looks_for_the_emperor(tmp_path: Path, data: bytes, why: str) -> None:
     emperor, vassal = socket.socketpair()
     with emperor, vassal:
         environment = {**os.environ, "UWSGI_EMPEROR_FD": str(vassal.fileno())}
         arguments = ("-m", "uwsgi_reload_hook", "vassal", "--trigger", "trigger")
-        with python(*arguments, environment=environment, keeps=[vassal.fileno()]) as child:
+        with python(*arguments, environment=environment, cwd=tmp_path, keeps=[vassal.fileno()]) as child:
             vassal.close()
             emperor.send(data)
             emperor.close()
