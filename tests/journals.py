@@ -38,7 +38,7 @@ progresses = st.builds(
     respawns=numbers,
     last_mod=numbers,
     reloads=maybe(st.integers(-1, 100)),
-    children=maybe(st.frozensets(st.tuples(numbers, moments), max_size=3)),
+    children=maybe(st.frozensets(st.tuples(numbers, numbers), max_size=3)),
     new_process=st.booleans(),
     accepts=st.booleans(),
     blacklisted=maybe(st.builds(Blacklisting, first_attempt=numbers, attempt=numbers)),

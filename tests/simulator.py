@@ -66,7 +66,7 @@ class FakeVassal:
     accepting: bool = True
     cursed: bool = False
     reloads: int = -1
-    workers: frozenset[tuple[int, float]] = frozenset()
+    workers: frozenset[tuple[int, int]] = frozenset()
     awaits_master: bool = False
     """Its old workers have gone, and its master has not noticed."""
     start: float = 0.0
@@ -286,8 +286,8 @@ class Site:
             one.reloads += 1
             self._load(one)
 
-    def _fork(self) -> frozenset[tuple[int, float]]:
-        return frozenset({(next(self._pids), self.now)})
+    def _fork(self) -> frozenset[tuple[int, int]]:
+        return frozenset({(next(self._pids), int(self.now * 100))})
 
     def _load(self, one: FakeVassal) -> None:
         pid, since = one.pid, self.now

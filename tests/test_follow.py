@@ -13,9 +13,9 @@ from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
 from uwsgi_reload_hook.state import HookInfo, Store, roll_document, status_document
 from uwsgi_reload_hook.trigger import parse_text
 
-ALIVE = HookInfo(os.getpid(), "mule", "0.1", time.time())
+ALIVE = HookInfo.of_this_process("mule")
 GONE = replace(ALIVE, pid=2**22 + 1)
-SUCCESSOR = replace(ALIVE, started=1000.0)
+SUCCESSOR = replace(ALIVE, start_ticks=(ALIVE.start_ticks or 0) - 1)
 """Its pid is another process's by now."""
 OURS = 5_000
 
@@ -140,6 +140,34 @@ def test_a_hook_whose_process_cannot_be_seen_is_known_by_what_it_writes(desk: De
     follower = desk.follower()
     desk.write(BEGUN, GONE)
     assert follower.follow(OURS, 1.5)[0] == 3
+
+
+@pytest.mark.parametrize("step", [-1e9, -7200.0, 7200.0, 1e12])
+def test_a_hook_lives_however_far_the_wall_clock_has_stepped_since_it_began(desk: Desk, step: float) -> None:
+    desk.write(EARLIER, replace(ALIVE, started=ALIVE.started + step))
+    assert desk.follower().read().hook_pid == os.getpid()
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        pytest.param(SUCCESSOR, id="its pid is another process's by now"),
+        pytest.param(replace(ALIVE, boot_id="another"), id="of another boot"),
+        pytest.param(replace(ALIVE, boot_id=""), id="of a boot that is not known"),
+        pytest.param(replace(ALIVE, start_ticks=None), id="of an earlier version"),
+        pytest.param(GONE, id="gone"),
+    ],
+)
+def test_a_process_that_is_not_the_very_one_is_no_living_hook(desk: Desk, hook: HookInfo) -> None:
+    desk.write(EARLIER, hook)
+    assert desk.follower().read().hook_pid is None
+
+
+def test_a_status_without_the_ticks_of_its_hook_is_of_nobody_who_is_known_to_live(desk: Desk) -> None:
+    document = status_document("idle", ALIVE, None)
+    document["hook"] = {name: document["hook"][name] for name in ("pid", "mode", "version", "started")}
+    desk.store.write_status(document)
+    assert desk.follower().read().hook_pid is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "5", "null", '{"hook": 5, "roll": []}', '{"hook": {"pid": "x"}}'])

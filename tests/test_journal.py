@@ -64,6 +64,15 @@ def test_a_journal_of_before_the_load_was_kept_is_read() -> None:
     assert decode(json.dumps(old)) == Journal(keys={}, roll=ROLL)
 
 
+def test_children_that_an_earlier_version_told_by_the_wall_clock_are_not_known() -> None:
+    progress = Progress("a.ini", children=frozenset({(7, 1)}))
+    old = document(Journal(roll=replace(ROLL, vassals={"a.ini": progress})))
+    old["roll"]["vassals"]["a.ini"]["children"] = [[7, 1_700_000_000.25]]
+    read = decode(json.dumps(old)).roll
+    assert read is not None
+    assert read.vassals["a.ini"].children is None
+
+
 @given(rolls, st.floats(-1e6, 1e6))
 def test_a_roll_that_is_moved_keeps_its_times_on_the_wall_clock(roll: Roll, seconds: float) -> None:
     moved = shifted(roll, seconds)

@@ -333,7 +333,7 @@ def test_a_master_that_was_woken_is_known_to_have_been_and_keeps_its_cpu() -> No
     first, second, third = (vassal(number, accepting=False, details=gone) for number in (1, 2, 3))
     roll = in_phase(opened(snapshot(first, second, third)), v1=Phase.RESTARTING, v2=Phase.RESTARTING)
     before = {
-        id_: one._replace(pid=int(id_[1]) + 100, reloads=0, children=frozenset({(7, 1.0)}), acted=NOW)
+        id_: one._replace(pid=int(id_[1]) + 100, reloads=0, children=frozenset({(7, 1)}), acted=NOW)
         for id_, one in roll.vassals.items()
         if id_ != "v3.ini"
     }

@@ -20,7 +20,7 @@ from uwsgi_reload_hook.journal import Journal, encode, shifted
 from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
 from uwsgi_reload_hook.state import HookInfo, Store, emperor_lock, lock_holder, roll_document, status_document
 
-HOOK = HookInfo(pid=7, mode="mule", version="0.1", started=1000.5)
+HOOK = HookInfo(pid=7, mode="mule", version="0.1", started=1000.5, start_ticks=77, boot_id="b")
 REQUEST = Request(mtime_ns=5_000_000_001, inode=9, request_id="42", message="hello", only="a*")
 ROLL = Roll(
     id="5-1",
@@ -102,7 +102,14 @@ def test_a_status_says_what_the_contract_says(store: Store, tmp_path: Path) -> N
     document = json.loads((tmp_path / "trigger.status.json").read_text())
     assert document["schema"] == 1
     assert document["state"] == "rolling"
-    assert document["hook"] == {"pid": 7, "mode": "mule", "version": "0.1", "started": 1000.5}
+    assert document["hook"] == {
+        "pid": 7,
+        "mode": "mule",
+        "version": "0.1",
+        "started": 1000.5,
+        "start_ticks": 77,
+        "boot_id": "b",
+    }
     roll = document["roll"]
     assert roll["request"]["mtime_ns"] == 5_000_000_001
     assert (roll["id"], roll["result"], roll["reason"]) == ("5-1", None, "")

@@ -13,7 +13,7 @@ from uwsgi_reload_hook.roll import Nudge, Phase, Progress, Request, Roll, Touch
 from uwsgi_reload_hook.transitions import Moment, Moved
 from uwsgi_reload_hook.waking import ENDING, detailed, spread, wake
 
-OLD, NEW = frozenset({(1, 1.0)}), frozenset({(2, 2.0)})
+OLD, NEW = frozenset({(1, 1)}), frozenset({(2, 2)})
 READY = Details(reloads=0, children=frozenset())
 
 

@@ -23,8 +23,6 @@ ABSENCE = 1.2
 """Seconds without a living hook after which there is none: a mule that was killed is back sooner."""
 RETURN = 15.0
 """The same for a hook that was seen alive: an Emperor that is restarted takes its time."""
-CLOCK_SLACK = 5.0
-"""Seconds by which a process that is older than its status file may seem younger: it is known in whole seconds."""
 
 
 def touch(trigger: Path, said: Mapping[str, str]) -> int:
@@ -62,13 +60,17 @@ class Status:
 
     @property
     def hook_pid(self) -> int | None:
-        """The process that writes it, None if it does not run: not another one that has its number by now."""
+        """The process that writes it, None if it does not run: not another one that has its number by now.
+
+        A status without the ticks of its process, as an earlier version wrote it, is of nobody who is known to live.
+        """
         hook = self.document.get("hook")
-        pid, started = (hook.get("pid"), hook.get("started")) if isinstance(hook, dict) else (None, None)
-        if not isinstance(pid, int) or not isinstance(started, int | float):
+        if not isinstance(hook, dict):
             return None
-        since = processes.started(pid)
-        return pid if since is not None and since <= started + CLOCK_SLACK else None
+        pid, ticks, boot = hook.get("pid"), hook.get("start_ticks"), hook.get("boot_id")
+        if not isinstance(pid, int) or not isinstance(ticks, int):
+            return None
+        return pid if ticks == processes.started(pid) and boot == processes.boot_id() else None
 
 
 class Follower:

@@ -109,12 +109,19 @@ def _nodes(documents: Sequence[Mapping[str, Any]]) -> tuple[Node, ...]:
     return tuple(Node(**one) for one in documents)
 
 
+def _children(pairs: Sequence[tuple[int, float]]) -> frozenset[tuple[int, int]] | None:
+    """Earlier versions had Unix seconds, as floats, in place of the ticks: those children cannot be told any more."""
+    if any(isinstance(start, float) for _, start in pairs):
+        return None
+    return frozenset((int(pid), int(start)) for pid, start in pairs)
+
+
 _READ: Mapping[str, Callable[[Any], Any]] = {
     "phase": Phase,
     "keys": frozenset,
     "nodes": _nodes,
     "drained": _nodes,
-    "children": lambda pairs: frozenset((int(pid), float(start)) for pid, start in pairs),
+    "children": _children,
     "blacklisted": lambda entry: Blacklisting(**entry),
 }
 """What makes a field of a Progress of its plain form, where that is another one."""

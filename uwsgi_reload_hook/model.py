@@ -51,8 +51,8 @@ class Details:
     """Times the master has re-executed itself, -1 = never, None = not readable.
 
     uWSGI counts them in `UWSGI_RELOADS`, which is in the environment of every image but the first (core/init.c)."""
-    children: frozenset[tuple[int, float]] | None = None
-    """The master's living children as (pid, start time), without zombies; None = not readable."""
+    children: frozenset[tuple[int, int]] | None = None
+    """The master's living children as (pid, start in clock ticks since boot), without zombies; None = not readable."""
     running: bool = False
     """Whether the master uses a CPU, or waits for one: its interpreter starts, or it imports."""
     touch_path: str = ""

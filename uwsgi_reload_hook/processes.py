@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 __all__ = [
+    "boot_id",
     "children",
     "command_line",
     "environment",
@@ -39,8 +40,8 @@ def parent(pid: int) -> int | None:
         return None
 
 
-def children(pid: int) -> frozenset[tuple[int, float]] | None:
-    """The direct children that live, as (pid, start time in Unix seconds); None if they cannot be read."""
+def children(pid: int) -> frozenset[tuple[int, int]] | None:
+    """The direct children that live, as (pid, start in clock ticks since boot); None if they cannot be read."""
     try:
         listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()  # psutil reads every process of the host for this
         pids = [int(word) for word in listed.split()]
@@ -53,14 +54,33 @@ def children(pid: int) -> frozenset[tuple[int, float]] | None:
     return frozenset((child, start) for child, start in starts if start is not None)
 
 
-def started(pid: int) -> float | None:
-    """When a process that lives was started, in Unix seconds; None for a zombie, and for one that has gone."""
+def started(pid: int) -> int | None:
+    """When a process that lives was started, in clock ticks since boot; None for a zombie, and for one that has gone.
+
+    With its pid they tell a process from all others of the same boot, whatever the wall clock does meanwhile: psutil's
+    `create_time` moves with that clock, or does not, by its version.
+    """
     try:
-        process = _process(pid)
-        with process.oneshot():
-            return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
-    except psutil.Error:
+        told = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
         return None
+    words = told.rpartition(b")")[2].split()  # the command before it may hold anything, a parenthesis too (proc(5))
+    if len(words) <= _START or words[0] in _DEAD:
+        return None
+    return int(words[_START])
+
+
+_START = 19
+"""Where field 22 of /proc/PID/stat stands among those that follow the command, which is field 2."""
+_DEAD = frozenset({b"Z", b"X", b"x"})
+
+
+def boot_id() -> str:
+    """What tells this boot of the host from all others, empty if it cannot be read."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def is_running(pid: int) -> bool:

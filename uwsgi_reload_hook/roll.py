@@ -110,7 +110,7 @@ class Progress(NamedTuple):
     executed: bool = False
     """Whether its master was seen to have executed itself anew since the touch."""
     reloads: int | None = None
-    children: frozenset[tuple[int, float]] | None = None
+    children: frozenset[tuple[int, int]] | None = None
     new_process: bool = False
     """Whether its process itself began after the roll did, so that no reload needs to be seen."""
     accepts: bool = True

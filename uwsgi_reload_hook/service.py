@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from uwsgi_reload_hook import __version__
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.discover import Place
 from uwsgi_reload_hook.errors import UnavailableError
@@ -39,8 +37,7 @@ def serve(settings: Settings, place: Place, inbox: Inbox, ready: Callable[[], No
     """
     trigger = Trigger(settings.trigger, inbox.wake)
     directory = Path(settings.state_directory) if settings.state_directory else trigger.path.parent
-    info = HookInfo(os.getpid(), place.mode, __version__, time.time())
-    recorder = Recorder(Store(directory, trigger.path.name), info)
+    recorder = Recorder(Store(directory, trigger.path.name), HookInfo.of_this_process(place.mode))
     recorder.waits(trigger.request())  # before all that may take its time: a touch from now on gives a roll
     world = World(settings, place)
     emperor = _until_it_works(lambda: _find(world), inbox)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from uwsgi_reload_hook import __version__, follow, processes
+from uwsgi_reload_hook import follow, processes
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.discover import Place
 from uwsgi_reload_hook.errors import UnavailableError
@@ -64,7 +64,7 @@ def _recorder(emperor: str, settings: Settings, say: Say) -> Speaker:
     if settings.state_directory:
         told = Store(Path(settings.state_directory), Path(settings.trigger).name)
     journal = own_journal(emperor, os.environ, _warn)
-    info = HookInfo(os.getpid(), "shell", __version__, time.time())
+    info = HookInfo.of_this_process("shell")
     return Speaker(ShellStore(journal, told), info, say, settings.vassal_config_file_suffix)
 
 

@@ -7,11 +7,13 @@ import fcntl
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from uwsgi_reload_hook import __version__, processes
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.journal import SCHEMA, Journal, decode, encode
 from uwsgi_reload_hook.roll import Progress, Request, Roll
@@ -23,12 +25,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class HookInfo:
-    """Who writes the files. `started` is Unix time."""
+    """Who writes the files."""
 
     pid: int
     mode: str
     version: str
     started: float
+    """Unix seconds, for people: a wall clock tells no process from another."""
+    start_ticks: int | None = None
+    """When the process was started, in clock ticks since boot; None = not known."""
+    boot_id: str = ""
+    """Of which boot: another one may have the same pid and ticks."""
+
+    @classmethod
+    def of_this_process(cls, mode: str) -> HookInfo:
+        """Describe the process that asks."""
+        pid = os.getpid()
+        return cls(pid, mode, __version__, time.time(), processes.started(pid), processes.boot_id())
 
 
 class Store:
@@ -106,11 +119,11 @@ def _replace(path: Path, text: str) -> None:
 
 
 def status_document(state: str, hook: HookInfo, roll: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The status file's contents; `roll` is a `roll_document`. All times are Unix seconds."""
+    """The status file's contents; `roll` is a `roll_document`. Times are Unix seconds, but for the hook's ticks."""
     return {
         "schema": SCHEMA,
         "state": state,
-        "hook": {"pid": hook.pid, "mode": hook.mode, "version": hook.version, "started": hook.started},
+        "hook": {field.name: getattr(hook, field.name) for field in fields(hook)},
         "roll": roll,
     }
 
