@@ -14,6 +14,7 @@ from typing import Any
 from uwsgi_reload_hook import __version__, follow
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.logs import log_to
+from uwsgi_reload_hook.printable import write_line
 from uwsgi_reload_hook.settings import OPTIONS, from_environment, parse
 
 __all__ = ["main"]
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(given)
     except ConfigError as error:
-        sys.stderr.write(f"uwsgi-reload-hook: {error}\n")
+        write_line(sys.stderr, f"uwsgi-reload-hook: {error}")
         return EXIT_USAGE
 
 
@@ -99,8 +100,7 @@ def _reload(given: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    write_line(sys.stdout, line)
 
 
 def _say_nothing(_line: str) -> None:
@@ -130,7 +130,7 @@ def _trigger(given: argparse.Namespace) -> int:
     if not given.wait:
         return EXIT_OK
     code, words = follower.follow(mtime, given.timeout)
-    (sys.stderr if code else sys.stdout).write(f"{words}\n")
+    write_line(sys.stderr if code else sys.stdout, words)
     return code
 
 
@@ -141,16 +141,18 @@ def _follow_line(id_: str, entry: Mapping[str, Any]) -> None:
 def _status(given: argparse.Namespace) -> int:
     path = (given.state_directory or given.file.parent) / f"{given.file.name}.status.json"
     try:
-        text = path.read_text()
-        document = json.loads(text)
-        lines = text.rstrip() if given.json else "\n".join(_lines(document))
+        document = json.loads(path.read_text())
+        # Made JSON anew, because its ASCII holds nothing that a terminal could take for more than text.
+        lines = json.dumps(document, indent=1).splitlines() if given.json else _lines(document)
     except FileNotFoundError:
-        sys.stderr.write(f"there is no {path}: no hook has run for this trigger, or it has another state-directory\n")
+        words = f"there is no {path}: no hook has run for this trigger, or it has another state-directory"
+        write_line(sys.stderr, words)
         return EXIT_NO_HOOK
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        sys.stderr.write(f"{path} cannot be read: {error}\n")
+        write_line(sys.stderr, f"{path} cannot be read: {error}")
         return EXIT_USAGE
-    _say(lines)
+    for line in lines:
+        _say(line)
     return EXIT_OK
 
 

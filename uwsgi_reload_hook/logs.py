@@ -1,17 +1,49 @@
-"""Where the package's log goes."""
+"""Where the package's log goes, and what its lines look like."""
 
 from __future__ import annotations
 
 import logging
+from types import TracebackType
 from typing import TextIO
 
-__all__ = ["log_to"]
+from uwsgi_reload_hook.printable import printable
+
+__all__ = ["LineFormatter", "log_to"]
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+class LineFormatter(logging.Formatter):
+    """One line for a message, whatever its arguments hold; a traceback keeps its line breaks, and is indented.
+
+    The indentation is there because an exception's text may hold line breaks: none of them begins a line of the log.
+    """
+
+    def __init__(self) -> None:
+        """The time, the package, the level and the message."""
+        super().__init__("%(asctime)s [uwsgi-reload-hook] %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Make the line of the message."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802 - logging's name
+        """Make the lines of an exception."""
+        return _indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802 - logging's name
+        """Make the lines of a stack."""
+        return _indented(stack_info)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {printable(line)}" for line in text.split("\n"))
 
 
 def log_to(stream: TextIO, *, quiet: bool = False) -> None:
     """Send the package's log to `stream`: a vassal's standard error is the Emperor's log."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(asctime)s [uwsgi-reload-hook] %(levelname)s %(message)s"))
+    handler.setFormatter(LineFormatter())
     package = logging.getLogger("uwsgi_reload_hook")
     package.handlers[:] = [handler]
     package.propagate = False

@@ -14,6 +14,7 @@ from uwsgi_reload_hook import follow, processes
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.discover import Place
 from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.printable import write_line
 from uwsgi_reload_hook.recorder import Recorder
 from uwsgi_reload_hook.roll import Phase, Request, Result, Roll
 from uwsgi_reload_hook.settings import Settings
@@ -51,7 +52,7 @@ def reload(settings: Settings, say: Say, *, resume: bool) -> int:
 
 
 def _warn(text: str) -> None:
-    sys.stderr.write(f"uwsgi-reload-hook: {text}\n")
+    write_line(sys.stderr, f"uwsgi-reload-hook: {text}")
 
 
 def _complain(code: int, text: str) -> int:

@@ -11,6 +11,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer, api
 
 from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.printable import printable
 from uwsgi_reload_hook.roll import Request
 from uwsgi_reload_hook.trigger_file import look
 
@@ -26,14 +27,14 @@ _READING = frozenset({"opened", "closed_no_write"})
 def parse_text(text: str) -> dict[str, str]:
     """Pick `message`, `request-id` and `only` out of the trigger's text, which anybody may have written.
 
-    One `key=value` a line; other lines are ignored, values are cut at 256 characters and lose what cannot be printed.
+    One `key=value` a line; other lines are ignored, values have escapes for what cannot be printed, and are cut at
+    256 characters.
     """
     found = {}
     for line in text[:TEXT_LIMIT].splitlines():
         key, equals, value = line.partition("=")
         if equals and key.strip() in {"message", "request-id", "only"}:
-            printable = "".join(char if char.isprintable() else "?" for char in value.strip())
-            found[key.strip()] = printable[:VALUE_LIMIT]
+            found[key.strip()] = printable(value.strip())[:VALUE_LIMIT]
     return found
 
 

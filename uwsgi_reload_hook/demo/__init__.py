@@ -15,6 +15,7 @@ from types import FrameType
 from uwsgi_reload_hook.demo.client import Client
 from uwsgi_reload_hook.demo.site import Site, find_uwsgi
 from uwsgi_reload_hook.demo.watch import Table, View, look
+from uwsgi_reload_hook.printable import write_line
 
 __all__ = ["run"]
 
@@ -203,6 +204,6 @@ def answers_of(site: Site, version: str) -> frozenset[str]:
 
 
 def say(text: str) -> None:
-    """Show a line at once, to a pipe too."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    """Show lines at once, to a pipe too."""
+    for line in text.split("\n"):
+        write_line(sys.stdout, line)
