@@ -16,6 +16,10 @@ __all__ = ["LIMIT", "Probe", "judge", "parse", "request"]
 
 LIMIT = 1 << 20
 """Bytes of an answer that are read: a health check that sends more is none."""
+WORDS = 80
+"""Characters of an answer's own words that are repeated."""
+LONGEST = 1024
+"""Characters of a probe as it is written: a request with a longer one does not fit uWSGI's buffer (4096 by default)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,15 @@ class Probe:
 def parse(text: str) -> Probe:
     """Read `/healthz`, or `path=/healthz,host=app.local,status=200-399`. Raises ValueError with what is accepted."""
     accepted = ValueError("a path such as /healthz, or path=/healthz,host=app.local,status=200-399")
+    if len(text) > LONGEST:
+        raise accepted
     parts = {"path": text.strip()}
     if not text.strip().startswith("/"):
         pairs = [part.partition("=") for part in text.split(",")]
         parts = {key.strip(): value.strip() for key, _, value in pairs}
     low, dash, high = parts.get("status", "200-399").partition("-")
     bounds = (low, high if dash else low)
-    good = all(bound.isascii() and bound.isdecimal() for bound in bounds) and parts.keys() <= {"path", "host", "status"}
+    good = all(_is_number(bound) for bound in bounds) and parts.keys() <= {"path", "host", "status"}
     plain = all(char.isascii() and char.isprintable() and char != " " for char in "".join(parts.values()))
     if not (good and plain and parts.get("path", "").startswith("/") and int(bounds[0]) <= int(bounds[1])):
         raise accepted
@@ -52,6 +58,7 @@ def request(probe: Probe, host: str, *, over_http: bool) -> bytes:
     """Make the request, as a uwsgi packet (modifier 0, WSGI) or as HTTP."""
     host = probe.host or host
     if over_http:
+        host = "".join(char for char in host if char.isascii() and char.isprintable())  # a key may hold line breaks
         return f"GET {probe.path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\n\r\n".encode()
     path, _, query = probe.path.partition("?")
     variables = {
@@ -75,22 +82,35 @@ AGENT = "uwsgi-reload-hook"
 
 
 def judge(probe: Probe, answer: bytes) -> ProbeResult:
-    """Judge a whole answer, read to its end: status, and that it is all there."""
+    """Judge a whole answer, read to its end: status, and that it is all there. Whatever it is, it raises nothing."""
     response = http.client.HTTPResponse(cast("socket.socket", _Answer(answer)))
     try:
         response.begin()
-        line = f"{response.status} {response.reason}".strip()
+        line = f"{response.status} {response.reason[:WORDS]}".strip()
+        length = response.headers.get("Content-Length", "0").strip()
+        if not _is_number(length):
+            return _bad(f"{probe.path} is answered with {line} and a Content-Length that is none, {length[:WORDS]!r}")
         response.read()
     except http.client.IncompleteRead as error:
-        words = f"{probe.path} is answered with half a response, {len(error.partial)} bytes of a body"
-        return ProbeResult(good=False, words=words)
+        return _bad(f"{probe.path} is answered with half a response, {len(error.partial)} bytes of a body")
+    except OverflowError:  # a length that no memory could hold
+        return _bad(f"{probe.path} is answered with half a response, as it names a length that none can have")
     except (http.client.HTTPException, ValueError, OSError) as error:
         start = answer[:40].decode(errors="replace")
-        return ProbeResult(good=False, words=f"{probe.path} is not answered in HTTP but with {start!r} ({error})")
+        return _bad(f"{probe.path} is not answered in HTTP but with {start!r} ({str(error)[:WORDS]})")
     if b"\r\n\r\n" not in answer:
-        return ProbeResult(good=False, words=f"{probe.path} is answered with half a response, its headers do not end")
+        return _bad(f"{probe.path} is answered with half a response, its headers do not end")
     good = probe.lowest <= response.status <= probe.highest
     return ProbeResult(good=good, words=f"{probe.path} is answered with {line}")
+
+
+def _bad(words: str) -> ProbeResult:
+    return ProbeResult(good=False, words=words)
+
+
+def _is_number(text: str) -> bool:
+    """Whether http.client reads a length out of it: what is longer than 64 bits' 20 digits is none."""
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(1 << 64))
 
 
 class _Answer:

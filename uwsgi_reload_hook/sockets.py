@@ -22,6 +22,8 @@ CHUNK = 1 << 18
 LIMIT = 1 << 26
 """Bytes of an answer: a router tells about 400 for a node."""
 LAST_PORT = 65535
+LONGEST_LABEL = 63
+"""Characters of one part of a host's name (RFC 1035)."""
 
 SocketAddress = str | tuple[str, int]
 
@@ -29,14 +31,30 @@ SocketAddress = str | tuple[str, int]
 def _parse(address: str) -> tuple[socket.AddressFamily, SocketAddress]:
     """Tell a TCP or UDP address from a path: as uWSGI does, by its colon."""
     if ":" not in address or address.startswith("/"):
+        if not _is_path(address):
+            raise UnavailableError(f"{address} is no address: no file can have this name")
         return socket.AF_UNIX, "\0" + address[1:] if address.startswith(("@", "\0")) else address
     host, _, port = address.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
-    plain = host.isascii() and host.isprintable() and port.isascii() and port.isdecimal()
+    plain = _is_host(host) and port.isascii() and port.isdecimal()
     if not plain or len(port) > len(str(LAST_PORT)) or int(port) > LAST_PORT:
         raise UnavailableError(f"{address} is no address: a path, or host:port, is expected")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return family, ("127.0.0.1" if host in {"0.0.0.0", "*"} else host, int(port))  # noqa: S104 - compared, not bound
+
+
+def _is_path(address: str) -> bool:
+    try:
+        os.fsencode(address)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_host(host: str) -> bool:
+    """Whether the resolver takes this name at all: of labels that are empty or too long it raises no OSError."""
+    labels = host.removesuffix(".").split(".")
+    return host.isascii() and host.isprintable() and all(0 < len(label) <= LONGEST_LABEL for label in labels)
 
 
 def resolve(address: str, directory: str | None) -> str:
@@ -134,14 +152,14 @@ def send(address: str, packet: bytes) -> None:
 
 def is_datagram_path(path: str) -> bool:
     """Whether a unix path is a datagram socket that somebody has bound."""
-    family, target = _parse(path)
-    if family != socket.AF_UNIX:
-        return False
-    with socket.socket(family, socket.SOCK_DGRAM) as connection:
-        try:
-            connection.connect(target)
-        except OSError:
+    try:
+        family, target = _parse(path)
+        if family != socket.AF_UNIX:
             return False
+        with socket.socket(family, socket.SOCK_DGRAM) as connection:
+            connection.connect(target)
+    except (OSError, UnavailableError):
+        return False
     return True
 
 
