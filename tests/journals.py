@@ -1,77 +1,68 @@
-"""Journals of any content, to be written and read again."""
+"""Journals of any content, to be written and read again: made by the type hints, so that no field is forgotten."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
 from uwsgi_reload_hook.journal import Journal
-from uwsgi_reload_hook.model import Blacklisting, Node
-from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.roll import Progress, Roll
 
+__all__ = ["journals", "progresses", "rolls", "strategy"]
+
+T = TypeVar("T")
 words = st.text(max_size=8)
-numbers = st.integers(0, 2**63)
-moments = st.floats(0, 1e9)
-nodes = st.builds(
-    Node, router=words, key=words, address=words, ref=numbers, last_check=numbers, death_mark=st.booleans()
-)
+
+_SCALARS: Mapping[object, st.SearchStrategy[Any]] = {
+    str: words,
+    bool: st.booleans(),
+    int: st.integers(-(2**63), 2**64),
+    float: st.floats(0, 1e9),
+    NoneType: st.none(),
+}
+_COLLECTIONS: Mapping[object, Callable[..., st.SearchStrategy[Any]]] = {
+    tuple: lambda first, *rest: (
+        st.lists(_of(first), max_size=2).map(tuple) if rest == (Ellipsis,) else st.tuples(*map(_of, (first, *rest)))
+    ),
+    frozenset: lambda each: st.frozensets(_of(each), max_size=3),
+    Mapping: lambda _, each: st.dictionaries(words, _of(each), max_size=3),
+}
 
 
-def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.none() | strategy
+def strategy(kind: type[T]) -> st.SearchStrategy[T]:
+    """Values of a dataclass or a named tuple, every field of any value that its hint allows."""
+    hints = get_type_hints(kind, include_extras=True)
+    return st.builds(kind, **{name: _of(hint) for name, hint in hints.items()})
 
 
-progresses = st.builds(
-    Progress,
-    id=words,
-    phase=st.sampled_from(Phase),
-    since=moments,
-    reason=words,
-    keys=st.frozensets(words, max_size=3),
-    started=maybe(moments),
-    finished=maybe(moments),
-    first_pid=maybe(numbers),
-    nodes=st.lists(nodes, max_size=2).map(tuple),
-    drained=st.lists(nodes, max_size=2).map(tuple),
-    pid=maybe(numbers),
-    respawns=numbers,
-    last_mod=numbers,
-    reloads=maybe(st.integers(-1, 100)),
-    children=maybe(st.frozensets(st.tuples(numbers, numbers), max_size=3)),
-    new_process=st.booleans(),
-    accepts=st.booleans(),
-    blacklisted=maybe(st.builds(Blacklisting, first_attempt=numbers, attempt=numbers)),
-    acted=maybe(moments),
-    loaded=maybe(moments),
-    looks=numbers,
-    healthy_since=maybe(moments),
-    announced=maybe(moments),
-    probed=maybe(moments),
-    awaits_answer=st.booleans(),
-)
-rolls = st.builds(
-    Roll,
-    id=words,
-    request=st.builds(Request, mtime_ns=numbers, inode=numbers, request_id=words, message=words, only=words),
-    started=moments,
-    started_wall=moments,
-    vassals=st.dictionaries(words, progresses, max_size=3),
-    aside=st.dictionaries(words, words, max_size=2),
-    minimum=st.dictionaries(words, numbers, max_size=2),
-    usual_load=maybe(moments),
-    moved=moments,
-    blind_since=maybe(moments),
-    stop=maybe(st.sampled_from(Result)),
-    result=maybe(st.sampled_from(Result)),
-    reason=words,
-    finished=maybe(moments),
-)
-journals = st.builds(
-    Journal,
-    handled=maybe(st.tuples(numbers, numbers)),
-    keys=st.dictionaries(words, st.frozensets(words, max_size=3), max_size=3),
-    roll=maybe(rolls),
-    saved=moments,
-    usual_load=maybe(moments),
-)
+def _of(hint: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - any hint, one line a kind
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _of(arguments[0])
+    if origin in {Union, UnionType}:
+        return st.one_of(*map(_of, arguments))
+    if origin in _COLLECTIONS:
+        return _COLLECTIONS[origin](*arguments)
+    if hint in _SCALARS:
+        return _SCALARS[hint]
+    if hint is Roll:
+        return rolls
+    return st.sampled_from(hint) if issubclass(hint, Enum) else strategy(hint)
+
+
+def _by_its_ids(roll: Roll) -> Roll:
+    return replace(roll, vassals={one.id.replace("\0", "0"): _named(one) for one in roll.vassals.values()})
+
+
+def _named(one: Progress) -> Progress:
+    return one._replace(id=one.id.replace("\0", "0"))
+
+
+progresses = strategy(Progress)
+rolls = strategy(Roll).map(_by_its_ids)
+journals = strategy(Journal)

@@ -344,11 +344,3 @@ def test_a_directory_that_cannot_be_locked_is_unavailable_and_named(tmp_path: Pa
         emperor_lock(str(tmp_path / name)),
     ):
         pytest.fail("there is nothing to lock")
-
-
-def test_a_progress_has_no_moment_that_the_journal_forgets_to_move() -> None:
-    moments = {name for name, value in Progress("a")._asdict().items() if value is None}
-    assert moments <= {
-        *("started", "finished", "acted", "healthy_since", "announced", "probed", "unseen_since"),
-        *("first_pid", "pid", "reloads", "children", "blacklisted", "loaded"),
-    }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import reprlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
-from uwsgi_reload_hook.model import Blacklisting, Node
-from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook import codec
+from uwsgi_reload_hook.roll import Clock, Monotonic, Progress, Roll, Seconds
 
 __all__ = ["SCHEMA", "Journal", "decode", "encode", "shifted"]
 
@@ -26,13 +27,15 @@ class Journal:
     """The subscription keys that each vassal was seen to serve."""
     roll: Roll | None = None
     """The roll that was under way; each step is here before it is taken."""
-    saved: float = 0.0
+    saved: Monotonic = 0.0
     """The monotonic moment of writing."""
-    usual_load: float | None = None
+    usual_load: Seconds | None = None
     """Seconds that the quickest load of the last roll took; None = not known."""
 
 
 _FRESH = Progress("")
+_FIRST = frozenset({"handled", "keys", "roll", "saved"})
+"""What every journal of this schema has, the first ones too: later fields may be missing, as they have defaults."""
 
 
 def encode(journal: Journal) -> str:
@@ -65,80 +68,38 @@ def _changed(progress: Progress) -> dict[str, Any]:
 
 
 def decode(text: str) -> Journal:
-    """Read a journal. Raises ValueError, LookupError, TypeError or AttributeError where it is none of this schema."""
-    document = json.loads(text)
-    if document["schema"] != SCHEMA:
-        raise ValueError(f"its schema is {document['schema']!r}, not {SCHEMA}")
-    handled, roll, usual = document["handled"], document["roll"], document.get("usual_load")
-    return Journal(
-        handled=(int(handled[0]), int(handled[1])) if handled else None,
-        keys={str(id_): frozenset(map(str, keys)) for id_, keys in (document["keys"] or {}).items()},
-        roll=None if roll is None else _roll(roll),
-        saved=float(document["saved"]),
-        usual_load=None if usual is None else float(usual),
-    )
-
-
-def _roll(document: Mapping[str, Any]) -> Roll:
-    return Roll(
-        **{
-            **document,
-            "request": Request(**document["request"]),
-            "vassals": {id_: _progress(one) for id_, one in document["vassals"].items()},
-            "aside_keys": {id_: frozenset(keys) for id_, keys in document["aside_keys"].items()},
-            "key_routers": {key: frozenset(routers) for key, routers in document["key_routers"].items()},
-            "stop": _result(document["stop"]),
-            "result": _result(document["result"]),
-        }
-    )
-
-
-def _result(word: str | None) -> Result | None:
-    return None if word is None else Result(word)
-
-
-def _progress(document: Mapping[str, Any]) -> Progress:
-    return Progress(**{name: _value(name, value) for name, value in document.items()})
-
-
-def _value(name: str, plain: Any) -> Any:  # noqa: ANN401 - of any field
-    return _READ[name](plain) if name in _READ and plain is not None else plain
-
-
-def _nodes(documents: Sequence[Mapping[str, Any]]) -> tuple[Node, ...]:
-    return tuple(Node(**one) for one in documents)
-
-
-def _children(pairs: Sequence[tuple[int, float]]) -> frozenset[tuple[int, int]] | None:
-    """Earlier versions had Unix seconds, as floats, in place of the ticks: those children cannot be told any more."""
-    if any(isinstance(start, float) for _, start in pairs):
-        return None
-    return frozenset((int(pid), int(start)) for pid, start in pairs)
-
-
-_READ: Mapping[str, Callable[[Any], Any]] = {
-    "phase": Phase,
-    "keys": frozenset,
-    "nodes": _nodes,
-    "drained": _nodes,
-    "children": _children,
-    "blacklisted": lambda entry: Blacklisting(**entry),
-}
-"""What makes a field of a Progress of its plain form, where that is another one."""
-
-
-_MOMENTS = ("since", "started", "finished", "acted", "healthy_since", "announced", "probed", "unseen_since")
+    """Read a journal. Raises ValueError, in words, where it is none of this schema."""
+    try:
+        document = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(document, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - one error for all that can be wrong with it
+    schema = document.pop("schema", None)
+    if type(schema) is not int or schema != SCHEMA:
+        raise ValueError(f"its schema is {reprlib.repr(schema)}, not {SCHEMA}")
+    if missing := _FIRST - document.keys():
+        raise ValueError(f"the field {min(missing)} is missing")
+    journal = codec.decode(document, Journal)
+    for id_, one in journal.roll.vassals.items() if journal.roll else ():
+        if one.id != id_:
+            raise ValueError(f"roll: vassals: {id_}: it is the entry of {one.id}")
+        if "\0" in id_:
+            raise ValueError("roll: vassals: an id holds a NUL, which no file's name does")
+    return journal
 
 
 def shifted(roll: Roll, seconds: float) -> Roll:
     """Move every moment of a roll: the time in which no hook ran does not count, nor does another boot's clock."""
-    vassals = {
-        id_: one._replace(**{name: old + seconds for name in _MOMENTS if (old := getattr(one, name)) is not None})
-        for id_, one in roll.vassals.items()
-    }
-    forgot = {router: moment + seconds for router, moment in roll.forgot.items()}
-    canary_done = None if roll.canary_done is None else roll.canary_done + seconds
-    started, moved = roll.started + seconds, roll.moved + seconds
-    return replace(
-        roll, vassals=vassals, started=started, moved=moved, forgot=forgot, canary_done=canary_done, blind_since=None
-    )
+    moments = codec.marked(Progress, Clock.MONOTONIC)
+    vassals = {id_: one._replace(**_moved(one, moments, seconds)) for id_, one in roll.vassals.items()}
+    changes = {**_moved(roll, codec.marked(Roll, Clock.MONOTONIC), seconds), "blind_since": None}
+    return replace(roll, vassals=vassals, **changes)
+
+
+def _moved(value: object, moments: Iterable[str], seconds: float) -> dict[str, Any]:
+    return {name: _later(old, seconds) for name in moments if (old := getattr(value, name)) is not None}
+
+
+def _later(moment: Any, seconds: float) -> Any:  # noqa: ANN401 - a moment, or a mapping to moments
+    return {name: one + seconds for name, one in moment.items()} if isinstance(moment, Mapping) else moment + seconds

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from uwsgi_reload_hook.model import Blacklisting, Node
 
 __all__ = [
     "Action",
     "ClearBlacklist",
+    "Clock",
+    "Monotonic",
     "Nudge",
     "Pause",
     "Phase",
@@ -22,12 +24,30 @@ __all__ = [
     "Request",
     "Result",
     "Roll",
+    "Seconds",
     "SendProbe",
     "Step",
     "Subscribe",
     "Touch",
     "Unsubscribe",
+    "WallClock",
 ]
+
+
+class Clock(Enum):
+    """What a float of a roll counts from: the journal moves the monotonic ones when another process takes it up."""
+
+    MONOTONIC = "monotonic"
+    WALL = "wall"
+    NONE = "none"
+
+
+Monotonic = Annotated[float, Clock.MONOTONIC]
+"""A moment in seconds, on the clock that never jumps and that another boot begins anew."""
+WallClock = Annotated[float, Clock.WALL]
+"""A moment in Unix seconds."""
+Seconds = Annotated[float, Clock.NONE]
+"""A length of time."""
 
 
 class Phase(Enum):
@@ -82,15 +102,15 @@ class Progress(NamedTuple):
 
     id: str
     phase: Phase = Phase.PENDING
-    since: float = 0.0
+    since: Monotonic = 0.0
     """When it entered the phase."""
     reason: str = ""
     """Why it is in the phase, in words."""
     keys: frozenset[str] = frozenset()
     """Every key it is known to serve, kept when its nodes vanish."""
-    started: float | None = None
+    started: Monotonic | None = None
     """When it left `pending`."""
-    finished: float | None = None
+    finished: Monotonic | None = None
     first_pid: int | None = None
     """Its pid when the roll began, None if it was not running: another pid later means newer code."""
     nodes: tuple[Node, ...] = ()
@@ -117,20 +137,20 @@ class Progress(NamedTuple):
     """Whether it is expected to accept: a vassal of mules only never does."""
     blacklisted: Blacklisting | None = None
     """Its blacklist entry when the hook had the blacklist cleared."""
-    acted: float | None = None
+    acted: Monotonic | None = None
     """When it was touched or started anew: the timeout counts from here."""
-    loaded: float | None = None
+    loaded: Seconds | None = None
     """Seconds from its touch, or its start, until it accepted."""
     looks: int = 0
     """Looks taken in vain: the router has not noticed an unsubscribe packet, or the Emperor a touch."""
-    healthy_since: float | None = None
-    announced: float | None = None
+    healthy_since: Monotonic | None = None
+    announced: Monotonic | None = None
     """When the hook last sent subscribe packets for it; None = it is still to be probed first."""
-    probed: float | None = None
+    probed: Monotonic | None = None
     """When a probe was last sent."""
     awaits_answer: bool = False
     """Whether the answer to that probe is still to be judged."""
-    unseen_since: float | None = None
+    unseen_since: Monotonic | None = None
     """Since when it accepts and no router lists it under all of its keys; None = all of them do."""
 
     @property
@@ -151,9 +171,9 @@ class Roll:
 
     id: str
     request: Request
-    started: float
+    started: Monotonic
     """Monotonic; `started_wall` is the same moment on the wall clock."""
-    started_wall: float
+    started_wall: WallClock
     vassals: Mapping[str, Progress]
     aside: Mapping[str, str] = field(default_factory=dict)
     """Vassals that are not rolled, and why."""
@@ -165,21 +185,21 @@ class Roll:
     """Key to the routers that listed vassals under it when the roll began."""
     routers: Mapping[str, int] = field(default_factory=dict)
     """Router to the pid of its process at the last look."""
-    forgot: Mapping[str, float] = field(default_factory=dict)
+    forgot: Mapping[str, Monotonic] = field(default_factory=dict)
     """Router to the moment when it was seen to be another process, with an empty table."""
-    usual_load: float | None = None
+    usual_load: Seconds | None = None
     """Seconds that the quickest load of the last roll took, from touch to accepting; None = not known."""
-    canary_done: float | None = None
+    canary_done: Monotonic | None = None
     """When the last vassal of the first wave was done."""
-    moved: float = 0.0
+    moved: Monotonic = 0.0
     """When a phase last changed."""
-    blind_since: float | None = None
+    blind_since: Monotonic | None = None
     """Since when no look has succeeded; None = the last one did."""
     stop: Result | None = None
     """Set when no further vassal may be taken; the roll ends when none is in flight."""
     result: Result | None = None
     reason: str = ""
-    finished: float | None = None
+    finished: Monotonic | None = None
 
     @property
     def quickest_load(self) -> float | None:
