@@ -111,6 +111,12 @@ def test_a_touch_of_nothing_is_an_oserror_and_makes_no_file(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+def test_an_mtime_beyond_the_last_one_is_an_oserror_that_says_what_to_do(config: Path) -> None:
+    with pytest.raises(OSError, match="no later mtime than 9223372036854775808 can be set; set it to now"):
+        touch(str(config), 2**63)
+    assert config.stat().st_mtime_ns == SECOND * NANO
+
+
 def test_the_options_of_a_vassals_ini_are_as_its_process_sees_them(tmp_path: Path) -> None:
     config = tmp_path / "app.ini"
     config.write_text("[uwsgi]\nmaster-fifo = %d%n.fifo\nstats = $(NO_SUCH_VARIABLE)\nini = more.ini\n")

@@ -19,7 +19,7 @@ from uwsgi_reload_hook.model import Node
 from uwsgi_reload_hook.roll import Subscribe
 from uwsgi_reload_hook.sockets import StatsSocket
 from uwsgi_reload_hook.stats import VassalStats
-from uwsgi_reload_hook.world import World
+from uwsgi_reload_hook.world import SAID, World
 
 PLAIN = VassalStats("a.ini", 10, 0, 0, True, 0, False, False, "", "/etc/uwsgi/vassals")
 
@@ -82,3 +82,13 @@ def test_a_router_that_a_journal_names_and_the_options_do_not_is_left_out(
     with listens(tmp_path / "socket"), caplog.at_level(logging.WARNING):
         assert announced(tmp_path, "old.stats", tmp_path / "socket", pid=os.getpid()) == []
     assert "a.ini: not subscribed at old.stats" in caplog.text
+
+
+def test_what_a_subscriber_has_spoiled_is_said_once_and_not_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(settings(), Place("shell"))
+    with caplog.at_level(logging.WARNING):
+        for number in range(300):
+            world._note_left_out("/run/router.stats", "")
+            world._note_left_out("/run/router.stats", f"1 entries, such as '{number // 2}'")
+    assert len(caplog.messages) == SAID
+    assert caplog.messages[0].startswith("the stats at /run/router.stats have been read without what a subscriber")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -97,4 +98,8 @@ def read_text(path: str) -> str | None:
 
 def touch(path: str, mtime: int | None) -> None:
     """Set the mtime of `path` itself, never of what it links to; None = now. Raises OSError."""
-    os.utime(path, None if mtime is None else (mtime, mtime), follow_symlinks=False)
+    try:
+        os.utime(path, None if mtime is None else (mtime, mtime), follow_symlinks=False)
+    except OverflowError:  # whoever owns a config may give it the last second there is
+        words = f"no later mtime than {mtime} can be set; set it to now by `touch`, and restart the Emperor"
+        raise OSError(errno.EOVERFLOW, words) from None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from uwsgi_reload_hook import stats
 from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.names import OddNames
 
 __all__ = ["StatsSocket", "accepts", "is_datagram_path", "open_stream", "resolve", "same_socket", "send"]
 
@@ -19,8 +20,8 @@ TIMEOUT = 4.0
 UNASKED = 0.25
 """Seconds after which a silent stats socket is asked as HTTP: with `stats-http` uWSGI waits for a request first."""
 CHUNK = 1 << 18
-LIMIT = 1 << 26
-"""Bytes of an answer: a router tells about 400 for a node."""
+LIMIT = 1 << 23
+"""Bytes of an answer: uWSGI tells some 500 of a vassal and 400 of a node, so these are more than 16,000 of either."""
 LAST_PORT = 65535
 LONGEST_LABEL = 63
 """Characters of one part of a host's name (RFC 1035)."""
@@ -87,6 +88,7 @@ class StatsSocket:
         """`address` is a path, or host:port."""
         self.address = address
         self._http = False
+        self._names = OddNames()
 
     def read(self, *, ask: bool = True) -> stats.Document:
         """Read one answer to its end and decode it. With `ask` false nothing is ever sent: it may be no stats socket.
@@ -99,7 +101,7 @@ class StatsSocket:
             words = error.strerror or str(error) or type(error).__name__
             raise UnavailableError(f"the stats socket {self.address} cannot be read: {words}") from error
         try:
-            return stats.decode(text)
+            return stats.decode(text, self._names.ids)
         except UnavailableError as error:
             raise UnavailableError(f"{self.address}: {error}") from error
 

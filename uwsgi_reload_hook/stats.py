@@ -1,23 +1,34 @@
-"""Reads the text of the Emperor's and the routers' stats: tolerant of uWSGI's invalid JSON, strict about its shape."""
+"""Reads the Emperor's and the routers' stats once they are decoded: strict about their shape."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import re
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.model import Blacklisting, Node
+from uwsgi_reload_hook.stats_text import LEFT_OUT, Document, decode
 
-__all__ = ["EmperorStats", "RouterStats", "VassalStats", "decode", "emperor", "is_emperor", "is_router", "router"]
+__all__ = [
+    "Document",
+    "EmperorStats",
+    "RouterStats",
+    "VassalStats",
+    "decode",
+    "emperor",
+    "is_emperor",
+    "is_router",
+    "router",
+]
 
-Document = Mapping[str, Any]
-
-_STRING_LINE = re.compile(r'^(?P<head>\s*(?:"\w+":)?)"(?P<text>.*)"(?P<comma>,?)\s*$')
-_STRING_OR_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])', re.DOTALL)
+SHOWN = 3
+"""Entries that could not be read of which the beginning is shown."""
+LONGEST_TEXT = 4096
+"""Characters of a path (PATH_MAX)."""
+LONGEST_NAME = 255
+"""Characters of an id, a key or an address: uWSGI takes no longer one (core/emperor.c, core/subscription.c)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,47 +67,8 @@ class RouterStats:
     sockets: tuple[str, ...]
     """The gateway's own addresses; the subscription socket is among them."""
     nodes: tuple[Node, ...]
-
-
-def decode(text: str) -> Document:
-    """Decode one stats answer.
-
-    uWSGI leaves a comma after the last of a gateway's sockets when another gateway's follow, and escapes nothing in
-    its strings, so that a backslash means itself (core/stats.c); with `stats-http` headers come first. A quote within a
-    string can be told only without `stats-minified`. Raises UnavailableError if it is no JSON object even so.
-    """
-    body = text.partition("\r\n\r\n")[2] if text.startswith("HTTP/") else text
-    body = body.replace("\\", "\\\\")
-    try:
-        document = _first_that_loads(body, body.replace(_UWSGI_TRAILING_COMMA, '"\n\n\t]'))
-        if document is None:
-            document = json.loads(_repaired(body), strict=False)
-    except (ValueError, RecursionError) as error:
-        raise UnavailableError(f"a stats answer is not JSON ({error}); it is {len(text)} characters long") from error
-    if not isinstance(document, dict):
-        raise UnavailableError("a stats answer is not a JSON object")
-    return document
-
-
-_UWSGI_TRAILING_COMMA = '",\n\n\t]'
-"""As uWSGI prints it, in every answer of a router beside another gateway: worth less than the whole repair."""
-
-
-def _first_that_loads(*bodies: str) -> object:
-    for body in bodies:
-        with contextlib.suppress(ValueError):
-            return json.loads(body, strict=False)
-    return None
-
-
-def _repaired(body: str) -> str:
-    lines = (_STRING_LINE.sub(_with_quotes_escaped, line) for line in body.split("\n"))
-    return _STRING_OR_TRAILING_COMMA.sub(r"\1", "\n".join(lines))
-
-
-def _with_quotes_escaped(line: re.Match[str]) -> str:
-    text = line["text"].replace('"', r"\"")
-    return f'{line["head"]}"{text}"{line["comma"]}'
+    left_out: str = ""
+    """What of the answer could not be read, in words; empty = all was."""
 
 
 def is_emperor(document: Document) -> bool:
@@ -110,76 +82,152 @@ def is_router(document: Document) -> bool:
 
 
 def emperor(document: Document) -> EmperorStats:
-    """Read the Emperor's answer. Raises UnavailableError where it is of another shape."""
+    """Read the Emperor's answer. Raises UnavailableError where it is of another shape, if only in one vassal.
+
+    A vassal that was left out would be left out of a roll that ends well. One of which nothing is known would count as
+    down, and would be the first to be taken. So there is no look without it.
+    """
+    if left_out := document.get(LEFT_OUT):
+        raise UnavailableError(
+            f"the Emperor's stats name vassals that cannot be read: {_beginnings(left_out)}; rename their configs, or "
+            "let the hook's user list the Emperor's directory"
+        )
     try:
         return EmperorStats(
-            pid=int(document["pid"]),
-            cwd=str(document["cwd"]),
+            pid=_pid(document["pid"]),
+            cwd=_text(document["cwd"]),
             monitors=_texts(document["emperor"]),
             vassals=tuple(_vassal(entry) for entry in document["vassals"]),
             blacklist={
-                str(entry["id"]): Blacklisting(int(entry["first_attempt"]), int(entry["attempt"]))
+                _name(entry["id"]): Blacklisting(_second(entry["first_attempt"]), _whole(entry["attempt"]))
                 for entry in document["blacklist"]
             },
         )
     except _MISSHAPEN as error:
-        raise UnavailableError(f"the Emperor's stats are of an unknown shape: {error!r}") from error
+        raise UnavailableError(f"the Emperor's stats are of an unknown shape: {_shown(error)}") from error
 
 
 def _vassal(entry: Document) -> VassalStats:
     return VassalStats(
-        id=str(entry["id"]),
-        pid=int(entry["pid"]),
-        last_mod=int(entry["last_mod"]),
-        last_run=int(entry["last_run"]),
-        accepting=bool(entry["accepting"]),
-        respawns=int(entry["respawns"]),
-        cursed=int(entry["cursed"]) > 0,
-        zerg=bool(entry["zerg"]),
-        on_demand=str(entry["on_demand"]),
-        monitor=str(entry["monitor"]),
+        id=_name(entry["id"]),
+        pid=_pid(entry["pid"]),
+        last_mod=_second(entry["last_mod"]),
+        last_run=_second(entry["last_run"]),
+        accepting=_whole(entry["accepting"]) > 0,
+        respawns=_whole(entry["respawns"]),
+        cursed=_whole(entry["cursed"]) > 0,
+        zerg=_whole(entry["zerg"]) > 0,
+        on_demand=_text(entry["on_demand"]),
+        monitor=_text(entry["monitor"]),
     )
 
 
 def router(document: Document, name: str) -> RouterStats:
-    """Read a router's answer; `name` goes into its nodes. Raises UnavailableError where it is of another shape."""
+    """Read a router's answer; `name` goes into its nodes.
+
+    What cannot be read of a pool or a node is left out, because its subscriber has written it. Raises UnavailableError
+    where nothing of the answer is of the shape that is known.
+    """
     try:
         kind = next(key for key, value in document.items() if isinstance(value, list) and key not in _OTHER_LISTS)
+        nodes, misshapen = _nodes(document["subscriptions"], name)
+        left_out = (*document.get(LEFT_OUT, ()), *misshapen)
+        if misshapen and not nodes:
+            raise UnavailableError(f"the router's stats at {name} are of an unknown shape: {misshapen[0]}")
         return RouterStats(
-            pid=int(document["pid"]),
-            cwd=str(document["cwd"]),
+            pid=_pid(document["pid"]),
+            cwd=_text(document["cwd"]),
             sockets=_texts(document[kind]),
-            nodes=tuple(
-                _node(entry, str(pool["key"]), name) for pool in document["subscriptions"] for entry in pool["nodes"]
-            ),
+            nodes=tuple(nodes),
+            left_out=f"{len(left_out)} entries, such as {_beginnings(left_out)}" if left_out else "",
         )
     except StopIteration:
         raise UnavailableError(f"the stats at {name} list no gateway sockets") from None
     except _MISSHAPEN as error:
-        raise UnavailableError(f"the router's stats at {name} are of an unknown shape: {error!r}") from error
+        raise UnavailableError(f"the router's stats at {name} are of an unknown shape: {_shown(error)}") from error
 
 
 _OTHER_LISTS = frozenset({"subscriptions", "static_nodes"})
-_MISSHAPEN = (KeyError, TypeError, ValueError, OverflowError)  # the last for int() of an infinity
+_MISSHAPEN = (KeyError, TypeError, ValueError)
 
 
-def _texts(given: object) -> tuple[str, ...]:
-    if not isinstance(given, list):
-        raise TypeError(f"a list is expected, not {given!r}")
-    return tuple(str(item) for item in given)
+def _nodes(pools: object, router: str) -> tuple[list[Node], list[str]]:
+    """The nodes of all pools, and in words what is none."""
+    nodes: list[Node] = []
+    misshapen: list[str] = []
+    for pool in _list(pools):
+        try:
+            key, entries = _name(pool["key"]), _list(pool["nodes"])
+        except _MISSHAPEN as error:
+            misshapen.append(_shown(error))
+            continue
+        for entry in entries:
+            try:
+                nodes.append(_node(entry, key, router))
+            except _MISSHAPEN as error:
+                misshapen.append(_shown(error))
+    return nodes, misshapen
 
 
 def _node(entry: Document, key: str, name: str) -> Node:
     return Node(
         router=name,
         key=key,
-        address=str(entry["name"]),
-        modifier1=int(entry["modifier1"]),
-        modifier2=int(entry["modifier2"]),
-        cores=int(entry["cores"]),
-        load=int(entry["load"]),
-        weight=int(entry["weight"]),
-        ref=int(entry["ref"]),
-        last_check=int(entry["last_check"]),
-        death_mark=bool(entry["death_mark"]),
+        address=_name(entry["name"]),
+        modifier1=_whole(entry["modifier1"]),
+        modifier2=_whole(entry["modifier2"]),
+        cores=_whole(entry["cores"]),
+        load=_whole(entry["load"]),
+        weight=_whole(entry["weight"]),
+        ref=_whole(entry["ref"]),
+        last_check=_second(entry["last_check"]),
+        death_mark=_whole(entry["death_mark"]) > 0,
     )
+
+
+def _whole(given: object) -> int:
+    """A number as uWSGI prints it: unsigned, of 64 bits."""
+    if type(given) is not int or not -(1 << 63) <= given < 1 << 64:
+        raise ValueError(f"a whole number of 64 bits is expected, not {reprlib.repr(given)}")
+    return given
+
+
+def _second(given: object) -> int:
+    """A time, which uWSGI prints as if it had no sign: one before 1970 is near the end of 64 bits."""
+    number = _whole(given)
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def _pid(given: object) -> int:
+    number = _whole(given)
+    if not -1 <= number < 1 << 31:
+        raise ValueError(f"a pid is expected, not {number}")
+    return number
+
+
+def _text(given: object, longest: int = LONGEST_TEXT) -> str:
+    if type(given) is not str or "\0" in given or len(given) > longest:
+        raise ValueError(f"text of up to {longest} characters is expected, not {reprlib.repr(given)}")
+    return given
+
+
+def _name(given: object) -> str:
+    return _text(given, LONGEST_NAME)
+
+
+def _list(given: object) -> list[Any]:
+    if not isinstance(given, list):
+        raise TypeError(f"a list is expected, not {reprlib.repr(given)}")
+    return given
+
+
+def _texts(given: object) -> tuple[str, ...]:
+    return tuple(_text(item) for item in _list(given))
+
+
+def _shown(error: Exception) -> str:
+    return f"no field {error}" if isinstance(error, KeyError) else str(error)
+
+
+def _beginnings(entries: Sequence[str]) -> str:
+    return ", ".join(reprlib.repr(entry.strip()) for entry in entries[:SHOWN])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Collection, Mapping
@@ -21,6 +22,11 @@ from uwsgi_reload_hook.settings import Settings, from_uwsgi_opt
 
 __all__ = ["World"]
 
+log = logging.getLogger(__name__)
+
+SAID = 100
+"""Different texts of subscribers that are repeated in the log: one who makes up more of them fills no disk."""
+
 
 class World:
     """One Emperor, its vassals, and the routers they subscribe to."""
@@ -37,6 +43,7 @@ class World:
         self._hosts: dict[int, int | None] = {}
         self._read = (0, 0.0)
         """The number of vassals, and the seconds of the quickest read of the Emperor's stats since it has so many."""
+        self._said: set[str] = set()
         self._pids: dict[str, int] = {}
         self._prober = Prober(settings.probe, settings.timeout) if settings.probe else None
 
@@ -100,6 +107,7 @@ class World:
         for router in around.routers:
             told = stats.router(router.stats.read(), router.stats.address)
             nodes.extend(told.nodes)
+            self._note_left_out(router.stats.address, told.left_out)
             gateways[router.stats.address] = told.pid
         began = time.monotonic()
         document = around.emperor.read()
@@ -133,6 +141,12 @@ class World:
             emperor_pid=emperor.pid,
             routers=gateways,
         )
+
+    def _note_left_out(self, router: str, words: str) -> None:
+        """Say it once: a subscriber can write something new at every look."""
+        if words and words not in self._said and len(self._said) < SAID:
+            self._said.add(words)
+            log.warning("the stats at %s have been read without what a subscriber has spoiled: %s", router, words)
 
     def _note_read(self, took: float, vassals: int) -> None:
         """Keep the quickest read of so many vassals: in a slower one somebody else has had the CPU."""

@@ -1,0 +1,202 @@
+"""Decodes the text of uWSGI's stats, which is no JSON as soon as a name in it holds a quote.
+
+uWSGI escapes nothing (core/stats.c), and whoever subscribes chooses a key and an address, whoever makes a config its
+name. So the text is taken apart by its layout before it counts as JSON: what the operator has written comes first
+(core/emperor.c, emperor_send_stats; plugins/corerouter/corerouter.c, corerouter_send_stats), then one list of entries,
+or two. A list that is plain JSON is read as that, because it is the fastest. Any other is cut where an entry begins;
+within one entry a name goes on to the last place where the number follows that uWSGI writes next. What still cannot be
+read is left out, and said, so that a subscriber can spoil no entry but their own.
+
+All of it is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from uwsgi_reload_hook.errors import UnavailableError
+
+__all__ = ["LEFT_OUT", "Document", "Names", "decode", "no_names"]
+
+Document = Mapping[str, Any]
+Names = Callable[[Sequence[str], str], Collection[str]]
+"""Makes, of what an Emperor scans and its directory, the ids there that hold quotes or control characters."""
+
+LEFT_OUT = "left out"
+"""Where a document has the beginnings of entries that could not be read, as a tuple; uWSGI writes no such key."""
+
+OPERATORS = 1 << 18
+"""Characters of what an operator has written, at most: a directory, what is scanned, a gateway's sockets."""
+
+_LIST = re.compile(r'"(vassals|subscriptions)":\[')
+_END = re.compile(r'\]\s*(?:,\s*"\w+":-?\d+\s*)*\}\s*')
+_MISLEADING = re.compile(
+    r'":"[^"]*"(?!,\s*"(?:pid|throttle_level|hash|modifier1|uid|suspended|respawns|attrs)":[-\d\[])'
+)
+"""A name after which another field comes than the one that uWSGI writes there: it holds a quote."""
+_STRING_LINE = re.compile(r'^(?P<head>\s*(?:"\w+":)?)"(?P<text>.*)"(?P<comma>,?)\s*$')
+_VASSAL = re.compile(r'\{\s*"(id)":"')
+_NO_VASSAL = re.compile(r'\s*(?:\]\s*,\s*"blacklist":\[\s*)?')
+_POOL_OR_NODE = re.compile(r'\{\s*"(key|name)":"')
+_AFTER = {
+    "id": re.compile(r'",\s*(?="(?:pid|throttle_level)":-?\d)'),
+    "on_demand": re.compile(r'",\s*(?="(?:uid|suspended)":\d)'),
+    "monitor": re.compile(r'",\s*(?="(?:respawns|attrs)":[\d\[])'),
+    "key": re.compile(r'",\s*(?="(?:hash|nodes)":[\d\[])'),
+    "name": re.compile(r'",\s*(?="modifier1":\d)'),
+}
+_NUMBER = re.compile(r'"(\w+)":(-?\d{1,20})(?=[\s,}\]])')
+
+
+def no_names(_monitors: Sequence[str], _cwd: str) -> Collection[str]:
+    """Where no directory is to be looked at."""
+    return ()
+
+
+def decode(text: str, names: Names = no_names) -> Document:
+    """Decode one stats answer; with `stats-http` headers come first.
+
+    `names` tells the odd ids that exist: these are read exactly, whatever they hold. Raises UnavailableError where the
+    answer is no JSON object even so, or has no end.
+    """
+    body = text.partition("\r\n\r\n")[2] if text.startswith("HTTP/") else text
+    found = _LIST.search(body)
+    if found is None:
+        return _object(body)
+    head = _object(f'{body[: found.start()]}"":[]}}')
+    end = body.rfind("]")
+    if not _END.fullmatch(body, end):
+        raise UnavailableError(f"a stats answer does not end; it is {len(text)} characters long")
+    lists = body[found.end() : end]
+    entries = _pools(lists) if found[1] == "subscriptions" else _vassals(lists, names(*_scanned(head)))
+    return {**{key: value for key, value in head.items() if key}, **entries}
+
+
+def _scanned(head: Document) -> tuple[Sequence[str], str]:
+    monitors, cwd = head.get("emperor"), head.get("cwd")
+    texts = [one for one in monitors if isinstance(one, str)] if isinstance(monitors, list) else []
+    return texts, cwd if isinstance(cwd, str) else "/"
+
+
+def _object(text: str) -> Document:
+    """Read an object in which the operator has chosen every text: a quote is told by the lines, which stats have.
+
+    uWSGI leaves a comma after the last of a gateway's sockets when another gateway's follow.
+    """
+    text = text.replace("\\", "\\\\").replace('",\n\n\t]', '"\n\n\t]').replace('",]', '"]')
+    document = _json(text)
+    if document is None and len(text) <= OPERATORS:
+        document = _json("\n".join(_STRING_LINE.sub(_with_quotes_escaped, line) for line in text.split("\n")))
+    if isinstance(document, dict):
+        return document
+    raise UnavailableError(f"a stats answer is not a JSON object; it is {len(text)} characters long")
+
+
+def _json(text: str) -> object:
+    """The value, None where it is not JSON. A control character stands for itself."""
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _with_quotes_escaped(line: re.Match[str]) -> str:
+    text = line["text"].replace('"', r"\"")
+    return f'{line["head"]}"{text}"{line["comma"]}'
+
+
+def _pools(text: str) -> Document:
+    entries = None if _MISLEADING.search(text) else _json(f"[{_doubled(text)}]")
+    return _pools_by_layout(text) if entries is None else {"subscriptions": entries}
+
+
+def _pools_by_layout(text: str) -> Document:
+    pools: list[dict[str, Any]] = []
+    left_out: list[str] = []
+    nodes: list[dict[str, Any]] | None = None
+    for kind, entry in _cut(text, _POOL_OR_NODE):
+        read = _entry(entry, (kind,)) if kind else None
+        if kind == "key":
+            nodes = None if read is None else []
+            pools.extend([] if read is None else [{**read, "nodes": nodes}])
+        if kind == "name" and read is not None and nodes is not None:
+            nodes.append(read)
+        elif (read is None or nodes is None) and entry.strip():  # nobody knows whose node it is
+            left_out.append(entry)
+    return {"subscriptions": pools, LEFT_OUT: tuple(left_out)}
+
+
+def _vassals(text: str, odd: Collection[str]) -> Document:
+    plain = _known(_doubled(text), odd)
+    vassals, found, blacklist = plain.rpartition('"blacklist":[')
+    vassals = vassals.rstrip().removesuffix(",")
+    if found and '"vassals":[' not in plain and not _MISLEADING.search(plain):
+        entries = _json(f'{{"vassals":[{vassals},"blacklist":[{blacklist}]}}')
+        if isinstance(entries, dict) and entries.keys() == {"vassals", "blacklist"}:
+            return entries
+    return _vassals_by_layout(text)
+
+
+def _vassals_by_layout(text: str) -> Document:
+    vassals: list[dict[str, Any]] = []
+    blacklist: list[dict[str, Any]] = []
+    left_out: list[str] = []
+    for kind, entry in _cut(text, _VASSAL):
+        read = _entry(entry, ("id", "on_demand", "monitor")) if kind else None
+        if read is not None:
+            (vassals if "pid" in read else blacklist).append(read)
+        elif not _NO_VASSAL.fullmatch(entry):
+            left_out.append(entry)
+    return {"vassals": vassals, "blacklist": blacklist, LEFT_OUT: tuple(left_out)}
+
+
+def _doubled(text: str) -> str:
+    """A backslash of uWSGI's means itself."""
+    return text.replace("\\", "\\\\")
+
+
+def _known(text: str, odd: Collection[str]) -> str:
+    """Escape the ids that are known to exist; the longest first, because one may begin like another."""
+    if not odd:
+        return text
+    literal = "|".join(re.escape(_doubled(name)) for name in sorted(odd, key=len, reverse=True))
+    escaped = {_doubled(name): json.dumps(name)[1:-1].replace('\\"', "\\u0022") for name in odd}
+    return re.sub(f'"id":"({literal})"(?=,)', lambda match: f'"id":"{escaped[match[1]]}"', text)
+
+
+def _cut(text: str, start: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+    """Each entry from its first field on: the field's name, and all up to where the next entry begins.
+
+    What stands before the first of them is an entry without a name.
+    """
+    kind, begin = "", 0
+    for found in start.finditer(text):
+        yield kind, text[begin : found.start()]
+        kind, begin = found[1], found.start() + 1
+    yield kind, text[begin:]
+
+
+def _entry(entry: str, texts: Sequence[str]) -> dict[str, Any] | None:
+    """Read the fields of one entry, of which `texts` are names in this order; None if the first has no end."""
+    found: dict[str, Any] = {}
+    place = 0
+    for field in texts:
+        begin = entry.find(f'"{field}":"', place)
+        after = _AFTER[field].finditer(entry, begin) if begin >= 0 else ()
+        last = next(iter(deque(after, maxlen=1)), None)
+        if last is None:
+            break
+        found.update(_numbers(entry[place:begin]))
+        found[field] = entry[begin + len(field) + 4 : last.start()]
+        place = last.end()
+    if not found:
+        return None
+    return {**found, **_numbers(entry[place:])}
+
+
+def _numbers(text: str) -> dict[str, int]:
+    return {name: int(digits) for name, digits in _NUMBER.findall(text)}
