@@ -42,8 +42,11 @@ class Shelf(Store):
     def read_journal(self) -> Journal | None:
         return self.journal
 
-    def last_roll(self) -> Mapping[str, Any] | None:
+    def last_roll(self) -> None:
         return None
+
+    def flush(self) -> None:
+        """Nothing is ever owed."""
 
     def append_history(self, document: Mapping[str, Any]) -> None:
         self.history.append(document)

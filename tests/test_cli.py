@@ -12,6 +12,7 @@ from uwsgi_reload_hook import __version__
 from uwsgi_reload_hook.cli import main
 from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
 from uwsgi_reload_hook.state import HookInfo, Store, roll_document, status_document
+from uwsgi_reload_hook.status import StatusDocument
 from uwsgi_reload_hook.trigger import Trigger, parse_text
 
 HOOK = HookInfo(os.getpid(), "mule", "0.1", 1000.0)
@@ -33,7 +34,7 @@ def trigger(tmp_path: Path) -> Path:
     return tmp_path / "trigger"
 
 
-def write(trigger: Path, roll: Roll | None, state: str = "idle", directory: Path | None = None) -> dict[str, Any]:
+def write(trigger: Path, roll: Roll | None, state: str = "idle", directory: Path | None = None) -> StatusDocument:
     """Write a status file as the hook does; returns what it says."""
     document = status_document(state, HOOK, None if roll is None else roll_document(roll))
     Store(directory or trigger.parent, trigger.name).write_status(document)
@@ -100,7 +101,7 @@ def test_a_trigger_without_a_hook_is_4_and_says_where_was_looked(
     assert f"there is no {trigger}.status.json: no hook has run for this trigger" in err
 
 
-GOOD = status_document("idle", HOOK, roll_document(ROLL))
+GOOD: dict[str, Any] = dict(status_document("idle", HOOK, roll_document(ROLL)))
 
 
 @pytest.mark.parametrize(

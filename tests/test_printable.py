@@ -17,6 +17,7 @@ from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.printable import printable
 from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
 from uwsgi_reload_hook.state import HookInfo, Store, roll_document, status_document
+from uwsgi_reload_hook.status import VassalDocument
 
 FORGED = "x\n2026-01-01 00:00:00,000 [uwsgi-reload-hook] INFO roll 1 is done"
 HOSTILE = [
@@ -127,8 +128,11 @@ def test_a_status_file_with_raw_escapes_in_it_sends_none_to_the_terminal(
 @given(anything)
 def test_each_writer_of_the_command_line_writes_printable_lines(capsys: pytest.CaptureFixture[str], text: str) -> None:
     capsys.readouterr()
+    entry: VassalDocument = {
+        "phase": text, "keys": [], "reason": text, "since": None, "started": None, "touched": None, "finished": None
+    }  # fmt: skip
     cli._say(text)
-    cli._follow_line(text, {"phase": text, "reason": text})
+    cli._follow_line(text, entry)
     shell._tell(cli._say, text, Phase.FAILED.value, f"{text} (timeout of 1 s reached)")
     out, err = capsys.readouterr()
     assert out.count("\n") == 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -7,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from uwsgi_reload_hook.journal import Journal
-from uwsgi_reload_hook.roll import Request, Roll
+from uwsgi_reload_hook.roll import Request, Result, Roll
 from uwsgi_reload_hook.shell_store import ShellStore, own_journal
 from uwsgi_reload_hook.state import Store
+from uwsgi_reload_hook.status import HookInfo, roll_document, status_document
 
 EMPEROR = "/etc/uwsgi/vassals"
+ENDED = roll_document(Roll("1", Request(1), 1.0, 1000.0, {}, result=Result.DONE))
+STATUS = status_document("idle", HookInfo(1, "mule", "0", 0.0), ENDED)
 UNFINISHED = Journal(roll=Roll("1", Request(1), 1.0, 1000.0, {}), keys={"a.ini": frozenset({"app"})})
 
 
@@ -110,19 +114,19 @@ def test_the_journal_beside_the_trigger_is_not_touched(tmp_path: Path) -> None:
     store = ShellStore(own, told)
     assert store.read_journal() is None
     store.write_journal(UNFINISHED)
-    store.write_status({"schema": 1, "roll": {"result": "done"}})
-    store.append_history({"id": "1"})
+    store.write_status(STATUS)
+    store.append_history(ENDED)
     assert told.read_journal() == hooks
-    assert store.last_roll() == {"result": "done"}
-    assert (tmp_path / "trigger.history.jsonl").read_text() == '{"id": "1"}\n'
+    assert store.last_roll() == ENDED
+    assert json.loads((tmp_path / "trigger.history.jsonl").read_text()) == ENDED
 
 
 def test_without_either_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     store = ShellStore(None, None)
     store.write_journal(UNFINISHED)
-    store.write_status({})
-    store.append_history({})
+    store.write_status(STATUS)
+    store.append_history(ENDED)
     assert store.read_journal() is None
     assert store.last_roll() is None
     assert list(tmp_path.iterdir()) == []

@@ -68,7 +68,7 @@ def test_each_file_is_named_after_the_trigger_and_nothing_else_is_left(tmp_path:
     for _ in range(2):
         store.write_status(status_document("idle", HOOK, None))
         store.write_journal(Journal())
-        store.append_history({})
+        store.append_history(roll_document(ROLL))
     assert names(tmp_path) == {"trigger.status.json", "trigger.journal", "trigger.history.jsonl"}
 
 
@@ -81,7 +81,7 @@ def write_journal(store: Store) -> None:
 
 
 def append_history(store: Store) -> None:
-    store.append_history({})
+    store.append_history(roll_document(ROLL))
 
 
 @pytest.mark.parametrize(("name", "write"), [("trigger.status.json", write_status), ("trigger.journal", write_journal)])
@@ -149,9 +149,9 @@ def test_a_roll_that_is_under_way_is_no_last_roll(store: Store) -> None:
 
 def test_history_has_a_line_a_roll_even_where_a_message_has_several(store: Store, tmp_path: Path) -> None:
     for message in ("one\ntwo", "\u2028", "\udcff"):
-        store.append_history({"message": message})
+        store.append_history(roll_document(replace(ROLL, request=replace(REQUEST, message=message))))
     lines = (tmp_path / "trigger.history.jsonl").read_text().split("\n")
-    assert [json.loads(line)["message"] for line in lines[:-1]] == ["one\ntwo", "\u2028", "\udcff"]
+    assert [json.loads(line)["request"]["message"] for line in lines[:-1]] == ["one\ntwo", "\u2028", "\udcff"]
     assert lines[-1] == ""
 
 

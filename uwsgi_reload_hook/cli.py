@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from uwsgi_reload_hook import __version__, follow
+from uwsgi_reload_hook import __version__, follow, status_reader
 from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.files import log_stream
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.printable import write_line
 from uwsgi_reload_hook.settings import OPTIONS, from_environment, parse
+from uwsgi_reload_hook.status import StatusDocument, VassalDocument, status_name
 
 __all__ = ["main"]
 
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--load-seconds", type=float, default=1.0, help="the application's load time (default 1.0)")
     demo.set_defaults(run=_demo)
     status = commands.add_parser("status", help="show what the hook of a trigger is doing")
-    status.add_argument("--json", action="store_true", help="the status file as it is")
+    status.add_argument("--json", action="store_true", help="the whole status, as JSON")
     status.set_defaults(run=_status)
     trigger = commands.add_parser("trigger", help="touch a trigger, and with --wait follow the roll of that touch")
     trigger.add_argument("--wait", action="store_true", help="follow the roll, and return its exit code")
@@ -113,7 +113,7 @@ def _vassal(given: argparse.Namespace) -> int:
     if given.log_file is None:
         return vassal.run(_options(given), sys.stderr)
     try:
-        log = Path(given.log_file).open("a", buffering=1)  # noqa: SIM115 - closed below
+        log = log_stream(Path(given.log_file))
     except OSError as error:
         raise ConfigError(f"--log-file {given.log_file} cannot be written: {error.strerror}") from error
     with log:
@@ -134,29 +134,29 @@ def _trigger(given: argparse.Namespace) -> int:
     return code
 
 
-def _follow_line(id_: str, entry: Mapping[str, Any]) -> None:
+def _follow_line(id_: str, entry: VassalDocument) -> None:
     _say(f"{id_}: {entry['phase']}: {entry['reason']}")
 
 
 def _status(given: argparse.Namespace) -> int:
-    path = (given.state_directory or given.file.parent) / f"{given.file.name}.status.json"
+    path = (given.state_directory or given.file.parent) / status_name(given.file.name)
     try:
-        document = json.loads(path.read_text())
-        # Made JSON anew, because its ASCII holds nothing that a terminal could take for more than text.
-        lines = json.dumps(document, indent=1).splitlines() if given.json else _lines(document)
+        document = status_reader.read(path)
+        lines = status_reader.encode(document).splitlines() if given.json else _lines(document)
     except FileNotFoundError:
         words = f"there is no {path}: no hook has run for this trigger, or it has another state-directory"
         write_line(sys.stderr, words)
         return EXIT_NO_HOOK
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        write_line(sys.stderr, f"{path} cannot be read: {error}")
+    except (OSError, status_reader.StatusError) as error:
+        words = str(error.strerror if isinstance(error, OSError) else error)
+        write_line(sys.stderr, f"{path} cannot be read: {words}")
         return EXIT_USAGE
     for line in lines:
         _say(line)
     return EXIT_OK
 
 
-def _lines(document: dict[str, Any]) -> list[str]:
+def _lines(document: StatusDocument) -> list[str]:
     hook, roll = document["hook"], document["roll"]
     lines = [f"{document['state']}: hook pid {hook['pid']} in a {hook['mode']}, version {hook['version']}"]
     if roll is None:

@@ -110,6 +110,7 @@ class Controller:
                 if request is not None and self._recorder.is_news(request):
                     self._roll(self._settled(request))
                 else:
+                    self._recorder.flush()
                     self._inbox.wait(IDLE_LOOK)
         finally:
             self._trigger.stop()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from uwsgi_reload_hook import processes
+from uwsgi_reload_hook import processes, status_reader
+from uwsgi_reload_hook.directories import UntrustedError
+from uwsgi_reload_hook.files import Directory
+from uwsgi_reload_hook.status import RollDocument, StatusDocument, VassalDocument, history_name, status_name
 
 __all__ = ["EXIT_CODES", "EXIT_NO_HOOK", "EXIT_TIME", "Follower", "touch"]
 
@@ -23,40 +24,56 @@ ABSENCE = 1.2
 """Seconds without a living hook after which there is none: a mule that was killed is back sooner."""
 RETURN = 15.0
 """The same for a hook that was seen alive: an Emperor that is restarted takes its time."""
+KEYS = frozenset({"message", "request-id", "only"})
+"""What a trigger may say; trigger.py reads them, and this limits."""
+TEXT_LIMIT = 4096
+VALUE_LIMIT = 256
 
 
 def touch(trigger: Path, said: Mapping[str, str]) -> int:
-    """Touch the trigger, with text if there is something to say; returns its mtime in ns. Raises OSError."""
-    if said:
-        _write(trigger, "".join(f"{key}={value}\n" for key, value in said.items()))
-    elif trigger.exists() and trigger.stat().st_size:
-        trigger.write_text("")  # what somebody said before is not said now
-    else:
-        trigger.touch()
-    return trigger.stat().st_mtime_ns
+    """Touch the trigger, with text if there is something to say; returns its mtime in ns.
 
-
-def _write(trigger: Path, text: str) -> None:
-    beside = trigger.with_name(f".{trigger.name}.{os.getpid()}")
+    Content that is not the hook's (a REVISION, say) is never changed: a touch without text leaves it, one with text
+    raises OSError, as for a link. What was said before is not said again. The file keeps its owner and mode.
+    """
+    directory = Directory(trigger.parent)
+    if not said and not _says_something(directory, trigger.name):
+        return directory.touch(trigger.name)
+    # The hook reads a line as far as this, and a value that had several lines could name other keys in them.
+    values = {key: " ".join(value.splitlines())[:VALUE_LIMIT] for key, value in said.items()}
+    text = "".join(f"{key}={value}\n" for key, value in values.items())
     try:
-        beside.write_text(text)
-    except PermissionError:
-        trigger.write_text(text)  # whoever may write the file only
-    else:
-        beside.replace(trigger)
+        return directory.rewrite(trigger.name, text, _is_ours, TEXT_LIMIT)
+    except UntrustedError as error:
+        raise UntrustedError(
+            trigger, f"{error.strerror}; name the trigger itself, a file that is empty or that was written by this"
+        ) from error
+
+
+def _says_something(directory: Directory, name: str) -> bool:
+    try:
+        content = directory.read(name, TEXT_LIMIT, anybodys=True)
+    except OSError:  # there is none, or it is a link, or has more than a trigger can say
+        return False
+    return content != b"" and _is_ours(content)
+
+
+def _is_ours(content: bytes) -> bool:
+    """Whether a file has nothing but lines of a trigger's text, and blank ones."""
+    lines = (line.partition("=") for line in content.decode(errors="replace").splitlines() if line.strip())
+    return all(equals and key.strip() in KEYS for key, equals, _ in lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One reading of the status file; empty where there is none."""
+    """One reading of the status file; None where there is none that can be used."""
 
-    document: Mapping[str, Any]
+    document: StatusDocument | None
 
     @property
-    def roll(self) -> Mapping[str, Any]:
-        """The roll that is shown, empty if there is none."""
-        roll = self.document.get("roll")
-        return roll if isinstance(roll, dict) else {}
+    def roll(self) -> RollDocument | None:
+        """The roll that is shown, if there is one."""
+        return None if self.document is None else self.document["roll"]
 
     @property
     def hook_pid(self) -> int | None:
@@ -64,43 +81,39 @@ class Status:
 
         A status without the ticks of its process, as an earlier version wrote it, is of nobody who is known to live.
         """
-        hook = self.document.get("hook")
-        if not isinstance(hook, dict):
+        if self.document is None:
             return None
-        pid, ticks, boot = hook.get("pid"), hook.get("start_ticks"), hook.get("boot_id")
-        if not isinstance(pid, int) or not isinstance(ticks, int):
-            return None
-        return pid if ticks == processes.started(pid) and boot == processes.boot_id() else None
+        hook = self.document["hook"]
+        pid, ticks = hook["pid"], hook.get("start_ticks")
+        known = ticks is not None and ticks == processes.started(pid)
+        return pid if known and hook.get("boot_id") == processes.boot_id() else None
 
 
 class Follower:
     """Follows one roll: that of a touch, also when several touches are answered by one roll."""
 
-    def __init__(
-        self, trigger: Path, directory: Path | None, changed: Callable[[str, Mapping[str, Any]], None]
-    ) -> None:
+    def __init__(self, trigger: Path, directory: Path | None, changed: Callable[[str, VassalDocument], None]) -> None:
         """Make it before the touch: what has ended by now is no answer to it, whatever the clocks say.
 
         `directory` is the hook's state directory, if that is not the trigger's. `changed` is called for each change of
         a vassal's phase, with its id and its entry in the status file.
         """
-        directory = directory or trigger.parent
-        self._path = directory / f"{trigger.name}.status.json"
-        self._history = directory / f"{trigger.name}.history.jsonl"
+        self._directory = Directory(directory or trigger.parent)
+        self._path = (directory or trigger.parent) / status_name(trigger.name)
+        self._history = history_name(trigger.name)
         self._changed = changed
         self._phases: dict[tuple[str, str], str] = {}
-        self._ended_before = self._history.stat().st_size if self._history.exists() else 0
-        self._last = self.read()
+        self._ended_before = self._directory.size(self._history)
+        self._last = self._alive = self.read()
         roll = self._last.roll
-        self._past = roll if roll.get("result") in EXIT_CODES else {}
+        self._past = roll if roll is not None and roll["result"] in EXIT_CODES else None
 
     def read(self) -> Status:
         """Read the status file; what cannot be read is as good as absent."""
         try:
-            document = json.loads(self._path.read_text())
-        except (OSError, ValueError):
-            document = {}
-        return Status(document if isinstance(document, dict) else {})
+            return Status(status_reader.read(self._path))
+        except (OSError, status_reader.StatusError):
+            return Status(None)
 
     def follow(self, mtime_ns: int, seconds: float | None) -> tuple[int, str]:
         """Wait for the end of the roll that answers a touch of that mtime; returns an exit code and why, in words."""
@@ -110,11 +123,13 @@ class Follower:
         while True:
             status, now = self.read(), time.monotonic()
             roll = self._answer(status.roll, mtime_ns, followed)
-            followed = roll.get("id", followed)
-            self._tell(roll)
-            if roll.get("result") in EXIT_CODES:
-                return EXIT_CODES[roll["result"]], _verdict(roll)
-            if status.hook_pid is not None or status != self._last:  # not every process can be seen by everybody
+            if roll is not None:
+                followed = roll["id"]
+                self._tell(roll)
+                if roll["result"] in EXIT_CODES:
+                    return EXIT_CODES[roll["result"]], _verdict(roll)
+            # Not every process can be seen by everybody: what is written is a sign of life too.
+            if self._lives(status) or (status.document is not None and status != self._last):
                 seen, patience, self._last = now, RETURN, status
             if now - seen >= patience:
                 return EXIT_NO_HOOK, f"no hook is running for it ({self._path}): the touch waits until there is one"
@@ -122,34 +137,46 @@ class Follower:
                 return EXIT_TIME, f"the roll has not ended in {seconds:g} s; it goes on"
             time.sleep(LOOK)
 
-    def _answer(self, shown: Mapping[str, Any], mtime_ns: int, followed: str | None) -> Mapping[str, Any]:
-        """The roll that answers the touch, empty if none has begun.
+    def _lives(self, status: Status) -> bool:
+        """Whether the hook runs: that which wrote the status, or did so before the file was lost."""
+        if status.hook_pid is not None:
+            self._alive = status
+        return self._alive.hook_pid is not None
+
+    def _answer(self, shown: RollDocument | None, mtime_ns: int, followed: str | None) -> RollDocument | None:
+        """The roll that answers the touch, None if none has begun.
 
         Between two looks one may have ended and the next begun: then only the history has the first.
         """
-        candidates = [shown] if shown.get("id") == followed else [*self._ended(), shown]
+        now = [] if shown is None else [shown]
+        candidates = now if shown is not None and shown["id"] == followed else [*self._ended(), *now]
         for roll in candidates:
-            if roll != self._past and int(roll.get("request", {}).get("mtime_ns", 0)) >= mtime_ns:
+            if roll != self._past and roll["request"]["mtime_ns"] >= mtime_ns:
                 return roll
-        return {}
+        return None
 
-    def _ended(self) -> list[Mapping[str, Any]]:
+    def _ended(self) -> Iterator[RollDocument]:
+        if self._directory.size(self._history) < self._ended_before:
+            self._ended_before = 0  # a new one was begun
         try:
-            with self._history.open() as file:
-                file.seek(self._ended_before)
-                return [json.loads(line) for line in file]
-        except (OSError, ValueError):
-            return []
+            lines = self._directory.read(
+                self._history, status_reader.LIMIT, offset=self._ended_before, anybodys=True
+            ).splitlines()
+        except OSError:
+            return
+        for line in lines:
+            with contextlib.suppress(status_reader.StatusError):
+                yield status_reader.decode_roll(line)
 
-    def _tell(self, roll: Mapping[str, Any]) -> None:
-        for id_, entry in roll.get("vassals", {}).items():
-            known = (str(roll.get("id")), id_)
+    def _tell(self, roll: RollDocument) -> None:
+        for id_, entry in roll["vassals"].items():
+            known = (roll["id"], id_)
             if self._phases.get(known, "pending") != entry["phase"]:
                 self._phases[known] = entry["phase"]
                 self._changed(id_, entry)
 
 
-def _verdict(roll: Mapping[str, Any]) -> str:
-    counts = [entry["phase"] for entry in roll.get("vassals", {}).values()]
+def _verdict(roll: RollDocument) -> str:
+    counts = [entry["phase"] for entry in roll["vassals"].values()]
     text = f"{roll['result']}: {counts.count('done')} of {len(counts)} vassals reloaded"
-    return f"{text}; {roll['reason']}" if roll.get("reason") else text
+    return f"{text}; {roll['reason']}" if roll["reason"] else text

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from uwsgi_reload_hook.journal import Journal, shifted
 from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.roll import Phase, Request, Result, Roll
-from uwsgi_reload_hook.state import HookInfo, Store, roll_document, status_document
+from uwsgi_reload_hook.state import HookInfo, Store
+from uwsgi_reload_hook.status import RollDocument, roll_document, status_document
 
 __all__ = ["Recorder"]
 
@@ -27,7 +27,7 @@ class Recorder:
         self._journal = Journal()
         self._found: Journal | None = None
         """What a first start ever begins with; None = the process has not begun to wait, or is not the first."""
-        self._shown: Mapping[str, Any] | None = None
+        self._shown: RollDocument | None = None
         self._behind = False
         """Whether the status file does not show yet what the last step changed."""
 
@@ -55,7 +55,7 @@ class Recorder:
         unfinished = self._journal.roll and shifted(self._journal.roll, now - self._journal.saved)
         self._save(unfinished, now)
         self._shown = self._store.last_roll()
-        result = (self._shown or {}).get("result", Result.DONE.value)
+        result = self._shown["result"] if self._shown is not None else Result.DONE.value
         self._write("idle" if result in {Result.DONE.value, Result.INTERRUPTED.value} else "held")
         return unfinished
 
@@ -131,6 +131,12 @@ class Recorder:
         """Show a step that has been acted on in the status file. A hook goes on from its journal: this can wait."""
         if self._behind and roll.result is None:
             self._show("rolling", roll)
+        else:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what could not be written so far, and can be now."""
+        self._store.flush()
 
     def ended(self, roll: Roll, now: float) -> None:
         """Record the end of a roll. Its touch counts as acted on, unless the hook was stopped in the middle."""

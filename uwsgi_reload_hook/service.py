@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from uwsgi_reload_hook.controller import Controller, Inbox
+from uwsgi_reload_hook.directories import changeable_by, user
 from uwsgi_reload_hook.discover import Place
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.recorder import Recorder
@@ -37,6 +39,7 @@ def serve(settings: Settings, place: Place, inbox: Inbox, ready: Callable[[], No
     """
     trigger = Trigger(settings.trigger, inbox.wake)
     directory = Path(settings.state_directory) if settings.state_directory else trigger.path.parent
+    _say_who_may_change(directory)
     recorder = Recorder(Store(directory, trigger.path.name), HookInfo.of_this_process(place.mode))
     recorder.waits(trigger.request())  # before all that may take its time: a touch from now on gives a roll
     world = World(settings, place)
@@ -48,6 +51,19 @@ def serve(settings: Settings, place: Place, inbox: Inbox, ready: Callable[[], No
             log.info("waits for %s to be touched, to roll the vassals of the Emperor in %s", trigger.path, emperor)
             ready()
             Controller(world, trigger, settings, recorder, inbox).run()
+
+
+def _say_who_may_change(directory: Path) -> None:
+    with contextlib.suppress(OSError):  # one that is gone by now is said by the store
+        if others := changeable_by(directory):
+            log.warning(
+                "the state directory %s can be changed by %s: they can remove or replace the hook's files there, so "
+                "that its status is false or a touch is rolled again, and nothing else; reload-hook-state-directory "
+                "can name one that only %s can change",
+                directory.absolute(),
+                " and ".join(others),
+                user(os.geteuid()),
+            )
 
 
 def _find(world: World) -> str:

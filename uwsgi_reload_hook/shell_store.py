@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
+from uwsgi_reload_hook.directories import UntrustedError
 from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.files import Directory, make_private
 from uwsgi_reload_hook.journal import Journal
 from uwsgi_reload_hook.state import Store
+from uwsgi_reload_hook.status import RollDocument, StatusDocument
 
 __all__ = ["ShellStore", "own_journal"]
 
@@ -33,16 +35,16 @@ class ShellStore(Store):
         self._kept = journal
         self._told = told
 
-    def write_status(self, document: Mapping[str, Any]) -> None:
+    def write_status(self, document: StatusDocument) -> None:
         """Tell whoever follows the trigger."""
         if self._told is not None:
             self._told.write_status(document)
 
-    def last_roll(self) -> Mapping[str, Any] | None:
+    def last_roll(self) -> RollDocument | None:
         """The last roll that is told beside the trigger."""
         return None if self._told is None else self._told.last_roll()
 
-    def append_history(self, document: Mapping[str, Any]) -> None:
+    def append_history(self, document: RollDocument) -> None:
         """Add to the history beside the trigger."""
         if self._told is not None:
             self._told.append_history(document)
@@ -56,16 +58,25 @@ class ShellStore(Store):
         """The journal of this user's reload before."""
         return None if self._kept is None else self._kept.read_journal()
 
+    def flush(self) -> None:
+        """Write what could not be written so far, in both."""
+        for store in (self._kept, self._told):
+            if store is not None:
+                store.flush()
+
 
 def own_journal(emperor: str, environment: Mapping[str, str], complain: Complain) -> Store | None:
     """Where this user keeps the journal of the Emperor in the directory `emperor`; None, and said, if it cannot be."""
     name = quote(os.fsencode(Path(emperor).absolute()), safe="")
     try:
         directory = _state_home(environment) / "uwsgi-reload-hook"
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(directory)
+        Directory(directory, private=True).check()
         return _OwnStore(directory, name, complain)
+    except UntrustedError as error:
+        complain(f"no journal is kept in {directory}, because {error.strerror}: {WITHOUT}")
     except OSError as error:
-        complain(f"no journal is kept, {error.filename} cannot be made ({error.strerror}): {WITHOUT}")
+        complain(f"no journal is kept, {directory} cannot be made ({error.strerror}): {WITHOUT}")
     except ConfigError:
         complain(f"no journal is kept, {directory} cannot be written to by user {os.geteuid()}: {WITHOUT}")
     except RuntimeError as error:
@@ -80,23 +91,23 @@ def _state_home(environment: Mapping[str, str]) -> Path:
 
 
 class _OwnStore(Store):
-    """Has a journal only as long as a roll is unfinished, and complains once: each step of a roll is written."""
+    """Has a journal only as long as a roll is unfinished, in a directory of this user alone."""
 
     def __init__(self, directory: Path, name: str, complain: Complain) -> None:
-        super().__init__(directory, name)
+        super().__init__(directory, name, private=True)
         self._complain = complain
-        self._complained = False
 
     def write_journal(self, journal: Journal) -> None:
         """Replace it, or remove it: the keys that it holds may be of last year when the next reload comes."""
         if journal.roll is not None:
             super().write_journal(journal)
-            return
-        with self._said(self._journal):
-            self._journal.unlink(missing_ok=True)
+        else:
+            self._put(self._journal, None)
 
-    def not_written(self, path: Path, error: OSError) -> None:
+    def not_written(self, path: Path, reason: str) -> None:
         """Say what it means."""
-        if not self._complained:
-            self._complain(f"the journal {path} cannot be written ({error.strerror}): {WITHOUT}")
-        self._complained = True
+        self._complain(f"the journal {path} cannot be written ({reason}): {WITHOUT}")
+
+    def written_again(self) -> None:
+        """Say that the next reload can take this one up after all."""
+        self._complain("the journal is written again")

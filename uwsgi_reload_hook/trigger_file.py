@@ -77,8 +77,8 @@ def _with_text(path: Path, descriptor: int, status: os.stat_result, limit: int) 
 
 def _read(descriptor: int, limit: int) -> bytes:
     """Read the very file that `descriptor` stands for. Raises OSError, BlockingIOError where a lease is held on it."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-    with open(os.open(f"/proc/self/fd/{descriptor}", flags), "rb", buffering=0) as file:  # noqa: PTH123 - no path
+    again = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with open(again, "rb", buffering=0) as file:  # noqa: PTH123 - no path
         chunks = []
         while limit > 0 and (chunk := file.read(limit)):
             chunks.append(chunk)

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uwsgi_reload_hook
+from uwsgi_reload_hook import follow
+from uwsgi_reload_hook.files import Directory, log_stream, make_private
+from uwsgi_reload_hook.status import status_name
 
 __all__ = ["Site", "find_uwsgi"]
 
@@ -95,11 +98,12 @@ class Site:
     def __init__(self, uwsgi: Path, directory: Path, *, vassals: int, load_seconds: float) -> None:
         """Write all files below `directory`; nothing is started."""
         self.directory = directory
+        self._files = Directory(directory)
         self.names = [f"app-{number}" for number in range(1, vassals + 1)]
         self.load_seconds = load_seconds
         self.port = free_port()
         self.router_stats = directory / "router.stats"
-        self.status = directory / f"{TRIGGER}.status.json"
+        self.status = directory / status_name(TRIGGER)
         self.log = directory / "log"
         self._uwsgi = uwsgi
         self._process: subprocess.Popen[bytes] | None = None
@@ -112,29 +116,27 @@ class Site:
             "package": Path(uwsgi_reload_hook.__file__).parent.parent,
             "virtualenv": f"virtualenv = {sys.prefix}" if sys.prefix != sys.base_prefix else "",
         }
-        vassals = self.directory / "vassals"
-        vassals.mkdir()
-        (self.directory / "emperor.ini").write_text(EMPEROR_INI.format(**values), encoding="utf-8")
-        (self.directory / "vassal.ini").write_text(VASSAL_INI.format(**values), encoding="utf-8")
-        (vassals / HOOK).write_text(HOOK_INI.format(**values), encoding="utf-8")
+        make_private(self.directory / "vassals")
+        vassals = Directory(self.directory / "vassals")
+        self._files.create("emperor.ini", EMPEROR_INI.format(**values))
+        self._files.create("vassal.ini", VASSAL_INI.format(**values))
+        vassals.create(HOOK, HOOK_INI.format(**values))
         for name in self.names:
-            (vassals / f"{name}.ini").symlink_to("../vassal.ini")
+            vassals.link(f"{name}.ini", "../vassal.ini")
 
     def deploy(self, version: str) -> None:
         """Put a version of the application in place, by a rename, as a deploy does."""
-        new = self.directory / "app.py.new"
-        new.write_text(APP.format(version=version, load_seconds=self.load_seconds), encoding="utf-8")
-        new.replace(self.directory / "app.py")
+        self._files.replace("app.py", APP.format(version=version, load_seconds=self.load_seconds), 0o644)
 
     def touch(self) -> None:
         """Touch the trigger."""
-        (self.directory / TRIGGER).touch()
+        follow.touch(self.directory / TRIGGER, {})
 
     def start(self) -> None:
         """Start the Emperor's instance, in a session of its own so that a Ctrl-C here is not one there."""
         # uWSGI takes every UWSGI_* variable for an option, this package's own too.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
-        with self.log.open("wb") as log:
+        with log_stream(self.log) as log:
             self._process = subprocess.Popen(  # noqa: S603 - find_uwsgi's binary with the file written above
                 [self._uwsgi, "--ini", "emperor.ini"],
                 cwd=self.directory,

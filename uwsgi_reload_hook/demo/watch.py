@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from uwsgi_reload_hook import stats
+from uwsgi_reload_hook import stats, status_reader
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.sockets import StatsSocket
+from uwsgi_reload_hook.status import StatusDocument
 
 __all__ = ["Table", "View", "look"]
 
@@ -36,24 +35,22 @@ class View:
 def look(status: Path, router_stats: Path) -> View:
     """Read both once."""
     told = read_status(status)
-    roll = told.get("roll") or {}
-    vassals = roll.get("vassals") or {}
+    roll = None if told is None else told["roll"]
     return View(
-        state=told.get("state"),
-        phases={vassal: str(row.get("phase")) for vassal, row in vassals.items()},
-        result=roll.get("result"),
-        reason=str(roll.get("reason") or ""),
+        state=None if told is None else told["state"],
+        phases={} if roll is None else {vassal: row["phase"] for vassal, row in roll["vassals"].items()},
+        result=None if roll is None else roll["result"],
+        reason="" if roll is None else roll["reason"],
         serving=count_serving(router_stats),
     )
 
 
-def read_status(path: Path) -> dict[str, Any]:
-    """What the status file says, empty where there is none."""
+def read_status(path: Path) -> StatusDocument | None:
+    """What the status file says, None where there is none."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return told if isinstance(told, dict) else {}
+        return status_reader.read(path)
+    except (OSError, status_reader.StatusError):
+        return None
 
 
 def count_serving(router_stats: Path) -> int:
