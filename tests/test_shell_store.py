@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.strangers import STRANGER
 from uwsgi_reload_hook.journal import Journal
 from uwsgi_reload_hook.roll import Request, Result, Roll
 from uwsgi_reload_hook.shell_store import ShellStore, own_journal
@@ -130,3 +131,48 @@ def test_without_either_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
     assert store.read_journal() is None
     assert store.last_roll() is None
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "bits", "why"),
+    [(STRANGER, 0o700, "it belongs to user nobody"), (0, 0o777, "it can be written to by others")],
+)
+def test_a_directory_that_another_user_may_change_keeps_no_journal(
+    tmp_path: Path, owner: int, bits: int, why: str
+) -> None:
+    directory = tmp_path / "uwsgi-reload-hook"
+    directory.mkdir()
+    directory.chmod(bits)
+    os.chown(directory, owner, -1)
+    store, said = opened({"XDG_STATE_HOME": str(tmp_path)})
+    assert store is None
+    (line,) = said
+    assert f"no journal is kept in {directory}, because {why}: the roll is made all the same" in line
+
+
+def test_one_that_another_user_gets_hold_of_later_is_not_written_to(tmp_path: Path) -> None:
+    store, said = opened({"XDG_STATE_HOME": str(tmp_path)})
+    assert store is not None
+    (tmp_path / "uwsgi-reload-hook").chmod(0o777)
+    store.write_journal(UNFINISHED)
+    assert list((tmp_path / "uwsgi-reload-hook").iterdir()) == []
+    (line,) = said
+    assert "cannot be written (it can be written to by others)" in line
+    (tmp_path / "uwsgi-reload-hook").chmod(0o700)
+    store.flush()
+    assert store.read_journal() == UNFINISHED
+    assert said[1:] == ["the journal is written again"]
+
+
+@pytest.mark.parametrize("mask", [0, 0o077])
+def test_nobody_else_reads_a_journal_and_everybody_the_rest(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        store = Store(tmp_path, "trigger")
+        store.write_journal(UNFINISHED)
+        store.write_status(STATUS)
+        store.append_history(ENDED)
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"trigger.journal": 0o600, "trigger.status.json": 0o644, "trigger.history.jsonl": 0o644}
