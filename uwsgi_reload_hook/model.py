@@ -91,6 +91,8 @@ class Vassal:
     aside: str = ""
     """Why this vassal is never rolled by itself (the hook's own, a router, on demand); empty = it is."""
     nodes: tuple[Node, ...] = ()
+    foreign_keys: frozenset[str] = frozenset()
+    """Keys of its nodes that somebody else has announced: they count for no minimum, and are not waited for."""
     may_subscribe: bool = True
     """False where its config says that it serves no router, whatever it has done before."""
     details: Details | None = None
@@ -99,8 +101,9 @@ class Vassal:
 
     @cached_property
     def keys(self) -> frozenset[str]:
-        """The subscription keys under which some router lists it, dead or alive."""
-        return frozenset([node.key for node in self.nodes])
+        """The subscription keys of its own under which some router lists it, dead or alive."""
+        keys = frozenset([node.key for node in self.nodes])
+        return keys - self.foreign_keys if self.foreign_keys else keys
 
 
 _NONE: frozenset[str] = frozenset()
@@ -138,7 +141,7 @@ class Snapshot:
     def served(self) -> Mapping[str, frozenset[str]]:
         """For each vassal the keys that it serves: it accepts, it is subscribed, and it is not about to be stopped."""
         return {
-            vassal.id: frozenset([node.key for node in nodes])
+            vassal.id: frozenset([node.key for node in nodes]) - vassal.foreign_keys
             if vassal.accepting and vassal.present and vassal.config_exists and not vassal.cursed
             else _NONE
             for vassal, nodes in zip(self.vassals.values(), self.live.values(), strict=True)

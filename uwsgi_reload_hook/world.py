@@ -19,6 +19,7 @@ from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
 from uwsgi_reload_hook.probing import Prober
 from uwsgi_reload_hook.roll import Action
 from uwsgi_reload_hook.settings import Settings, from_uwsgi_opt
+from uwsgi_reload_hook.subscriptions import ForeignKeys, configured_keys
 
 __all__ = ["World"]
 
@@ -45,6 +46,8 @@ class World:
         """The number of vassals, and the seconds of the quickest read of the Emperor's stats since it has so many."""
         self._said: set[str] = set()
         self._pids: dict[str, int] = {}
+        self._foreign = ForeignKeys(self._configured_keys)
+        self._foreign_keys: Mapping[str, frozenset[str]] = {}
         self._prober = Prober(settings.probe, settings.timeout) if settings.probe else None
 
     def monotonic(self) -> float:
@@ -124,6 +127,7 @@ class World:
         }
         hosts = set(self._hosts.values())
         self._remember_paths(emperor, ids)
+        self._foreign_keys = self._foreign.of(owned, listed)
         vassals = {id_: self._vassal(id_, listed.get(id_), emperor, owned.get(id_, ()), hosts) for id_ in sorted(ids)}
         for id_ in {*detailed, *(id_ for id_ in when_accepting if vassals[id_].accepting)}:
             vassals[id_] = self._with_details(vassals[id_])
@@ -162,6 +166,10 @@ class World:
                 self._monitors[id_] = monitor
                 self._paths[id_] = configs.config_path(id_, monitor, emperor.cwd, self._settings.emperor_path)
 
+    def _configured_keys(self, entry: stats.VassalStats) -> frozenset[str] | None:
+        environment = processes.environment(entry.pid) or {}
+        return configured_keys(entry, self._paths[entry.id], processes.command_line(entry.pid), environment)
+
     def _vassal(
         self,
         id_: str,
@@ -171,9 +179,14 @@ class World:
         hosts: Collection[int | None],
     ) -> Vassal:
         exists = os.path.lexists(self._paths[id_])
+        foreign = self._foreign_keys.get(id_, frozenset())
+        if foreign:  # its own come first: a probe asks for the host that the first one names
+            nodes = tuple(sorted(nodes, key=lambda node: node.key in foreign))
         blacklisted = emperor.blacklist.get(id_)
         if entry is None:
-            return Vassal(id_, config_exists=exists, present=False, blacklisted=blacklisted, nodes=nodes)
+            return Vassal(
+                id_, config_exists=exists, present=False, blacklisted=blacklisted, nodes=nodes, foreign_keys=foreign
+            )
         return Vassal(
             id=id_,
             config_exists=exists,
@@ -186,6 +199,7 @@ class World:
             blacklisted=blacklisted,
             aside=self._why_aside(entry, hosts),
             nodes=nodes,
+            foreign_keys=foreign,
             may_subscribe=bool(nodes) or configs.may_subscribe(self._paths[id_]),
         )
 
