@@ -56,6 +56,11 @@ def test_a_node_of_nobody_refuses_the_roll_where_it_may_be_a_vassal_without_node
     assert opened(replace(seen, vassals={"v1.ini": vassal(1), "v2.ini": vassal(2)})).result is None
 
 
+def test_a_node_of_nobody_refuses_nothing_where_the_vassal_without_nodes_subscribes_nowhere() -> None:
+    silent = vassal(3, nodes=(), may_subscribe=False)
+    assert opened(snapshot(vassal(1), vassal(2), silent, unowned=frozenset({"/tmp/nobody"}))).result is None
+
+
 def test_a_vassal_that_is_down_may_yet_serve_the_key_that_lacks_vassals() -> None:
     seen = snapshot(vassal(1), vassal(2, present=False, nodes=(), accepting=False))
     assert opened(seen).result is None

@@ -95,7 +95,8 @@ def _why_aside(vassal: Vassal, settings: Settings, request: Request) -> str:
 
 
 def _refusal(snapshot: Snapshot, roll: Roll) -> str:
-    lonely = [id_ for id_, one in roll.vassals.items() if not one.keys and snapshot.vassals[id_].accepting]
+    seen = snapshot.vassals
+    lonely = [id_ for id_, one in roll.vassals.items() if not one.keys and _may_be_unowned(seen[id_])]
     if snapshot.unowned and lonely:
         return (
             f"it cannot be told whether {min(snapshot.unowned)}, a node at the router, is {lonely[0]}, so no minimum "
@@ -115,6 +116,11 @@ def _refusal(snapshot: Snapshot, roll: Roll) -> str:
                 "percentage is written 50%% in an ini)"
             )
     return ""
+
+
+def _may_be_unowned(vassal: Vassal) -> bool:
+    """Whether a node of nobody may be this vassal's: of one that subscribes nowhere none is, whoever announces what."""
+    return vassal.accepting and vassal.may_subscribe
 
 
 def _count(vassals: int) -> str:
