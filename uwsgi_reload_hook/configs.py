@@ -15,6 +15,10 @@ from uwsgi_reload_hook import processes, uwsgi_config
 __all__ = ["Touchable", "config_path", "may_subscribe", "read_text", "touch", "touchable", "vassal_options"]
 
 
+LONGEST = 1 << 20
+"""Bytes of a config: the longest that was ever seen has some thousand lines."""
+
+
 @dataclass(frozen=True, slots=True)
 class Touchable:
     """The path to touch, and what stands in the way; `problem` empty = nothing."""
@@ -71,29 +75,45 @@ def _owns(status: os.stat_result) -> bool:
     return os.geteuid() in {0, status.st_uid}
 
 
-def vassal_options(pid: int, config: str) -> uwsgi_config.Options:
-    """The options that a vassal's ini holds, as its process sees them; empty where they cannot be read."""
+def vassal_options(pid: int, config: str) -> uwsgi_config.Found:
+    """The options that a vassal's ini holds, as its process sees them; not `complete` where not all can be read."""
     environment = processes.environment(pid) or {}
     return uwsgi_config.options(["uwsgi", "--ini", config], str(Path(config).parent), environment, read_text)
 
 
 def may_subscribe(config: str) -> bool:
-    """Whether a vassal's config subscribes it to a router, or leads to another file that may."""
+    """Whether a vassal's config subscribes it to a router, or leads to another file that may; so it may if unknown."""
     text = read_text(config)
     return text is None or _SUBSCRIBES.search(text) is not None
 
 
 _SUBSCRIBES = re.compile(
-    r"(?<!un)subscri|^\s*(st|ini|include|inherit\S*|yaml|yml|xml|json|config)\s*[=:]", re.MULTILINE
+    r"(?<!un)subscri|^[ \t]*(st|ini|include|inherit\S*|yaml|yml|xml|json|config)[ \t]*[=:]", re.MULTILINE
 )
 
 
 def read_text(path: str) -> str | None:
-    """A file's text, None if it cannot be read."""
+    """A regular file's text, None if it cannot be read, is anything else, or has more than 1 MiB.
+
+    Who owns a config may name anything in it. A FIFO blocks whoever opens it, a device may act on being opened, and
+    neither has an end. So the file is looked at before it is opened, by a descriptor that only names it (O_PATH):
+    nobody can put another one in its place meanwhile.
+    """
     try:
-        return os.fsdecode(Path(path).read_bytes())  # what matters in it are paths
+        named = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except (OSError, ValueError):  # the latter where no file can have this name
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(named).st_mode):
+            return None
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # nor is a lease on it waited for
+        with open(os.open(f"/proc/self/fd/{named}", flags), "rb") as file:  # noqa: PTH123 - of a descriptor
+            data = file.read(LONGEST + 1)
     except OSError:
         return None
+    finally:
+        os.close(named)
+    return os.fsdecode(data) if len(data) <= LONGEST else None  # what matters in it are paths
 
 
 def touch(path: str, mtime: int | None) -> None:
