@@ -81,6 +81,24 @@ def test_no_subscriber_hides_or_changes_the_nodes_of_another_one(key: str, addre
     )
 
 
+@hypothesis_settings(max_examples=400, deadline=None)
+@given(hostile, st.booleans())
+@example('x{"key":"', False)
+@example('x{"name":"', True)
+@example('x","modifier1":1},{"key":"z","hash":1,"nodes":[{"name":"y', True)
+def test_an_address_hides_none_of_the_other_nodes_under_its_key(address: str, minified: bool) -> None:
+    """But for one that ends the list: who may subscribe under a key may unsubscribe the others as well."""
+    address = address.replace("]", "")
+    told = router(pool("a", "/1", address, "/2"), pool("b", address, "/3"), pool("c", "/4"), minified=minified)
+    found = [(node.key, node.address) for node in told.nodes]
+    assert [one for one in found if one[1] in {"/1", "/2", "/3", "/4"}] == [
+        ("a", "/1"),
+        ("a", "/2"),
+        ("b", "/3"),
+        ("c", "/4"),
+    ]
+
+
 @pytest.mark.parametrize("minified", [False, True], ids=["lines", "stats-minified"])
 @pytest.mark.parametrize("key", ['a"b', 'a"\nb"', '"\n"', '"', '",', 'app", "x": "y', 'x","y":"z', 'a\n"hash":1'])
 def test_a_key_with_quotes_and_line_breaks_is_what_it_says(key: str, minified: bool) -> None:

@@ -115,19 +115,26 @@ def _pools(text: str) -> Document:
 
 
 def _pools_by_layout(text: str) -> Document:
+    """Read what can be read. What looks like a pool in the middle of another one's nodes is part of an address."""
     pools: list[dict[str, Any]] = []
     left_out: list[str] = []
     nodes: list[dict[str, Any]] | None = None
+    ended = True
     for kind, entry in _cut(text, _POOL_OR_NODE):
         read = _entry(entry, (kind,)) if kind else None
-        if kind == "key":
+        if kind == "key" and ended:
             nodes = None if read is None else []
             pools.extend([] if read is None else [{**read, "nodes": nodes}])
         if kind == "name" and read is not None and nodes is not None:
             nodes.append(read)
-        elif (read is None or nodes is None) and entry.strip():  # nobody knows whose node it is
+        elif entry.strip() and not (kind == "key" and ended and read is not None):
             left_out.append(entry)
+        ended = "".join(entry[-_GAP:].split()).endswith("]},") if kind else True
     return {"subscriptions": pools, LEFT_OUT: tuple(left_out)}
+
+
+_GAP = 32
+"""Characters that hold the end of a pool: uWSGI writes ten, line breaks and tabs included."""
 
 
 def _vassals(text: str, odd: Collection[str]) -> Document:
