@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.children import python
 
-__all__ = ["STRANGER", "acts", "own_directory", "stranger"]
+__all__ = ["STRANGER", "acts", "own_directory", "stranger", "waiting_stranger"]
 
 STRANGER = 65534
 """Uid and gid; Debian's nobody and nogroup."""
@@ -25,6 +25,12 @@ os.setgroups([])
 os.setgid({STRANGER})
 os.setuid({STRANGER})
 os.chdir(directory)
+"""
+
+
+READY = """
+print("ready", flush=True)
+sys.stdin.read()
 """
 
 
@@ -52,3 +58,13 @@ def acts(script: str, directory: Path, *arguments: object) -> None:
     with stranger(script, directory, *arguments) as child:
         _, err = child.communicate()
         assert child.returncode == 0, err
+
+
+@contextlib.contextmanager
+def waiting_stranger(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a script as the stranger, who has run it when this returns, and then waits to be ended."""
+    given = "import resource, socket\nsys.argv[1:] = json.loads(sys.argv[2])\n"
+    with stranger(given + script + READY, Path("/"), *arguments) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        yield child

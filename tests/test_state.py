@@ -13,12 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.children import python
 from tests.journals import journals, rolls
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.journal import Journal, encode, shifted
 from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
-from uwsgi_reload_hook.state import HookInfo, Store, emperor_lock, lock_holder, roll_document, status_document
+from uwsgi_reload_hook.state import HookInfo, Store, roll_document, status_document
 
 HOOK = HookInfo(pid=7, mode="mule", version="0.1", started=1000.5, start_ticks=77, boot_id="b")
 REQUEST = Request(mtime_ns=5_000_000_001, inode=9, request_id="42", message="hello", only="a*")
@@ -271,76 +270,3 @@ def test_a_journal_that_cannot_even_be_set_aside_is_said_and_no_crash(
     assert "trigger.journal.unusable cannot be written" in caplog.text
     store.write_journal(Journal((1, 2), {}))
     assert store.read_journal() == Journal((1, 2), {})
-
-
-# the lock
-
-
-def test_only_one_at_a_time_holds_the_lock_of_an_emperor(tmp_path: Path) -> None:
-    with emperor_lock(str(tmp_path)) as first:
-        for _ in range(2):
-            with emperor_lock(str(tmp_path)) as second:
-                assert (first, second) == (True, False)
-    with emperor_lock(str(tmp_path)) as third:
-        assert third
-
-
-def test_the_lock_is_the_same_by_whatever_path_and_another_for_another_emperor(tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path)
-    with (
-        emperor_lock(str(tmp_path)) as first,
-        emperor_lock(str(tmp_path / "link")) as second,
-        emperor_lock(str(tmp_path / "other")) as other,
-    ):
-        assert (first, second, other) == (True, False, True)
-    assert names(tmp_path) == {"other", "link"}
-
-
-def test_an_error_frees_the_lock(tmp_path: Path) -> None:
-    with pytest.raises(BlockingIOError), emperor_lock(str(tmp_path)):
-        raise BlockingIOError
-    with emperor_lock(str(tmp_path)) as held:
-        assert held
-
-
-LOCK = """
-import sys
-from uwsgi_reload_hook.state import emperor_lock
-with emperor_lock(sys.argv[1]) as held:
-    print(held, flush=True)
-    sys.stdin.read()
-"""
-
-
-@pytest.mark.parametrize("end", ["terminate", "kill"])
-def test_another_process_holds_the_lock_until_it_ends_however_it_ends(tmp_path: Path, end: str) -> None:
-    with python("-c", LOCK, str(tmp_path)) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "True\n"
-        with emperor_lock(str(tmp_path)) as held:
-            assert not held
-        getattr(child, end)()
-        child.wait()
-        with emperor_lock(str(tmp_path)) as held:
-            assert held
-
-
-def test_the_holder_of_the_lock_can_be_named(tmp_path: Path) -> None:
-    with python("-c", LOCK, str(tmp_path)) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "True\n"
-        assert lock_holder(str(tmp_path)) == child.pid
-        child.kill()
-        child.wait()
-        assert lock_holder(str(tmp_path)) is None
-
-
-@pytest.mark.parametrize("name", ["missing", "file"])
-def test_a_directory_that_cannot_be_locked_is_unavailable_and_named(tmp_path: Path, name: str) -> None:
-    (tmp_path / "file").touch()
-    with (
-        pytest.raises(ConfigError, match=f"{tmp_path / name} cannot be opened"),
-        emperor_lock(str(tmp_path / name)),
-    ):
-        pytest.fail("there is nothing to lock")

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from uwsgi_reload_hook import processes, stats, uwsgi_config
+from uwsgi_reload_hook.authority import from_arguments
 from uwsgi_reload_hook.configs import read_text
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.settings import OPTIONS, PREFIX, Settings, from_environment
+from uwsgi_reload_hook.settings import PREFIX, Settings, from_environment
 from uwsgi_reload_hook.sockets import StatsSocket, is_datagram_path, resolve
 
 __all__ = ["Instance", "Place", "Router", "Surroundings", "discover", "find_emperor", "given_to", "instance_of"]
@@ -108,13 +109,7 @@ def instance_of(emperor_pid: int) -> Instance:
 
 def given_to(pid: int) -> dict[str, list[str]]:
     """The hook's options that a running hook of this package was given, in its environment and as its arguments."""
-    found = from_environment(processes.environment(pid) or {})
-    words = iter(processes.command_line(pid))
-    for word in words:
-        name, equals, value = word.removeprefix("--").partition("=")
-        if word.startswith("--") and name in OPTIONS and OPTIONS[name].attribute != "quiet":
-            found[name] = [value if equals else next(words, "")]
-    return found
+    return {**from_environment(processes.environment(pid) or {}), **from_arguments(processes.command_line(pid))}
 
 
 def _tolerance(instance: Instance) -> float:

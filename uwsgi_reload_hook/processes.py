@@ -21,8 +21,10 @@ __all__ = [
     "parent",
     "reloads",
     "send_signal",
+    "shares_network",
     "started",
     "udp_ports",
+    "user",
     "working_directory",
 ]
 
@@ -127,6 +129,22 @@ def reloads(pid: int) -> int | None:
     try:
         return int(variables.get("UWSGI_RELOADS", "-1"))
     except ValueError:
+        return None
+
+
+def user(pid: int) -> int | None:
+    """The user whose rights a process has (its effective uid), None if that cannot be read."""
+    try:
+        return int(_process(pid).uids().effective)
+    except psutil.Error:
+        return None
+
+
+def shares_network(pid: int) -> bool | None:
+    """Whether a process is in the network namespace of this one, None if that cannot be read."""
+    try:
+        return Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net")
+    except OSError:
         return None
 
 

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from uwsgi_reload_hook.authority import Emperor
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.directories import changeable_by, user
 from uwsgi_reload_hook.discover import Place
 from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.lock import emperor_lock, ignored, lock_holder
 from uwsgi_reload_hook.recorder import Recorder
 from uwsgi_reload_hook.settings import Settings, parse
-from uwsgi_reload_hook.state import HookInfo, Store, emperor_lock
+from uwsgi_reload_hook.state import HookInfo, Store
 from uwsgi_reload_hook.trigger import Trigger
 from uwsgi_reload_hook.world import World
 
@@ -46,9 +48,9 @@ def serve(settings: Settings, place: Place, inbox: Inbox, ready: Callable[[], No
     emperor = _until_it_works(lambda: _find(world), inbox)
     if emperor is None:
         return
-    with _lock(emperor, inbox) as held:
+    with _lock(world, emperor, inbox) as held:
         if held:
-            log.info("waits for %s to be touched, to roll the vassals of the Emperor in %s", trigger.path, emperor)
+            log.info("waits for %s to be touched, to roll the vassals of the Emperor in %s", trigger.path, emperor.name)
             ready()
             Controller(world, trigger, settings, recorder, inbox).run()
 
@@ -66,10 +68,10 @@ def _say_who_may_change(directory: Path) -> None:
             )
 
 
-def _find(world: World) -> str:
+def _find(world: World) -> Emperor:
     world.connect()
     world.look((), ())  # lists the host's sockets now, so that the first roll has not to wait for it
-    return world.lock_directory()
+    return world.emperor()
 
 
 def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
@@ -91,24 +93,39 @@ def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
 
 
 @contextlib.contextmanager
-def _lock(directory: str, inbox: Inbox) -> Iterator[bool]:
+def _lock(world: World, emperor: Emperor, inbox: Inbox) -> Iterator[bool]:
     """Hold the Emperor's lock; gives False if the hook is stopped before it is free."""
-    refused = False
+    complained = False
     while True:
-        with emperor_lock(directory) as held:
-            if held:
-                yield True
+        with contextlib.ExitStack() as claim:
+            held = _until_it_works(lambda: _try(world, emperor, claim), inbox)
+            if held or held is None:
+                yield bool(held)
                 return
-        if not refused:
-            log.error(
-                "refused: another hook holds the lock of the Emperor in %s, and only one may roll its vassals; "
-                "remove this one, or the other. This one stands by until the other ends",
-                directory,
-            )
-            refused = True
+        if not complained:
+            _complain(world, emperor)
+            complained = True
         if inbox.wait(SLOW_RETRY):
             yield False
             return
+
+
+def _try(world: World, emperor: Emperor, claim: contextlib.ExitStack) -> bool:
+    held = claim.enter_context(emperor_lock(emperor.identity, world.authority().may_act))
+    if held:
+        for warning in ignored(emperor, world.authority()):
+            log.warning(warning)
+    return held
+
+
+def _complain(world: World, emperor: Emperor) -> None:
+    holder = lock_holder(emperor.identity, world.authority().may_act)
+    log.error(
+        "refused: another hook%s holds the lock of the Emperor in %s, and only one may roll its vassals; "
+        "remove this one, or the other. This one stands by until the other ends",
+        f" (pid {holder})" if holder else "",
+        emperor.name,
+    )
 
 
 def config_of(place: Place, given: Mapping[str, list[str]], inbox: Inbox) -> str | None:

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from uwsgi_reload_hook import follow, processes
+from uwsgi_reload_hook.authority import Authority, Emperor
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.discover import Place
 from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.lock import emperor_lock, ignored, lock_holder
 from uwsgi_reload_hook.printable import write_line
 from uwsgi_reload_hook.recorder import Recorder
 from uwsgi_reload_hook.roll import Phase, Request, Result, Roll
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.shell_store import ShellStore, own_journal
-from uwsgi_reload_hook.state import HookInfo, Store, emperor_lock, lock_holder
+from uwsgi_reload_hook.state import HookInfo, Store
 from uwsgi_reload_hook.world import World
 
 __all__ = ["reload"]
@@ -41,12 +43,14 @@ def reload(settings: Settings, say: Say, *, resume: bool) -> int:
         signal.signal(number, lambda *_: inbox.stop())
     world = World(settings, Place("shell"))
     try:
-        directory = world.lock_directory()
-        with emperor_lock(directory) as held:
+        emperor = world.emperor()
+        with emperor_lock(emperor.identity, world.authority().may_act) as held:
+            for warning in ignored(emperor, world.authority()):
+                _warn(warning)
             if held:
-                recorder = _recorder(directory, settings, say)
+                recorder = _recorder(emperor.name, settings, say)
                 return roll(Controller(world, NoTrigger(), settings, recorder, inbox), resume=resume)
-        return _ask(world, directory, settings, say, resume=resume)
+        return _ask(world, emperor, settings, say, resume=resume)
     except UnavailableError as error:
         return _complain(EXIT_USAGE, str(error))
 
@@ -99,10 +103,10 @@ def _code(ended: Roll | None) -> int:
     return follow.EXIT_CODES.get(ended.result.value, EXIT_INTERRUPTED)
 
 
-def _ask(world: World, directory: str, settings: Settings, say: Say, *, resume: bool) -> int:
+def _ask(world: World, emperor: Emperor, settings: Settings, say: Say, *, resume: bool) -> int:
     """Have the hook that holds the lock roll, by a touch of its trigger, and follow it."""
-    holder = lock_holder(directory)
-    found = _files(world.hook_options(holder), holder) if holder is not None else None
+    holder = lock_holder(emperor.identity, world.authority().may_act)
+    found = _files(*world.hook_options(holder)) if holder else None
     suffix = settings.vassal_config_file_suffix
 
     def changed(id_: str, entry: Mapping[str, Any]) -> None:
@@ -110,8 +114,9 @@ def _ask(world: World, directory: str, settings: Settings, say: Say, *, resume: 
 
     follower = found and follow.Follower(*found, changed)
     if found is None or follower is None or follower.read().hook_pid != holder:
-        who = "a process that cannot be seen" if holder is None else f"pid {holder}{_running(holder)}"
-        return _complain(EXIT_USAGE, f"another roll is under way: {who} holds the lock of the Emperor in {directory}")
+        who = f"pid {holder}{_running(holder, world.authority())}" if holder else "a process that cannot be seen"
+        words = f"another roll is under way: {who} holds the lock of the Emperor in {emperor.name}"
+        return _complain(EXIT_USAGE, words)
     trigger, _ = found
     if resume:
         return _complain(
@@ -128,17 +133,18 @@ def _ask(world: World, directory: str, settings: Settings, say: Say, *, resume: 
     return _complain(code, words) if code else code
 
 
-def _files(options: Mapping[str, list[str]], hook: int) -> tuple[Path, Path] | None:
-    """The trigger and the state directory of the hook that is the process `hook`; None if it has no trigger."""
+def _files(options: Mapping[str, list[str]], base: str) -> tuple[Path, Path] | None:
+    """The trigger and the state directory of a hook whose relative paths start at `base`; None without a trigger."""
     if "trigger" not in options:
         return None
-    trigger = Path(processes.working_directory(hook) or "/", options["trigger"][-1])
+    trigger = Path(base, options["trigger"][-1])
     directory = options.get("state-directory", [""])[-1]
-    return trigger, Path(processes.working_directory(hook) or "/", directory) if directory else trigger.parent
+    return trigger, Path(base, directory) if directory else trigger.parent
 
 
-def _running(pid: int) -> str:
-    arguments = processes.command_line(pid)
+def _running(pid: int, authority: Authority) -> str:
+    """What a process runs, in words; of another user's process nothing, because it may call itself anything."""
+    arguments = processes.command_line(pid) if processes.user(pid) in authority.trusted else ()
     return f" ({' '.join(arguments)})" if arguments else ""
 
 

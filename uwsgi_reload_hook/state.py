@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from uwsgi_reload_hook.directories import UntrustedError
@@ -27,7 +25,7 @@ from uwsgi_reload_hook.status import (
 )
 from uwsgi_reload_hook.status_reader import LIMIT, StatusError, decode
 
-__all__ = ["HookInfo", "Store", "emperor_lock", "lock_holder", "roll_document", "status_document"]
+__all__ = ["HookInfo", "Store", "roll_document", "status_document"]
 
 log = logging.getLogger(__name__)
 
@@ -162,39 +160,3 @@ class Store:
 
 _UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 """What reading a file raises that somebody has changed, torn or locked away."""
-
-
-@contextlib.contextmanager
-def emperor_lock(directory: str) -> Iterator[bool]:
-    """Try to be the one hook of an Emperor; gives whether that worked.
-
-    The lock is on the Emperor's directory itself: every home of the hook knows it, it needs no file and no permission
-    to write, and the kernel frees it when the process ends. Raises ConfigError if the directory cannot be opened.
-    """
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise ConfigError(
-            f"the Emperor's directory {directory} cannot be opened: {error.strerror}; let the hook's user read it"
-        ) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = True
-        except BlockingIOError:
-            held = False
-        except OSError as error:
-            raise ConfigError(f"the Emperor's directory {directory} cannot be locked: {error.strerror}") from error
-        yield held
-    finally:
-        os.close(descriptor)
-
-
-def lock_holder(directory: str) -> int | None:
-    """The process that holds an Emperor's lock, None where the kernel's list of locks does not tell."""
-    inode = Path(directory).stat().st_ino
-    for line in Path("/proc/locks").read_text().splitlines():
-        words = line.split()  # number, kind, mode, access, pid, major:minor:inode, start, end
-        if words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode):
-            return int(words[4]) or None  # 0 = one in another pid namespace
-    return None

@@ -7,10 +7,10 @@ import os
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from uwsgi_reload_hook import configs, processes, stats
 from uwsgi_reload_hook.acts import Scene, perform
+from uwsgi_reload_hook.authority import Authority, Emperor, identify
 from uwsgi_reload_hook.configs import vassal_options
 from uwsgi_reload_hook.discover import Place, Surroundings, discover, find_emperor, given_to, instance_of
 from uwsgi_reload_hook.errors import UnavailableError
@@ -59,34 +59,50 @@ class World:
         self._around = discover(self._settings, self._place)
         self._emperor_pid = self._around.emperor_pid
 
-    def lock_directory(self) -> str:
-        """The directory that stands for this Emperor where hooks lock each other out. Raises UnavailableError."""
-        emperor = stats.emperor(self._surroundings().emperor.read())
-        for monitor in sorted(emperor.monitors):
-            if Path(monitor).is_dir():
-                return monitor
-        return emperor.cwd
+    def emperor(self) -> Emperor:
+        """What stands for this Emperor where hooks lock each other out. Raises UnavailableError, ConfigError."""
+        return identify(stats.emperor(self._surroundings().emperor.read()))
+
+    def authority(self) -> Authority:
+        """Who may act for this Emperor at this moment. It raises UnavailableError where the Emperor is not found."""
+        return Authority(self._emperor_pid, self._configs)
+
+    def _configs(self) -> dict[int, str]:
+        """The pid of each vassal that runs, and the path of its config. Raises UnavailableError."""
+        return self._paths_of(stats.emperor(self._surroundings().emperor.read()))
+
+    def _paths_of(self, told: stats.EmperorStats) -> dict[int, str]:
+        given = self._settings.emperor_path
+        return {
+            entry.pid: configs.config_path(entry.id, entry.monitor, told.cwd, given)
+            for entry in told.vassals
+            if entry.pid > 0
+        }
 
     def own_config(self) -> str:
         """The path of the hook's own config. Raises UnavailableError."""
         found, _ = find_emperor(self._settings, self._place)
         told = stats.emperor(found.read())
-        for entry in told.vassals:
-            if entry.pid == self._place.own_pid:
-                return configs.config_path(entry.id, entry.monitor, told.cwd, self._settings.emperor_path)
+        if path := self._paths_of(told).get(self._place.own_pid):
+            return path
         raise UnavailableError(f"the Emperor lists no vassal with the hook's pid {self._place.own_pid}")
 
-    def hook_options(self, hook: int) -> dict[str, list[str]]:
-        """The options of the hook under this Emperor that is the process `hook`. Raises UnavailableError."""
-        socket, _ = find_emperor(self._settings, self._place)
-        told = stats.emperor(socket.read())
+    def hook_options(self, hook: int) -> tuple[dict[str, list[str]], str]:
+        """The options of the hook that is the process `hook`, and where its relative paths start.
+
+        Of a hook that only its config makes one, because its user may not act for the Emperor, the config alone
+        counts. Raises UnavailableError.
+        """
+        told = stats.emperor(self._surroundings().emperor.read())
+        authority = self.authority()
+        if processes.user(hook) not in authority.trusted:
+            return authority.options(hook), told.cwd
         written = instance_of(told.pid).options
-        own = {hook, processes.parent(hook)}
-        for entry in told.vassals:
-            if entry.pid in own:
-                path = configs.config_path(entry.id, entry.monitor, told.cwd, self._settings.emperor_path)
-                written = vassal_options(entry.pid, path)
-        return {**from_uwsgi_opt(written), **given_to(hook)}
+        paths = self._paths_of(told)
+        for pid in (hook, processes.parent(hook)):
+            if pid is not None and pid in paths:
+                written = vassal_options(pid, paths[pid])
+        return {**from_uwsgi_opt(written), **given_to(hook)}, processes.working_directory(hook) or "/"
 
     def _surroundings(self) -> Surroundings:
         if self._around is None:
