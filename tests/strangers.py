@@ -19,7 +19,7 @@ STRANGER = 65534
 """Uid and gid; Debian's nobody and nogroup."""
 
 BECOME = f"""
-import json, os, sys
+import json, os, resource, socket, sys
 directory, arguments = sys.argv[1], json.loads(sys.argv[2])
 os.setgroups([])
 os.setgid({STRANGER})
@@ -63,7 +63,7 @@ def acts(script: str, directory: Path, *arguments: object) -> None:
 @contextlib.contextmanager
 def waiting_stranger(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run a script as the stranger, who has run it when this returns, and then waits to be ended."""
-    given = "import resource, socket\nsys.argv[1:] = json.loads(sys.argv[2])\n"
+    given = "sys.argv[1:] = arguments\n"
     with stranger(given + script + READY, Path("/"), *arguments) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"

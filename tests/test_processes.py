@@ -138,17 +138,6 @@ def test_an_ipv6_address_is_told_in_brackets() -> None:
 def test_a_path_with_a_line_break_that_anybody_may_bind_is_no_crash(tmp_path: Path) -> None:
     with listens(tmp_path / "a\nb c"):
         assert processes.listening() is not None
-        assert processes.udp_ports() is not None
-
-
-def test_bound_udp_ports_are_told() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.create_server(("127.0.0.1", 0)) as tcp:
-        udp.bind(("127.0.0.1", 0))
-        port = udp.getsockname()[1]
-        assert port in processes.udp_ports()
-        if port != tcp.getsockname()[1]:
-            assert tcp.getsockname()[1] not in processes.udp_ports()
-    assert port not in processes.udp_ports()
 
 
 def test_a_signal_arrives_and_one_to_nobody_is_an_oserror() -> None:

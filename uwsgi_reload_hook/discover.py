@@ -2,21 +2,21 @@
 
 What the options name is taken. Else the Emperor's own command line and config are read, and the listening sockets of
 its process, its siblings and its vassals' gateways are asked: a stats socket answers a connection at once, unasked.
-Whatever is found counts only if it answers as what it is taken for.
+Whatever is found counts only if it answers as what it is taken for, and belongs to root or the Emperor's user.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from uwsgi_reload_hook import processes, stats, uwsgi_config
-from uwsgi_reload_hook.authority import from_arguments
+from uwsgi_reload_hook import processes, routers, stats, uwsgi_config
+from uwsgi_reload_hook.authority import Authority, from_arguments
 from uwsgi_reload_hook.configs import read_text
 from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.peers import is_listener
 from uwsgi_reload_hook.settings import PREFIX, Settings, from_environment
-from uwsgi_reload_hook.sockets import StatsSocket, is_datagram_path, resolve
+from uwsgi_reload_hook.sockets import StatsSocket, resolve
 
 __all__ = ["Instance", "Place", "Router", "Surroundings", "discover", "find_emperor", "given_to", "instance_of"]
 
@@ -79,11 +79,12 @@ def discover(settings: Settings, place: Place) -> Surroundings:
     emperor, instance = find_emperor(settings, place)
     document = stats.emperor(emperor.read())
     instance = instance or instance_of(document.pid)
-    routers = tuple(
-        Router(found, _subscription_server(settings, found, document_))
-        for found, document_ in _routers(settings, document, instance)
+    trusted = Authority(document.pid, dict).trusted
+    known = tuple(
+        Router(found, settings.subscription_server or routers.subscription_server(document_, found.address, trusted))
+        for found, document_ in _routers(settings, document, instance, trusted)
     )
-    return Surroundings(emperor, document.pid, routers, _tolerance(instance))
+    return Surroundings(emperor, document.pid, known, _tolerance(instance))
 
 
 def find_emperor(settings: Settings, place: Place) -> tuple[StatsSocket, Instance | None]:
@@ -138,7 +139,10 @@ def _emperor_stats(settings: Settings, place: Place, instance: Instance) -> Stat
 
 
 def _held(pid: int | None) -> list[str]:
-    return [] if pid is None else sorted(processes.listening().get(pid, ()))
+    if pid is None:
+        return []
+    trusted = Authority(pid, dict).trusted
+    return [one for one in sorted(processes.listening().get(pid, ())) if is_listener(one, trusted)]
 
 
 def _given(socket: StatsSocket, option: str) -> stats.Document:
@@ -158,19 +162,22 @@ def _answer(socket: StatsSocket, *, ask: bool) -> stats.Document | None:
 
 
 def _routers(
-    settings: Settings, emperor: stats.EmperorStats, instance: Instance
+    settings: Settings, emperor: stats.EmperorStats, instance: Instance, trusted: Collection[int]
 ) -> list[tuple[StatsSocket, stats.RouterStats]]:
     if settings.fastrouter_stats_socket:
         return [_given_router(address) for address in settings.fastrouter_stats_socket]
     names = [f"{router}-{option}" for router in ROUTERS for option in ("stats", "stats-server")]
     found = _answering((StatsSocket(one) for one in instance.values(names)), ask=True)
-    if not found:
-        found = _answering((StatsSocket(one) for one in _gateway_sockets(emperor)), ask=False)
     if found:
         return found
+    held, passed_over = routers.gateway_sockets(emperor, trusted)
+    found = _answering((StatsSocket(one) for one in held), ask=False)
+    if found:
+        return found
+    words = f" ({'; '.join(passed_over)})" if passed_over else ""
     raise UnavailableError(
-        "no router's stats socket was found in the Emperor's process tree; set fastrouter-stats-server in the router's "
-        f"config, and {PREFIX}fastrouter-stats-socket to the same address in the hook's"
+        f"no router's stats socket was found in the Emperor's process tree{words}; set fastrouter-stats-server in the "
+        f"router's config, and {PREFIX}fastrouter-stats-socket to the same address in the hook's"
     )
 
 
@@ -192,35 +199,3 @@ def _answering(sockets: Iterable[StatsSocket], *, ask: bool) -> list[tuple[Stats
         if document and stats.is_router(document):
             found.append((socket, stats.router(document, socket.address)))
     return found
-
-
-def _gateway_sockets(emperor: stats.EmperorStats) -> list[str]:
-    """Addresses that one process alone listens on, among the Emperor's siblings and its vassals' children.
-
-    A gateway binds its stats socket after the fork; a socket for requests is shared by a master and its workers.
-    """
-    listening = processes.listening()
-    holders = Counter(address for addresses in listening.values() for address in addresses)
-    above = processes.parent(emperor.pid)
-    parents = [above] if above is not None and above > 1 else []
-    parents += [vassal.pid for vassal in emperor.vassals if vassal.pid > 0]
-    gateways = {pid for one in parents for pid, _ in processes.children(one) or ()} - {emperor.pid}
-    return sorted(address for pid in gateways for address in listening.get(pid, ()) if holders[address] == 1)
-
-
-def _subscription_server(settings: Settings, socket: StatsSocket, router: stats.RouterStats) -> str:
-    if settings.subscription_server:
-        return settings.subscription_server
-    addresses = [resolve(address, router.cwd) for address in router.sockets]
-    for address in addresses:
-        if is_datagram_path(address):
-            return address
-    ports = processes.udp_ports()
-    for address in addresses:
-        port = address.rpartition(":")[2]
-        if port.isdecimal() and int(port) in ports:
-            return address
-    raise UnavailableError(
-        f"the subscription socket of the router at {socket.address} was not found; set {PREFIX}subscription-server to "
-        "the address of its fastrouter-subscription-server"
-    )

@@ -6,11 +6,11 @@ import os
 import re
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Peer", "abstract_listeners", "listener"]
+__all__ = ["Peer", "abstract_listeners", "datagram_user", "is_listener", "listener", "udp_users"]
 
 SOCKETS = Path("/proc/self/net/unix")
 TIMEOUT = 4.0
@@ -18,8 +18,9 @@ TIMEOUT = 4.0
 CHUNK = 1 << 18
 """Bytes: the kernel sends its list in pieces of at most 32 KiB (net/netlink/af_netlink.c)."""
 _SOCK_DIAG, _REQUEST, _DUMP, _ERROR, _DONE = 4, 1, 0x300, 2, 3
-_BY_FAMILY, _LISTENING = 20, 1 << 10
-_SHOW_NAME, _SHOW_UID, _NAME, _UID = 1, 0x40, 0, 7
+_BY_FAMILY, _LISTENING, _ANY_STATE = 20, 1 << 10, 2**32 - 1
+_NAME, _VFS, _UID = 0, 1, 7
+_SHOW = 1 << 0 | 1 << 1 | 1 << 6
 """Of linux/netlink.h, sock_diag.h and unix_diag.h. Linux 5.3 and newer tell the user."""
 _HEADER, _MESSAGE, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BBBBIII"), struct.Struct("=HH")
 
@@ -52,6 +53,20 @@ def listener(address: str, wait: float = 0.0) -> Peer | None:
         return credentials(connection)
 
 
+def is_listener(address: str, users: Collection[int]) -> bool:
+    """Whether who listens at an address is one of `users`: at a path, somebody else may do so by now.
+
+    For a TCP port the kernel does not tell, and it is taken to be so.
+    """
+    if not address.startswith(("/", "@")):
+        return True
+    try:
+        peer = listener(address)
+    except BlockingIOError:
+        return False
+    return peer is not None and peer.uid in users
+
+
 def credentials(connection: socket.socket) -> Peer:
     """Tell who listens at the other end of a unix stream connection (SO_PEERCRED, unix(7))."""
     pid, uid, _ = struct.unpack("@iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -65,16 +80,46 @@ def abstract_listeners(pattern: re.Pattern[str]) -> dict[str, int | None]:
     users. Raises OSError where there is neither.
     """
     try:
-        found = dict(_asked())
+        found = {
+            os.fsdecode(one.name[1:]): one.user
+            for one in _asked(_LISTENING)
+            if one.kind == socket.SOCK_STREAM and one.name.startswith(b"\0")
+        }
     except OSError:
         found = dict.fromkeys(_read())
     return {name: user for name, user in found.items() if pattern.fullmatch(name)}
 
 
-def _asked() -> Iterator[tuple[str, int | None]]:
-    request = struct.pack(
-        "=BBHIIIII", socket.AF_UNIX, 0, 0, _LISTENING, 0, _SHOW_NAME | _SHOW_UID, 2**32 - 1, 2**32 - 1
-    )
+def datagram_user(path: str) -> int | None:
+    """The user who made the datagram socket at a path, or with an abstract name after `@`; None = not told."""
+    try:
+        file = None if path.startswith("@") else os.stat(path)  # noqa: PTH116 - beside the name of a file
+        for one in _asked(_ANY_STATE):
+            if one.kind == socket.SOCK_DGRAM and one.is_at(path, file):
+                return one.user
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Socket:
+    """A unix socket as the kernel tells of it; `user` None where it does not tell who made it."""
+
+    kind: int
+    name: bytes
+    user: int | None
+    inode: int | None
+    """Of the file that it is bound to."""
+
+    def is_at(self, path: str, file: os.stat_result | None) -> bool:
+        if file is None:
+            return self.name.startswith(b"\0") and self.name.strip(b"\0") == os.fsencode(path[1:])
+        return self.inode == file.st_ino and not self.name.startswith(b"\0")
+
+
+def _asked(states: int) -> Iterator[_Socket]:
+    request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, states, 0, _SHOW, 2**32 - 1, 2**32 - 1)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
         kernel.settimeout(TIMEOUT)
         kernel.send(_HEADER.pack(_HEADER.size + len(request), _BY_FAMILY, _REQUEST | _DUMP, 1, 0) + request)
@@ -86,10 +131,25 @@ def _asked() -> Iterator[tuple[str, int | None]]:
                 if kind == _ERROR:
                     number = -struct.unpack_from("=i", body)[0]
                     raise OSError(number, os.strerror(number))
-                attributes = dict(_messages(body[_MESSAGE.size :], _ATTRIBUTE))
-                name, user = attributes.get(_NAME, b""), attributes.get(_UID)
-                if body[1] == socket.SOCK_STREAM and name.startswith(b"\0"):
-                    yield os.fsdecode(name[1:]), None if user is None else struct.unpack("=I", user)[0]
+                told = dict(_messages(body[_MESSAGE.size :], _ATTRIBUTE))
+                yield _Socket(body[1], told.get(_NAME, b""), _number(told.get(_UID)), _number(told.get(_VFS)))
+
+
+def _number(attribute: bytes | None) -> int | None:
+    return None if attribute is None else int(struct.unpack_from("=I", attribute)[0])
+
+
+def udp_users() -> dict[int, frozenset[int]]:
+    """The UDP ports bound in this network namespace, and the users who have made their sockets (proc(5))."""
+    found: dict[int, set[int]] = {}
+    for version in ("udp", "udp6"):
+        try:
+            lines = (SOCKETS.with_name(version)).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for words in map(str.split, lines):
+            found.setdefault(int(words[1].rpartition(":")[2], 16), set()).add(int(words[7]))
+    return {port: frozenset(users) for port, users in found.items()}
 
 
 def _messages(data: bytes, header: struct.Struct) -> Iterator[tuple[int, bytes]]:

@@ -23,7 +23,6 @@ __all__ = [
     "send_signal",
     "shares_network",
     "started",
-    "udp_ports",
     "user",
     "working_directory",
 ]
@@ -166,11 +165,6 @@ def listening(kind: str = "all") -> dict[int, frozenset[str]]:
             host = f"[{address.ip}]" if ":" in address.ip else address.ip
             found.setdefault(connection.pid, set()).add(f"{host}:{address.port}")
     return {pid: frozenset(addresses) for pid, addresses in found.items()}
-
-
-def udp_ports() -> frozenset[int]:
-    """The UDP ports bound on this host, whoever owns them."""
-    return frozenset(connection.laddr.port for connection in _connections("udp") if connection.laddr)
 
 
 def _connections(kind: str) -> Iterable[Any]:
