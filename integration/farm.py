@@ -105,7 +105,7 @@ class Farm:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self.directory,
+                cwd=self.layout.started_in or self.directory,
                 env=environment,
                 start_new_session=True,
             )

@@ -60,6 +60,8 @@ class Layout:
     symlinks: bool = True
     glob: bool = False
     """The Emperor scans a glob instead of the directory."""
+    started_in: str = ""
+    """The directory that the instance is started in; empty = the farm's own."""
     nofollow: bool = True
     subscription_server: str = ""
     instance_lines: tuple[str, ...] = ()
