@@ -4,7 +4,7 @@ import os
 import socket
 from pathlib import Path
 
-from tests.strangers import STRANGER, stranger
+from tests.strangers import STRANGER, waiting_stranger
 from uwsgi_reload_hook.peers import Peer, datagram_user, listener, udp_users
 
 DATAGRAMS = """
@@ -55,6 +55,6 @@ def test_the_datagram_sockets_of_another_user_are_told_as_his() -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
         port = udp.getsockname()[1]
-    with stranger(DATAGRAMS, name, str(port)):
+    with waiting_stranger(DATAGRAMS, name, str(port)):
         assert datagram_user(f"@{name}") == STRANGER
         assert udp_users()[port] == {STRANGER}

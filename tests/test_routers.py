@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.children import python, waits
-from tests.strangers import READY, stranger
+from tests.strangers import READY, waiting_stranger
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.routers import gateway_sockets, subscription_server
 from uwsgi_reload_hook.stats import EmperorStats, RouterStats
@@ -57,7 +57,11 @@ def shared() -> Iterator[Path]:
 
 
 def test_a_process_of_another_user_is_passed_over_and_named(shared: Path) -> None:
-    with emperor() as told, gateway(shared / "router.stats"), stranger(LISTEN, str(shared / "tenant")) as tenant:
+    with (
+        emperor() as told,
+        gateway(shared / "router.stats"),
+        waiting_stranger(LISTEN, str(shared / "tenant")) as tenant,
+    ):
         held, passed_over = gateway_sockets(told, TRUSTED)
     assert held == [str(shared / "router.stats")]
     (line,) = passed_over
@@ -68,7 +72,7 @@ def test_a_path_that_has_become_somebody_elses_is_no_routers(shared: Path) -> No
     path = shared / "router.stats"
     with emperor() as told, gateway(path):
         assert gateway_sockets(told, TRUSTED)[0] == [str(path)]
-        with stranger(LISTEN, str(path)):
+        with waiting_stranger(LISTEN, str(path)):
             assert gateway_sockets(told, TRUSTED)[0] == []
 
 
@@ -81,7 +85,7 @@ def free_udp() -> int:
 
 def test_a_udp_port_of_another_user_beside_the_routers_tcp_port_gets_no_packet() -> None:
     port = free_udp()
-    with stranger(BIND, str(port)), socket.socket(type=socket.SOCK_DGRAM) as ours:
+    with waiting_stranger(BIND, str(port)), socket.socket(type=socket.SOCK_DGRAM) as ours:
         ours.bind(("127.0.0.1", 0))
         true = f"127.0.0.1:{ours.getsockname()[1]}"
         told = RouterStats(os.getpid(), "/", (f"127.0.0.1:{port}", true), ())
@@ -93,14 +97,14 @@ def test_a_udp_port_of_another_user_beside_the_routers_tcp_port_gets_no_packet()
 
 def test_a_router_of_another_user_that_is_named_takes_subscriptions_of_his() -> None:
     port = free_udp()
-    with stranger(BIND, str(port)) as router:
+    with waiting_stranger(BIND, str(port)) as router:
         told = RouterStats(router.pid, "/", (f"127.0.0.1:{port}",), ())
         assert subscription_server(told, "router.stats", TRUSTED) == f"127.0.0.1:{port}"
 
 
 def test_a_path_of_another_users_datagram_socket_gets_no_packet(shared: Path) -> None:
     script = "os.umask(0)\ns = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\ns.bind(sys.argv[1])\n"
-    with stranger(script, str(shared / "a")), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
+    with waiting_stranger(script, str(shared / "a")), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
         ours.bind(str(shared / "b"))
         told = RouterStats(os.getpid(), str(shared), ("a", "b"), ())
         assert subscription_server(told, "router.stats", TRUSTED) == str(shared / "b")
