@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_reload_hook.configs import Touchable, config_path, may_subscribe, read_text, touch, touchable, vassal_options
+from uwsgi_reload_hook.configs import (
+    Touchable,
+    config_path,
+    may_subscribe,
+    nofollow,
+    read_text,
+    touch,
+    touchable,
+    vassal_options,
+)
 
 SECOND = 1_700_000_000
 NANO = 1_000_000_000
@@ -56,9 +65,42 @@ def test_where_it_has_seen_the_targets_the_target_is_touched(tmp_path: Path, con
 
 
 @pytest.mark.parametrize("seen", [SECOND, SECOND + 99], ids=["both alike", "neither"])
-def test_where_the_mtimes_do_not_tell_the_link_is_touched(tmp_path: Path, config: Path, seen: int) -> None:
+def test_where_neither_the_mtimes_nor_the_options_tell_both_ends_are_touched_unless_others_share_the_target(
+    tmp_path: Path, config: Path, seen: int
+) -> None:
     link = linked(tmp_path / "link.ini", config, SECOND)
-    assert touchable(str(link), seen, []).path == str(link)
+    other = linked(tmp_path / "other.ini", config, SECOND)
+    assert touchable(str(link), seen, [str(link)]) == Touchable(str(link), may_set_mtime=True, also=str(config))
+    assert touchable(str(link), seen, [str(other)]) == Touchable(str(link), may_set_mtime=True)
+
+
+@pytest.mark.parametrize("seen", [SECOND, SECOND + 99], ids=["both alike", "neither"])
+def test_where_the_mtimes_do_not_tell_the_options_do(tmp_path: Path, config: Path, seen: int) -> None:
+    link = str(linked(tmp_path / "link.ini", config, SECOND))
+    other = str(linked(tmp_path / "other.ini", config, SECOND))
+    assert touchable(link, seen, [link], by_options=False) == Touchable(str(config), may_set_mtime=True)
+    assert "set emperor-nofollow" in touchable(link, seen, [other], by_options=False).problem
+    for others in ([link], [other]):
+        assert touchable(link, seen, others, by_options=True) == Touchable(link, may_set_mtime=True)
+
+
+@pytest.mark.parametrize(("end", "nofollow"), [("link", True), ("target", False)])
+def test_where_the_mtimes_contradict_the_options_both_ends_are_touched(
+    tmp_path: Path, config: Path, end: str, nofollow: bool
+) -> None:
+    link = str(linked(tmp_path / "link.ini", config, SECOND + 5))
+    seen = {"link": SECOND + 5, "target": SECOND}[end]
+    alone = link if nofollow else str(config)
+    assert touchable(link, seen, [link], by_options=nofollow) == Touchable(alone, may_set_mtime=True)
+    both = Touchable(link, may_set_mtime=True, also=str(config))
+    assert touchable(link, seen, [link], by_options=not nofollow) == both
+    other = str(linked(tmp_path / "other.ini", config, SECOND))
+    assert touchable(link, seen, [other], by_options=not nofollow).also == ""
+
+
+def test_an_emperor_that_cannot_be_read_is_of_unknown_options() -> None:
+    assert nofollow(2**22 + 1, "/") is None
+    assert nofollow(os.getpid(), "/") is None, "no Emperor"
 
 
 def test_the_last_nanoseconds_of_a_second_still_belong_to_it(tmp_path: Path, config: Path) -> None:

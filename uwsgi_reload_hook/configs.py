@@ -11,8 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uwsgi_reload_hook import processes, uwsgi_config
+from uwsgi_reload_hook.known_options import is_set, known_options
 
-__all__ = ["Touchable", "config_path", "may_subscribe", "read_text", "touch", "touchable", "vassal_options"]
+__all__ = [
+    "NOFOLLOW",
+    "Touchable",
+    "config_path",
+    "may_subscribe",
+    "nofollow",
+    "read_text",
+    "touch",
+    "touchable",
+    "vassal_options",
+]
+
+NOFOLLOW = "emperor-nofollow"
 
 
 LONGEST = 1 << 20
@@ -26,6 +39,8 @@ class Touchable:
     path: str
     may_set_mtime: bool
     problem: str = ""
+    also: str = ""
+    """Another path to touch, as it is not known which of the two the Emperor looks at; empty = none."""
 
 
 def config_path(id_: str, monitor: str, emperor_cwd: str, emperor_path: str | None) -> str:
@@ -40,23 +55,27 @@ def config_path(id_: str, monitor: str, emperor_cwd: str, emperor_path: str | No
     return str(Path(emperor_cwd, id_))
 
 
-def touchable(path: str, last_mod: int, others: Iterable[str]) -> Touchable:
+def touchable(path: str, last_mod: int, others: Iterable[str], by_options: bool | None = None) -> Touchable:
     """Tell how to touch a config of which the Emperor has seen the mtime `last_mod`, in whole seconds.
 
-    With `emperor-nofollow` the Emperor looks at a symlink's own mtime, else at its target's: which of them equals what
-    it has seen tells. A target is touched only if none of the `others` leads to it, or all of them would reload.
+    With `emperor-nofollow` the Emperor looks at a symlink's own mtime, else at its target's. `by_options` is what its
+    options say, None = not known. A target is touched only if none of the `others` leads to it, or all would reload.
+    Where it is not known what the Emperor looks at both ends are touched: it takes no notice of the other one.
     """
     try:
         link = os.lstat(path)
         if not stat.S_ISLNK(link.st_mode):
             return Touchable(path, _owns(link))
         target = Path(path).stat()
-        if _second(link) == last_mod or _second(target) != last_mod:
-            return Touchable(path, _owns(link))
-        real = os.path.realpath(path)
-        sharing = sorted(other for other in others if other != path and os.path.realpath(other) == real)
     except OSError as error:
         return Touchable(path, may_set_mtime=False, problem=f"its config {path} cannot be read: {error.strerror}")
+    looks_at_link = _looks_at_link(link, target, last_mod, by_options)
+    if looks_at_link:
+        return Touchable(path, _owns(link))
+    real = os.path.realpath(path)
+    sharing = sorted(other for other in others if other != path and os.path.realpath(other) == real)
+    if looks_at_link is None:
+        return _both(path, link, real, target, shared=bool(sharing))
     if sharing:
         problem = (
             f"its config {path} is a symlink to {real}, which {sharing[0]} leads to as well: a touch would reload "
@@ -66,6 +85,26 @@ def touchable(path: str, last_mod: int, others: Iterable[str]) -> Touchable:
     return Touchable(real, _owns(target))
 
 
+def _both(path: str, link: os.stat_result, real: str, target: os.stat_result, *, shared: bool) -> Touchable:
+    """Touch both ends of a symlink, or the link alone where the target is others' too, or not ours to touch."""
+    if shared or not (_owns(target) or os.access(real, os.W_OK)):
+        return Touchable(path, _owns(link))
+    return Touchable(path, _owns(link) and _owns(target), also=real)
+
+
+def _looks_at_link(link: os.stat_result, target: os.stat_result, last_mod: int, by_options: bool | None) -> bool | None:
+    """Whether the Emperor looks at a symlink itself, by its options and by which mtime it has seen; None = not known.
+
+    The mtimes tell nothing where both are alike, or both are another one: made in one second, back-dated by an archive,
+    or seen at a SIGHUP. The options tell nothing where the mtimes contradict: the config was edited since they were
+    read.
+    """
+    seen_link, seen_target = _second(link) == last_mod, _second(target) == last_mod
+    if seen_link is seen_target or by_options is seen_link:
+        return by_options
+    return seen_link if by_options is None else None
+
+
 def _second(status: os.stat_result) -> int:
     return status.st_mtime_ns // 1_000_000_000  # st_mtime is a float, and rounds the end of a second up to the next
 
@@ -73,6 +112,21 @@ def _second(status: os.stat_result) -> int:
 def _owns(status: os.stat_result) -> bool:
     """Whether this process may set any mtime: others who may write can only set it to now (utimensat(2))."""
     return os.geteuid() in {0, status.st_uid}
+
+
+def nofollow(emperor: int, directory: str) -> bool | None:
+    """Whether the Emperor that is the process `emperor` looks at symlinks themselves, by its options; None = not known.
+
+    `directory` is where it was started.
+    """
+    environment = processes.environment(emperor)
+    if environment is None:
+        return None
+    arguments = processes.command_line(emperor)
+    found = known_options(arguments, directory, environment, read_text, {NOFOLLOW})
+    if found is None or "emperor" not in found:  # each Emperor has one: this is not its command line
+        return None
+    return is_set(found, NOFOLLOW)
 
 
 def vassal_options(pid: int, config: str) -> uwsgi_config.Found:

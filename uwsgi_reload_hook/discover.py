@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from uwsgi_reload_hook import processes, routers, stats, uwsgi_config
+from uwsgi_reload_hook import configs, processes, routers, stats, uwsgi_config
 from uwsgi_reload_hook.authority import Authority, from_arguments
-from uwsgi_reload_hook.configs import read_text
+from uwsgi_reload_hook.configs import NOFOLLOW, read_text
 from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.known_options import is_set
 from uwsgi_reload_hook.peers import is_listener
 from uwsgi_reload_hook.settings import PREFIX, Settings, from_environment
 from uwsgi_reload_hook.sockets import StatsSocket, resolve
@@ -41,6 +42,8 @@ class Surroundings:
     emperor_pid: int
     routers: tuple[Router, ...]
     subscription_tolerance: float
+    nofollow: bool | None = None
+    """Whether the Emperor looks at symlinks themselves (`emperor-nofollow`); None = not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,11 @@ def discover(settings: Settings, place: Place) -> Surroundings:
         Router(found, settings.subscription_server or routers.subscription_server(document_, found.address, trusted))
         for found, document_ in _routers(settings, document, instance, trusted)
     )
-    return Surroundings(emperor, document.pid, known, _tolerance(instance))
+    if place.host is not None:
+        nofollow: bool | None = is_set(instance.options, NOFOLLOW)
+    else:
+        nofollow = configs.nofollow(document.pid, instance.directory)
+    return Surroundings(emperor, document.pid, known, _tolerance(instance), nofollow)
 
 
 def find_emperor(settings: Settings, place: Place) -> tuple[StatsSocket, Instance | None]:

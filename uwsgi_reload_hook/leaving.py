@@ -82,4 +82,5 @@ def _touch(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> M
         accepts=vassal.accepting or bool(progress.keys),
         looks=0,
     )
-    return touched, (Touch(progress.id, details.touch_path, mtime),)
+    paths = (details.touch_path, details.touch_also) if details.touch_also else (details.touch_path,)
+    return touched, tuple(Touch(progress.id, path, mtime) for path in paths)

@@ -57,6 +57,8 @@ class Details:
     """Whether the master uses a CPU, or waits for one: its interpreter starts, or it imports."""
     touch_path: str = ""
     """The path whose mtime the Emperor looks at."""
+    touch_also: str = ""
+    """Another path to touch, where it is not known which of the two that is; empty = it is."""
     touch_problem: str = ""
     """Why a touch cannot work, in words; empty = it can."""
     may_set_mtime: bool = True

@@ -229,12 +229,14 @@ class World:
         return "an on-demand vassal" if entry.on_demand else ""
 
     def _with_details(self, vassal: Vassal) -> Vassal:
-        found = configs.touchable(self._paths[vassal.id], vassal.last_mod, self._paths.values())
+        nofollow = self._surroundings().nofollow
+        found = configs.touchable(self._paths[vassal.id], vassal.last_mod, self._paths.values(), nofollow)
         details = Details(
             reloads=processes.reloads(vassal.pid) if vassal.present else None,
             children=processes.children(vassal.pid) if vassal.present else None,
             running=vassal.present and processes.is_running(vassal.pid),
             touch_path=found.path,
+            touch_also=found.also,
             touch_problem=found.problem,
             may_set_mtime=found.may_set_mtime,
         )
