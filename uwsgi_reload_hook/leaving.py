@@ -57,6 +57,15 @@ def _touch_when_drained(progress: Progress, vassal: Vassal, moment: Moment) -> M
     return _touch(progress, vassal, moment, "drained") if evidence.is_drained(progress, vassal) else (progress, ())
 
 
+def _wait_for_the_clock(progress: Progress, moment: Moment) -> Moved:
+    """Wait for a second that the Emperor has not seen: only "now" can be set. A clock that was set back takes hours."""
+    complaint = "has a config younger than the present second, the only one that the hook may give it: chown the config"
+    late, _ = unless_late(progress, moment, complaint)
+    if late.phase is not Phase.FAILED:
+        return progress, ()
+    return late._replace(drained=()), subscribe(progress, progress.drained)
+
+
 def _touch(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> Moved:
     details = vassal.details
     if details is None:
@@ -66,7 +75,7 @@ def _touch(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> M
         return failed, subscribe(progress, progress.drained)
     second = int(moment.snapshot.wall)
     if not details.may_set_mtime and second <= vassal.last_mod:
-        return progress, ()  # only "now" can be set, and the Emperor compares whole seconds: wait for the next
+        return _wait_for_the_clock(progress, moment)
     mtime = max(second, vassal.last_mod + 1) if details.may_set_mtime else None
     touched = enter(
         progress,
