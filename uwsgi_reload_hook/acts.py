@@ -71,7 +71,7 @@ def _unsubscribe(action: Unsubscribe, scene: Scene) -> None:
         server = scene.servers[node.router]
         try:
             send(server, packets.unsubscribe(node))
-        except (OSError, UnavailableError) as error:
+        except (OSError, UnavailableError, ValueError) as error:  # the last where it fits no packet
             reason = (
                 f"cannot be unsubscribed at {server}: {error}; set {PREFIX}subscription-server, "
                 "or let the hook's user write to that socket"
@@ -94,7 +94,7 @@ def _subscribe(action: Subscribe, scene: Scene) -> None:
             continue
         try:
             send(scene.servers[node.router], packets.subscribe(node))
-        except (OSError, UnavailableError) as error:
+        except (OSError, UnavailableError, ValueError) as error:
             log.warning("%s: cannot be subscribed; it will announce itself: %s", action.vassal, error)
 
 
@@ -111,7 +111,10 @@ def _probe(action: SendProbe, scene: Scene) -> None:
         scene.prober.fail(action.vassal, "no socket of it was found, neither at a router nor in its config")
         return
     host = action.nodes[0].key if action.nodes else "localhost"
-    scene.prober.start(action.vassal, addresses[0], host, over_http=addresses[0] in over_http)
+    try:
+        scene.prober.start(action.vassal, addresses[0], host, over_http=addresses[0] in over_http)
+    except ValueError as error:
+        scene.prober.fail(action.vassal, f"its key fits no request: {error}")
 
 
 def _pause(action: Pause) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ __all__ = [
     "config_path",
     "may_subscribe",
     "nofollow",
+    "open_as",
     "read_text",
     "touch",
     "touchable",
@@ -147,27 +148,33 @@ _SUBSCRIBES = re.compile(
 
 
 def read_text(path: str) -> str | None:
-    """A regular file's text, None if it cannot be read, is anything else, or has more than 1 MiB.
-
-    Who owns a config may name anything in it. A FIFO blocks whoever opens it, a device may act on being opened, and
-    neither has an end. So the file is looked at before it is opened, by a descriptor that only names it (O_PATH):
-    nobody can put another one in its place meanwhile.
-    """
+    """A regular file's text, None if it cannot be read, is anything else, or has more than 1 MiB."""
     try:
-        named = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except (OSError, ValueError):  # the latter where no file can have this name
-        return None
-    try:
-        if not stat.S_ISREG(os.fstat(named).st_mode):
-            return None
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # nor is a lease on it waited for
-        with open(os.open(f"/proc/self/fd/{named}", flags), "rb") as file:  # noqa: PTH123 - of a descriptor
+        with open(open_as(path, stat.S_ISREG, os.O_RDONLY), "rb") as file:
             data = file.read(LONGEST + 1)
     except OSError:
         return None
+    return os.fsdecode(data) if len(data) <= LONGEST else None  # what matters in it are paths
+
+
+def open_as(path: str, is_kind: Callable[[int], bool], flags: int) -> int:
+    """Open a file whose name a tenant has chosen, if it is of the kind that is wanted. Raises OSError.
+
+    A FIFO blocks whoever opens it to read, a device may act on being opened, and neither has an end. So the file is
+    looked at before it is opened, by a descriptor that only names it (O_PATH): nobody can put another one in its place
+    meanwhile.
+    """
+    try:
+        named = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except ValueError as error:  # no file can have this name
+        raise OSError(errno.EINVAL, str(error)) from None
+    try:
+        if not is_kind(os.fstat(named).st_mode):
+            raise OSError(errno.EINVAL, "it is another kind of file")
+        # Nor is a lease waited for, nor does a terminal become that of this process.
+        return os.open(f"/proc/self/fd/{named}", flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     finally:
         os.close(named)
-    return os.fsdecode(data) if len(data) <= LONGEST else None  # what matters in it are paths
 
 
 def touch(path: str, mtime: int | None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from uwsgi_reload_hook import processes
-from uwsgi_reload_hook.configs import vassal_options
+from uwsgi_reload_hook.configs import open_as, vassal_options
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.sockets import StatsSocket, resolve
 
@@ -50,19 +50,15 @@ def _open_fifos(pid: int) -> Iterator[str]:
 def _write(path: str) -> bool:
     """Write to a FIFO, and to nothing else: a vassal's user may put another file, or a link, there at any moment."""
     try:
-        found = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
+        descriptor = open_as(path, stat.S_ISFIFO, os.O_WRONLY)
+    except OSError:  # it is no FIFO, or nobody reads it at the moment: the master is in the middle of its restart
         return False
     try:
-        if not stat.S_ISFIFO(os.fstat(found).st_mode):
-            return False
-        descriptor = os.open(f"/proc/self/fd/{found}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "wb", buffering=0) as fifo:  # noqa: PTH123 - no path
-            return fifo.write(MEANINGLESS) == len(MEANINGLESS)
-    except OSError:  # nobody reads it at the moment: the master is in the middle of its restart
+        return os.write(descriptor, MEANINGLESS) == len(MEANINGLESS)
+    except OSError:
         return False
     finally:
-        os.close(found)
+        os.close(descriptor)
 
 
 def _read(address: str) -> bool:

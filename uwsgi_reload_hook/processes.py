@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,10 @@ __all__ = [
     "user",
     "working_directory",
 ]
+
+
+_COUNT = re.compile(r"-1|[0-9]{1,10}")
+"""As uWSGI prints it, an int: whatever else a vassal's environment holds there has been put there by somebody."""
 
 
 def _process(pid: int) -> psutil.Process:
@@ -125,10 +130,8 @@ def reloads(pid: int) -> int | None:
     variables = environment(pid)
     if not variables:  # a vassal has at least UWSGI_EMPEROR_FD, but a process in the middle of its exec shows nothing
         return None
-    try:
-        return int(variables.get("UWSGI_RELOADS", "-1"))
-    except ValueError:
-        return None
+    count = variables.get("UWSGI_RELOADS", "-1")
+    return int(count) if _COUNT.fullmatch(count) else None
 
 
 def user(pid: int) -> int | None:

@@ -63,8 +63,8 @@ class Settings:
 
 
 def _text(value: str) -> str:
-    if not value.strip():
-        raise ValueError("text that is not empty")
+    if not value.strip() or "\0" in value:
+        raise ValueError("text that is not empty, and without NUL")
     return value.strip()
 
 
