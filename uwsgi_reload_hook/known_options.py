@@ -61,7 +61,7 @@ def known_options(
         name[6:].lower().replace("_", "-") for name in _INTERNAL
     }
     if (
-        len(readable) < len(texts)
+        not found.complete
         or len(texts) > FILES
         or any(_CONFUSING.search(text) for text in readable)
         or any(_OTHER_CONFIG.fullmatch(word) for word in arguments[1:])
