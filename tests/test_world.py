@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -12,7 +13,8 @@ import pytest
 
 from tests.children import waits
 from tests.rolling import settings
-from tests.servers import listens
+from tests.servers import answers, listens, serves
+from tests.strangers import stranger
 from uwsgi_reload_hook import packets
 from uwsgi_reload_hook.discover import Place, Router, Surroundings
 from uwsgi_reload_hook.model import Node
@@ -39,6 +41,22 @@ PLAIN = VassalStats("a.ini", 10, 0, 0, True, 0, False, False, "", "/etc/uwsgi/va
 def test_what_is_never_rolled_is_set_aside_with_its_reason(entry: VassalStats, why: str) -> None:
     world = World(settings(), Place("mule", emperor_pid=1, own_pid=7))
     assert world._why_aside(entry, {8, None}) == why
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_of_a_hook_of_another_user_its_config_alone_tells_the_options(tmp_path: Path, *, known: bool) -> None:
+    config = tmp_path / "hook.ini"
+    config.write_text(f"[uwsgi]\n{'reload-hook-trigger = /run/trigger' if known else ''}\n")
+    config.chmod(0o644)
+    with stranger("", "--trigger", "/etc/shadow", "--state-directory=/tmp") as hook:
+        none = dict.fromkeys(("last_mod", "last_run", "accepting", "respawns", "cursed", "zerg"), 0)
+        vassal = {**none, "pid": hook.pid, "id": "hook.ini", "on_demand": "", "monitor": str(tmp_path)}
+        told = {"pid": os.getpid(), "cwd": "/", "emperor": [str(tmp_path)], "vassals": [vassal], "blacklist": []}
+        world = World(settings(), Place("shell"))
+        world._around = Surroundings(StatsSocket(str(tmp_path / "emperor.stats")), os.getpid(), (), 17.0)
+        world._emperor_pid = os.getpid()
+        with serves(tmp_path / "emperor.stats", *[answers(json.dumps(told))] * 2):
+            assert world.hook_options(hook.pid) == ({"trigger": ["/run/trigger"]} if known else {}, "/")
 
 
 def announced(tmp_path: Path, router: str, address: Path, *, pid: int) -> list[bytes]:
