@@ -34,18 +34,18 @@ def test_a_fifo_that_is_swapped_with_a_file_gets_nothing_written_into(
         return real(name, flags)
 
     monkeypatch.setattr(os, "open", swapped)
-    assert not nudge._write(str(path))
+    assert not nudge._write(str(path), 0)
     assert victim.read_text() == "secret"
 
 
 def test_a_fifo_that_is_read_gets_its_newline_and_one_that_is_not_gets_none(tmp_path: Path) -> None:
     path = tmp_path / "fifo"
     os.mkfifo(path)
-    assert not nudge._write(str(path))
-    assert not nudge._write(str(tmp_path / "gone"))
-    assert not nudge._write("a\0b")
+    assert not nudge._write(str(path), 0)
+    assert not nudge._write(str(tmp_path / "gone"), 0)
+    assert not nudge._write("a\0b", 0)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    assert nudge._write(str(path))
+    assert nudge._write(str(path), 0)
     assert os.read(reader, 10) == b"\n"
     os.close(reader)
 

@@ -17,7 +17,8 @@ class Host:
         self.parents: dict[int, int] = {}
         self.lists = 0
         self.now = 0.0
-        self.matcher = NodeMatcher(self.list, self.parents.get, lambda: self.now)
+        self.reached: dict[str, int] = {}
+        self.matcher = NodeMatcher(self.list, self.parents.get, lambda: self.now, self.reached.get)
 
     def list(self, _kind: str) -> Mapping[int, frozenset[str]]:
         self.lists += 1
@@ -46,6 +47,15 @@ def test_a_socket_that_is_told_to_a_worker_only_is_its_masters() -> None:
     host.parents.update({11: 1, 12: 2, 13: 99})
     addresses = ("127.0.0.1:81", "127.0.0.1:82", "127.0.0.1:83")
     assert host.owners(*addresses, a=1, b=2, c=0) == {"a.ini": {"127.0.0.1:81"}, "b.ini": {"127.0.0.1:82"}}
+
+
+def test_a_path_that_two_vassals_have_bound_is_his_whom_a_connection_reaches() -> None:
+    """Before: the one that the list told last, so that a vassal could take another one's nodes."""
+    host = Host(sockets(p1="/run/x", p2="/run/x /run/y", p3="/run/y /run/a.sock", p4="/run/a.sock"))
+    host.parents[5] = 1
+    host.reached.update({"/run/x": 5, "/run/y": 99})
+    found = host.owners("/run/x", "/run/y", "/run/a.sock", a=1, b=2, c=3, d=4)
+    assert found == {"a.ini": {"/run/x", "/run/a.sock"}}
 
 
 def test_the_very_address_goes_before_a_wildcard() -> None:

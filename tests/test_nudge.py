@@ -1,55 +1,102 @@
+"""What belongs to a vassal is written to and read, and nothing else that its config names or its process holds."""
+
 from __future__ import annotations
 
+import contextlib
 import os
-import textwrap
+import socket
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from tests.children import python, waits
-from uwsgi_reload_hook.nudge import nudge
+import pytest
 
-SWAPS = textwrap.dedent(
-    """
-    import itertools, os
-    print("swaps", flush=True)
-    for make in itertools.cycle([lambda: os.mkfifo("new"), lambda: os.symlink("other", "new")]):
-        make()
-        os.replace("new", "fifo")
-    """
-)
-NUDGES = 100_000
+from tests.children import python
+from tests.servers import answers, listens, serves
+from tests.strangers import READY, STRANGER, waiting_stranger
+from uwsgi_reload_hook.nudge import MEANINGLESS, nudge
+
+HOLD = "import os, sys\nos.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)\n"
 
 
-def config(directory: Path) -> str:
-    path = directory / "app.ini"
-    path.write_text(f"[uwsgi]\nmaster-fifo = {directory}/fifo\n")
-    return str(path)
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A directory that other users may enter; pytest's own are closed to them."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
-def test_a_fifo_that_somebody_reads_is_written_to(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "fifo")
-    with waits(cwd=tmp_path) as master:
-        assert not nudge(master.pid, config(tmp_path)), "nobody reads it"
-        reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
-        assert nudge(master.pid, config(tmp_path))
-        assert os.read(reader, 10) == b"\n"
+@contextlib.contextmanager
+def fifo(path: Path, owner: int) -> Iterator[int]:
+    """A FIFO that everybody may open, and a reader of it."""
+    os.mkfifo(path)
+    path.chmod(0o666)
+    os.chown(path, owner, owner)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        yield reader
+    finally:
         os.close(reader)
 
 
-def test_another_file_that_takes_the_fifos_place_is_never_written_to(tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.write_text("as it was")
-    script = textwrap.dedent(
-        f"""
-        from uwsgi_reload_hook import nudge
-        for _ in range({NUDGES}):
-            nudge._write({str(tmp_path / "fifo")!r})
-        """
-    )
-    with python("-c", SWAPS, cwd=tmp_path) as swapper:
-        assert swapper.stdout is not None
-        assert swapper.stdout.readline() == "swaps\n"
-        with python("-c", script) as hook:
-            _, errors = hook.communicate()
-        assert hook.returncode == 0, errors
-        assert swapper.poll() is None
-    assert other.read_text() == "as it was"
+def read(reader: int) -> bytes:
+    with contextlib.suppress(BlockingIOError):
+        return os.read(reader, 100)
+    return b""
+
+
+def config(directory: Path, *lines: str) -> str:
+    path = directory / "app.ini"
+    path.write_text("\n".join(["[uwsgi]", *lines, ""]))
+    return str(path)
+
+
+def test_a_fifo_of_its_own_that_a_vassal_holds_or_names_is_written_to(shared: Path) -> None:
+    with fifo(shared / "own", os.geteuid()) as reader, python("-c", HOLD + READY, str(shared / "own")) as vassal:
+        assert vassal.stdout is not None
+        assert vassal.stdout.readline() == "ready\n"
+        assert nudge(vassal.pid, "/none.ini")
+        assert read(reader) == MEANINGLESS
+    with fifo(shared / "theirs", STRANGER) as reader, waiting_stranger("") as other:
+        assert nudge(other.pid, config(shared, f"master-fifo = {shared}/theirs"))
+        assert read(reader) == MEANINGLESS
+
+
+def test_a_fifo_of_somebody_else_is_not(shared: Path) -> None:
+    with fifo(shared / "ours", os.geteuid()) as reader, waiting_stranger(HOLD, str(shared / "ours")) as vassal:
+        assert not nudge(vassal.pid, config(shared, f"master-fifo = {shared}/ours"))
+        assert read(reader) == b""
+
+
+def test_what_is_no_fifo_is_not_opened(shared: Path) -> None:
+    (shared / "file").touch()
+    assert not nudge(os.getpid(), config(shared, f"master-fifo = {shared}/file", "master-fifo = /none"))
+    assert (shared / "file").read_bytes() == b""
+
+
+def test_a_stats_socket_is_read_if_its_vassal_listens_there(shared: Path) -> None:
+    named = config(shared, f"stats = {shared}/stats")
+    with serves(shared / "stats", answers("{}")):
+        assert nudge(os.getpid(), named)
+
+
+def answers_whoever_listens(connection: socket.socket) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(b"{}")
+
+
+def test_a_stats_socket_that_is_somebody_elses_is_not_read(shared: Path) -> None:
+    named = config(shared, f"stats = {shared}/stats")
+    with serves(shared / "stats", answers_whoever_listens), waiting_stranger("") as vassal:
+        assert not nudge(vassal.pid, named)
+
+
+def test_a_socket_that_says_nothing_wakes_nobody(shared: Path) -> None:
+    named = config(shared, f"stats = {shared}/stats", "stats-server = /none")
+    with listens(shared / "stats"):
+        assert not nudge(os.getpid(), named)
+
+
+def test_of_nobody_nothing_is_touched() -> None:
+    assert not nudge(2**22 + 1, "/none.ini")

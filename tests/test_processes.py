@@ -135,9 +135,23 @@ def test_an_ipv6_address_is_told_in_brackets() -> None:
         assert f"[::1]:{tcp.getsockname()[1]}" in processes.listening()[os.getpid()]
 
 
-def test_a_path_with_a_line_break_that_anybody_may_bind_is_no_crash(tmp_path: Path) -> None:
-    with listens(tmp_path / "a\nb c"):
-        assert processes.listening() is not None
+def test_a_path_with_a_line_break_that_anybody_may_bind_hides_nothing(tmp_path: Path) -> None:
+    with listens(tmp_path / "a\nb c"), listens(tmp_path / "socket"):
+        for kind in ("all", "unix"):
+            assert processes.listening(kind)[os.getpid()] >= {str(tmp_path / "socket"), str(tmp_path / "a\nb c")}
+
+
+def test_a_line_of_the_kernels_list_that_somebody_forges_gives_nobody_an_address(tmp_path: Path) -> None:
+    with listens(tmp_path / "socket") as listener, socket.socket(socket.AF_UNIX) as forged:
+        forged.bind(f"\0\n0: 2 0 10000 0001 01 {os.fstat(listener.fileno()).st_ino} /run/app-2.sock")
+        assert "/run/app-2.sock" not in processes.listening("unix")[os.getpid()]
+
+
+def test_the_files_that_a_process_holds_open_are_told(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w"):
+        assert str(tmp_path / "file") in processes.open_files(os.getpid())
+    assert str(tmp_path / "file") not in processes.open_files(os.getpid())
+    assert processes.open_files(-1) == []
 
 
 def test_a_signal_arrives_and_one_to_nobody_is_an_oserror() -> None:

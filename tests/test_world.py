@@ -14,7 +14,7 @@ import pytest
 from tests.children import waits
 from tests.rolling import settings
 from tests.servers import answers, listens, serves
-from tests.strangers import stranger
+from tests.strangers import waiting_stranger
 from uwsgi_reload_hook import packets
 from uwsgi_reload_hook.discover import Place, Router, Surroundings
 from uwsgi_reload_hook.model import Node
@@ -48,7 +48,7 @@ def test_of_a_hook_of_another_user_its_config_alone_tells_the_options(tmp_path: 
     config = tmp_path / "hook.ini"
     config.write_text(f"[uwsgi]\n{'reload-hook-trigger = /run/trigger' if known else ''}\n")
     config.chmod(0o644)
-    with stranger("", "--trigger", "/etc/shadow", "--state-directory=/tmp") as hook:
+    with waiting_stranger("", "--trigger", "/etc/shadow", "--state-directory=/tmp") as hook:
         none = dict.fromkeys(("last_mod", "last_run", "accepting", "respawns", "cursed", "zerg"), 0)
         vassal = {**none, "pid": hook.pid, "id": "hook.ini", "on_demand": "", "monitor": str(tmp_path)}
         told = {"pid": os.getpid(), "cwd": "/", "emperor": [str(tmp_path)], "vassals": [vassal], "blacklist": []}

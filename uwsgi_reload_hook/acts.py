@@ -104,7 +104,7 @@ def _probe(action: SendProbe, scene: Scene) -> None:
     directory = processes.working_directory(pid)
     over_http = [resolve(address, directory) for address in found.get("http-socket", [])]
     plain = [resolve(address, directory) for name in ("socket", "uwsgi-socket") for address in found.get(name, [])]
-    addresses = [*(node.address for node in action.nodes), *plain, *over_http]
+    addresses = [*(node.address for node in action.nodes), *_held(pid, [*plain, *over_http], directory)]
     if scene.prober is None:
         return
     if not addresses:
@@ -115,6 +115,19 @@ def _probe(action: SendProbe, scene: Scene) -> None:
         scene.prober.start(action.vassal, addresses[0], host, over_http=addresses[0] in over_http)
     except ValueError as error:
         scene.prober.fail(action.vassal, f"its key fits no request: {error}")
+
+
+def _held(pid: int, named: list[str], directory: str | None) -> list[str]:
+    """Those of the addresses in its config that a vassal listens on: a path may be that of somebody else's socket.
+
+    A TCP address is taken as it is, and so is a path where this user may not see what the vassal holds.
+    """
+    told = processes.listening("unix")
+    pids = (pid, *(child for child, _ in processes.children(pid) or ()))
+    held = {os.path.normpath(resolve(address, directory)) for one in pids for address in told.get(one, ())}
+    if not held and os.geteuid() != 0:
+        return named
+    return [one for one in named if not one.startswith(("/", "@")) or os.path.normpath(one) in held]
 
 
 def _pause(action: Pause) -> None:

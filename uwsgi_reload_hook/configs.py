@@ -150,15 +150,15 @@ _SUBSCRIBES = re.compile(
 def read_text(path: str) -> str | None:
     """A regular file's text, None if it cannot be read, is anything else, or has more than 1 MiB."""
     try:
-        with open(open_as(path, stat.S_ISREG, os.O_RDONLY), "rb") as file:
+        with open(open_as(path, lambda found: stat.S_ISREG(found.st_mode), os.O_RDONLY), "rb") as file:
             data = file.read(LONGEST + 1)
     except OSError:
         return None
     return os.fsdecode(data) if len(data) <= LONGEST else None  # what matters in it are paths
 
 
-def open_as(path: str, is_kind: Callable[[int], bool], flags: int) -> int:
-    """Open a file whose name a tenant has chosen, if it is of the kind that is wanted. Raises OSError.
+def open_as(path: str, is_right: Callable[[os.stat_result], bool], flags: int) -> int:
+    """Open a file whose name a tenant has chosen, if it is what is wanted. Raises OSError.
 
     A FIFO blocks whoever opens it to read, a device may act on being opened, and neither has an end. So the file is
     looked at before it is opened, by a descriptor that only names it (O_PATH): nobody can put another one in its place
@@ -169,8 +169,8 @@ def open_as(path: str, is_kind: Callable[[int], bool], flags: int) -> int:
     except ValueError as error:  # no file can have this name
         raise OSError(errno.EINVAL, str(error)) from None
     try:
-        if not is_kind(os.fstat(named).st_mode):
-            raise OSError(errno.EINVAL, "it is another kind of file")
+        if not is_right(os.fstat(named)):
+            raise OSError(errno.EINVAL, "it is another file")
         # Nor is a lease waited for, nor does a terminal become that of this process.
         return os.open(f"/proc/self/fd/{named}", flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     finally:

@@ -26,8 +26,13 @@ class NodeMatcher:
         listening: Callable[[str], Mapping[int, frozenset[str]]],
         parent: Callable[[int], int | None],
         clock: Callable[[], float],
+        attested: Callable[[str], int | None] = lambda _: None,
     ) -> None:
-        """`listening` gives each process's addresses, `unix` or `all`; `parent` a process's parent, `clock` seconds."""
+        """`listening` gives each process's addresses, `unix` or `all`; `parent` a process's parent, `clock` seconds.
+
+        `attested` tells the process that a connection to an address reaches, None = not known.
+        """
+        self._attested = attested
         self._listening = listening
         self._parent = parent
         self._clock = clock
@@ -72,13 +77,26 @@ class NodeMatcher:
                 log.warning("node %s belongs to no vassal of this Emperor that can be seen; it is not counted", address)
 
     def _sockets(self, masters: Mapping[int, str], kind: str) -> dict[str, str]:
-        """Each listening address and its vassal. Of the processes that share a socket psutil may tell one: a worker."""
-        found = {}
+        """Each listening address and its vassal. Of the processes that share a socket psutil may tell one: a worker.
+
+        Two vassals can have bound the same path one after the other. Then it belongs to whom a connection reaches.
+        """
+        owners: dict[str, set[str]] = {}
         for pid, addresses in self._listening(kind).items():
-            owner = masters.get(pid) or masters.get(self._parent(pid) or 0)
+            owner = self._master(pid, masters)
             if owner is not None:
-                found.update(dict.fromkeys(addresses, owner))
+                for address in addresses:
+                    owners.setdefault(address, set()).add(owner)
+        found = {address: min(names) for address, names in owners.items() if len(names) == 1}
+        for address in owners.keys() - found:
+            reached = self._attested(address)
+            owner = None if reached is None else self._master(reached, masters)
+            if owner is not None:
+                found[address] = owner
         return found
+
+    def _master(self, pid: int, masters: Mapping[int, str]) -> str | None:
+        return masters.get(pid) or masters.get(self._parent(pid) or 0)
 
 
 def _by_file_name(address: str, stems: Mapping[str, str]) -> str | None:

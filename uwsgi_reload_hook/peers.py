@@ -10,7 +10,17 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Peer", "abstract_listeners", "datagram_user", "is_listener", "listener", "udp_users"]
+__all__ = [
+    "Peer",
+    "abstract_listeners",
+    "credentials",
+    "datagram_user",
+    "is_listener",
+    "listener",
+    "listening_inodes",
+    "listening_pid",
+    "udp_users",
+]
 
 SOCKETS = Path("/proc/self/net/unix")
 TIMEOUT = 4.0
@@ -51,6 +61,15 @@ def listener(address: str, wait: float = 0.0) -> Peer | None:
         except OSError:
             return None
         return credentials(connection)
+
+
+def listening_pid(address: str) -> int | None:
+    """The process that listens at a unix address; None where nobody does, or the kernel does not tell."""
+    try:
+        peer = listener(address) if address.startswith(("/", "@")) else None
+    except BlockingIOError:
+        return None
+    return peer.pid if peer is not None else None
 
 
 def is_listener(address: str, users: Collection[int]) -> bool:
@@ -102,11 +121,27 @@ def datagram_user(path: str) -> int | None:
     return None
 
 
+def listening_inodes() -> dict[int, str]:
+    """The inode and address of each unix stream socket listened on; an abstract one begins with @, as all its NULs.
+
+    Raises OSError where the kernel may not be asked by netlink. Its list in /proc is no substitute: who binds a name
+    with a line break can write any line into that.
+    """
+    found = {}
+    for one in _asked(_LISTENING):
+        if one.kind == socket.SOCK_STREAM and one.name:
+            name = one.name if one.name.startswith(b"\0") else one.name.removesuffix(b"\0")
+            found[one.number] = os.fsdecode(name).replace("\0", "@")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Socket:
     """A unix socket as the kernel tells of it; `user` None where it does not tell who made it."""
 
     kind: int
+    number: int
+    """Its own inode, as /proc/PID/fd has it."""
     name: bytes
     user: int | None
     inode: int | None
@@ -129,10 +164,12 @@ def _asked(states: int) -> Iterator[_Socket]:
                 if kind == _DONE:
                     return
                 if kind == _ERROR:
-                    number = -struct.unpack_from("=i", body)[0]
-                    raise OSError(number, os.strerror(number))
+                    problem = -struct.unpack_from("=i", body)[0]
+                    raise OSError(problem, os.strerror(problem))
+                number = _MESSAGE.unpack_from(body)[4]
                 told = dict(_messages(body[_MESSAGE.size :], _ATTRIBUTE))
-                yield _Socket(body[1], told.get(_NAME, b""), _number(told.get(_UID)), _number(told.get(_VFS)))
+                user, inode = _number(told.get(_UID)), _number(told.get(_VFS))
+                yield _Socket(body[1], number, told.get(_NAME, b""), user, inode)
 
 
 def _number(attribute: bytes | None) -> int | None:

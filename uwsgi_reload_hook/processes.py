@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -12,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from uwsgi_reload_hook import peers
+
 __all__ = [
     "boot_id",
     "children",
@@ -19,6 +22,7 @@ __all__ = [
     "environment",
     "is_running",
     "listening",
+    "open_files",
     "parent",
     "reloads",
     "send_signal",
@@ -156,8 +160,12 @@ def listening(kind: str = "all") -> dict[int, frozenset[str]]:
     A unix socket is its path (abstract ones start with @), a TCP socket is host:port. `kind` is `all` or `unix`: a host
     with thousands of TCP connections takes a second to list.
     """
-    found: dict[int, set[str]] = {}
-    for connection in _connections(kind):
+    try:
+        found = _unix_listeners()
+        kind = "" if kind == "unix" else "tcp"
+    except OSError:
+        found = {}
+    for connection in _connections(kind) if kind else ():
         if connection.pid is None or connection.type != socket.SOCK_STREAM:
             continue
         address = connection.laddr
@@ -168,6 +176,28 @@ def listening(kind: str = "all") -> dict[int, frozenset[str]]:
             host = f"[{address.ip}]" if ":" in address.ip else address.ip
             found.setdefault(connection.pid, set()).add(f"{host}:{address.port}")
     return {pid: frozenset(addresses) for pid, addresses in found.items()}
+
+
+def _unix_listeners() -> dict[int, set[str]]:
+    """For each process that can be read, the unix addresses it listens on. Raises OSError as `listening_inodes`."""
+    addresses = {f"socket:[{inode}]": address for inode, address in peers.listening_inodes().items()}
+    found: dict[int, set[str]] = {}
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            for link in open_files(int(process.name)):
+                if link in addresses:
+                    found.setdefault(int(process.name), set()).add(addresses[link])
+    return found
+
+
+def open_files(pid: int) -> list[str]:
+    """What the descriptors of a process lead to, of every kind; nothing of a process that cannot be read."""
+    found = []
+    with contextlib.suppress(OSError):
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - a path object for each costs more than the rest
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))  # noqa: PTH115 - the same
+    return found
 
 
 def _connections(kind: str) -> Iterable[Any]:

@@ -16,6 +16,7 @@ from uwsgi_reload_hook.discover import Place, Surroundings, discover, find_emper
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.matching import NodeMatcher
 from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
+from uwsgi_reload_hook.peers import listening_pid
 from uwsgi_reload_hook.probing import Prober
 from uwsgi_reload_hook.roll import Action
 from uwsgi_reload_hook.settings import Settings, from_uwsgi_opt
@@ -38,7 +39,7 @@ class World:
         self._place = place
         self._around: Surroundings | None = None
         self._emperor_pid = 0
-        self._matcher = NodeMatcher(processes.listening, processes.parent, time.monotonic)
+        self._matcher = NodeMatcher(processes.listening, processes.parent, time.monotonic, listening_pid)
         self._paths: dict[str, str] = {}
         self._monitors: dict[str, str] = {}
         self._hosts: dict[int, int | None] = {}
