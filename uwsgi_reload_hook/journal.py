@@ -10,7 +10,8 @@ from enum import Enum
 from typing import Any
 
 from uwsgi_reload_hook import codec
-from uwsgi_reload_hook.roll import Clock, Monotonic, Progress, Roll, Seconds
+from uwsgi_reload_hook.clocks import Clock, Monotonic, Seconds
+from uwsgi_reload_hook.roll import Progress, Roll
 
 __all__ = ["SCHEMA", "Journal", "decode", "encode", "shifted"]
 

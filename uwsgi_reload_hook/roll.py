@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
+from uwsgi_reload_hook.clocks import Monotonic, Seconds, WallClock
 from uwsgi_reload_hook.model import Blacklisting, Node
 
 __all__ = [
     "Action",
     "ClearBlacklist",
-    "Clock",
-    "Monotonic",
     "Nudge",
     "Pause",
     "Phase",
@@ -24,30 +23,12 @@ __all__ = [
     "Request",
     "Result",
     "Roll",
-    "Seconds",
     "SendProbe",
     "Step",
     "Subscribe",
     "Touch",
     "Unsubscribe",
-    "WallClock",
 ]
-
-
-class Clock(Enum):
-    """What a float of a roll counts from: the journal moves the monotonic ones when another process takes it up."""
-
-    MONOTONIC = "monotonic"
-    WALL = "wall"
-    NONE = "none"
-
-
-Monotonic = Annotated[float, Clock.MONOTONIC]
-"""A moment in seconds, on the clock that never jumps and that another boot begins anew."""
-WallClock = Annotated[float, Clock.WALL]
-"""A moment in Unix seconds."""
-Seconds = Annotated[float, Clock.NONE]
-"""A length of time."""
 
 
 class Phase(Enum):
