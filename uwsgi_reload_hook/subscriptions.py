@@ -156,8 +156,9 @@ class ForeignKeys:
         """
         keys = {id_: frozenset([node.key for node in nodes]) for id_, nodes in owned.items()}
         self._known = {id_: self._look(id_, keys[id_], listed.get(id_)) for id_ in owned}
-        unnamed = {id_: keys[id_] - known.own for id_, known in self._known.items() if known.own is not None}
-        found = {id_: foreign for id_, keys in unnamed.items() if keys and (foreign := self._foreign(id_, keys))}
+        named = {id_: known.own for id_, known in self._known.items() if known.own is not None}
+        unnamed = {id_: keys[id_] - own for id_, own in named.items() if not keys[id_] <= own}
+        found = {id_: foreign for id_, keys in unnamed.items() if (foreign := self._foreign(id_, keys))}
         for id_, foreign in found.items():
             self._warn(id_, foreign, owned[id_])
         return found
