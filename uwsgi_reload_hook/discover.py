@@ -173,8 +173,7 @@ def _routers(
 ) -> list[tuple[StatsSocket, stats.RouterStats]]:
     if settings.fastrouter_stats_socket:
         return [_given_router(address) for address in settings.fastrouter_stats_socket]
-    names = [f"{router}-{option}" for router in ROUTERS for option in ("stats", "stats-server")]
-    found = _answering((StatsSocket(one) for one in instance.values(names)), ask=True)
+    found = _configured_routers(instance)
     if found:
         return found
     held, passed_over = routers.gateway_sockets(emperor, trusted)
@@ -186,6 +185,26 @@ def _routers(
         f"no router's stats socket was found in the Emperor's process tree{words}; set fastrouter-stats-server in the "
         f"router's config, and {PREFIX}fastrouter-stats-socket to the same address in the hook's"
     )
+
+
+def _configured_routers(instance: Instance) -> list[tuple[StatsSocket, stats.RouterStats]]:
+    """The routers whose stats the Emperor's config names; none where not one of these sockets answers.
+
+    One that is silent beside another that answers is not taken for absent, because its vassals would count for no
+    minimum. Raises UnavailableError.
+    """
+    names = [f"{router}-{option}" for router in ROUTERS for option in ("stats", "stats-server")]
+    sockets = [StatsSocket(one) for one in instance.values(names)]
+    answers = [(socket, _answer(socket, ask=True)) for socket in sockets]
+    found = [(socket, stats.router(told, socket.address)) for socket, told in answers if told and stats.is_router(told)]
+    silent = [socket.address for socket, told in answers if told is None]
+    if found and silent:
+        raise UnavailableError(
+            f"the router's stats socket {silent[0]}, which the Emperor's config names, does not answer, though "
+            f"{found[0][0].address} does; start that router, or name those that there are by "
+            f"{PREFIX}fastrouter-stats-socket in the hook's config"
+        )
+    return found
 
 
 def _given_router(address: str) -> tuple[StatsSocket, stats.RouterStats]:
