@@ -91,7 +91,7 @@ class ExampleSite:
         for name, target in HOOKS[self.home].items():
             self.copy(name, self.directory / target)
         if self._hook is not None:
-            (etc / "vassals/hook.ini").write_text(self._placed(self._hook))
+            (etc / "vassals/hook.ini").write_text(self.placed(self._hook))
         for vassal in self.vassals:
             (etc / "vassals" / vassal).symlink_to("../vassal.ini")
         self.unit_path = self.directory / UNIT
@@ -107,9 +107,10 @@ class ExampleSite:
     def copy(self, name: str, target: Path) -> None:
         """Copies one example, with this site's directories in place of the system's."""
         self.used.add(name)
-        target.write_text(self._placed((EXAMPLES / name).read_text()))
+        target.write_text(self.placed((EXAMPLES / name).read_text()))
 
-    def _placed(self, text: str) -> str:
+    def placed(self, text: str) -> str:
+        """A text with this site's directories in place of the system's."""
         return re.sub(r"(?=/(?:etc/uwsgi|run/uwsgi|srv/site|var/lib/uwsgi)\b)", str(self.directory), text)
 
     def deploy(self, version: str | None) -> None:
