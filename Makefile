@@ -26,7 +26,7 @@ integration: $(VENV)/.test
 soak: $(VENV)/.test
 	SOAK_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest --numprocesses auto tests/test_random.py
 
-# The figures and the picture of the README: takes half an hour, and wants a quiet machine.
+# The figures and the pictures of docs/performance.md: takes half an hour, and wants a quiet machine.
 bench: $(VENV)/.bench
 	$(BIN)/python -m integration.bench
 
