@@ -58,6 +58,9 @@ class Story:
 
     def __init__(self, farm: Farm) -> None:
         self.farm = farm
+        # The history gets its line a moment after the status shows the end of the roll before.
+        shown = farm.roll().get("id")
+        eventually(lambda: shown in {None, *(roll["id"] for roll in farm.history())}, "the roll before in the history")
         self.rolls = len(farm.history())
         self.respawns = respawns(farm)
         self.since = since_boot()
