@@ -107,6 +107,8 @@ class Site:
         self.cpus = 0
         self.routers = {router: number for number, router in enumerate({r: 0 for v in vassals for r in v.routers}, 2)}
         """Router to the pid of its process."""
+        self.signed_routers: frozenset[str] = frozenset()
+        """Those that take only the vassals' own packets."""
         self._pids = itertools.count(100)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -195,7 +197,9 @@ class Site:
             self._execute(one, action.pid)
 
     def _route(self, one: FakeVassal, action: Subscribe | Unsubscribe) -> None:
-        for node in () if one.signed else action.nodes:
+        for node in action.nodes:
+            if one.signed or node.router in self.signed_routers:
+                continue
             if isinstance(action, Unsubscribe):
                 one.forgotten.discard(node.key)
                 self._leave(one, node.router, node.key)

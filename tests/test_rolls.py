@@ -570,3 +570,38 @@ def test_what_a_router_started_anew_never_lists_again_holds_a_roll_back_for_twel
     assert outcome.result == "done"
     taken = [when for when, action in made.performed if isinstance(action, Unsubscribe) and when > 1.5]
     assert 13.5 <= min(taken) < 14.0
+
+
+@pytest.mark.parametrize("load", [0.3, 3.0])
+def test_of_two_routers_one_of_which_takes_no_packets_vassals_are_drained_at_the_other(load: float) -> None:
+    names = ("v1.ini", "v2.ini", "v3.ini")
+    made = WatchedSite([FakeVassal(name, load=load, routers=("east", "west")) for name in names])
+    made.minimum = {"app": 2}
+    made.signed_routers = frozenset({"west"})
+    outcome = run(made, settings(minimum_active_vassals=Minimum(2), canary_time=0.0))
+    assert outcome.result == "done"
+    for name in names:
+        own = [action for _, action in made.performed if getattr(action, "vassal", "") == name]
+        first = next(action for action in own if isinstance(action, Touch | Unsubscribe))
+        assert isinstance(first, Unsubscribe), f"{name} was touched with requests in flight at east"
+        assert "east" in {node.router for node in first.nodes}
+    to_west = [
+        node
+        for _, action in made.performed
+        if isinstance(action, Unsubscribe)
+        for node in action.nodes
+        if node.router == "west"
+    ]
+    assert 1 <= len(to_west) <= 12, "a router that ignores packets is not sent one at every look"
+    assert outcome.roll["reason"] == ""
+
+
+def test_a_drain_at_one_router_is_waited_for_though_the_other_takes_no_packets() -> None:
+    made = WatchedSite([FakeVassal(f"v{number}.ini", routers=("east", "west")) for number in (1, 2)])
+    made.vassals["v1.ini"].busy_until = 6.0
+    made.minimum = {"app": 1}
+    made.signed_routers = frozenset({"west"})
+    outcome = run(made, settings(canary_time=0.0))
+    touched = {action.vassal: when for when, action in made.performed if isinstance(action, Touch)}
+    assert outcome.result == "done"
+    assert 6.0 <= touched["v1.ini"] < 6.2

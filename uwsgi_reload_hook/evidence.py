@@ -75,17 +75,20 @@ def waits_for_its_master(progress: Progress, vassal: Vassal) -> bool:
 
 
 def is_drained(progress: Progress, vassal: Vassal) -> bool:
-    """Whether no router has a request in flight to the nodes that were unsubscribed."""
-    gone = {node.identity for node in progress.drained}
+    """Whether no router that takes the hook's packets has a request in flight to the nodes that were unsubscribed."""
+    gone = {node.identity for node in progress.drained if node.router not in progress.ignored_by}
     return not any(node.ref for node in vassal.nodes if node.identity in gone)
 
 
 def live_again(progress: Progress, vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
-    """Nodes that were unsubscribed and take requests all the same: a vassal goes on announcing itself."""
+    """Nodes that were unsubscribed and take requests all the same: a vassal goes on announcing itself.
+
+    Those of a router that takes no packets of the hook are not among them, because nothing can be done about them.
+    """
     live = snapshot.live[vassal.id]
     if not live:
         return ()
-    gone = {node.identity for node in progress.drained}
+    gone = {node.identity for node in progress.drained if node.router not in progress.ignored_by}
     return tuple([node for node in live if node.identity in gone])
 
 

@@ -47,14 +47,27 @@ def _touch_when_drained(progress: Progress, vassal: Vassal, moment: Moment) -> M
     if again := evidence.live_again(progress, vassal, moment.snapshot):
         looked = progress._replace(looks=progress.looks + 1)
         if looked.looks < UNNOTICED_LOOKS or passed < UNNOTICED_SECONDS:
-            return looked, (Unsubscribe(progress.id, again),)
-        reason = (
-            "not drained: the router takes no packets of the hook (are subscriptions signed, or credentials checked?)"
-        )
-        return _touch(progress._replace(undrainable=True), vassal, moment, reason)
+            # At the first, second, fourth, eighth … look: a packet is taken before a router answers, or never.
+            return looked, (Unsubscribe(progress.id, again),) if looked.looks & progress.looks == 0 else ()
+        progress = progress._replace(ignored_by=progress.ignored_by | {node.router for node in again})
     if progress.looks:
         progress = progress._replace(looks=0)
-    return _touch(progress, vassal, moment, "drained") if evidence.is_drained(progress, vassal) else (progress, ())
+    return (
+        _touch(progress, vassal, moment, _drained(progress))
+        if evidence.is_drained(progress, vassal)
+        else (progress, ())
+    )
+
+
+def _drained(progress: Progress) -> str:
+    """How a vassal was drained, in words."""
+    if not progress.ignored_by:
+        return "drained"
+    rest = "" if {node.router for node in progress.drained} == progress.ignored_by else "drained elsewhere; "
+    return (
+        f"{rest}not drained at {', '.join(sorted(progress.ignored_by))}: the router takes no packets of the hook "
+        "(are subscriptions signed, or credentials checked?)"
+    )
 
 
 def _wait_for_the_clock(progress: Progress, moment: Moment) -> Moved:

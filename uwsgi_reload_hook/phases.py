@@ -201,7 +201,7 @@ def _judge_answer(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
 
     It is not asked again: it goes on announcing itself, and only a pause holds broken code back from that.
     """
-    traffic = moment.snapshot.live[vassal.id]
+    traffic = tuple(node for node in moment.snapshot.live[vassal.id] if node.router not in moment.ignored_by)
     if vassal.probe is None:
         hold = progress.announced is None and (progress.drained or progress.new_process)
         late, _ = unless_late(progress, moment, "has not answered the probe")

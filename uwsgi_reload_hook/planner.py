@@ -129,7 +129,7 @@ def _count(vassals: int) -> str:
 
 def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step:
     """Take one step of a roll that is not over. `now` is monotonic seconds."""
-    moment = Moment(snapshot, settings, now)
+    moment = Moment(snapshot, settings, now, roll.ignored_by)
     before = roll.vassals
     roll, actions = _advance(absence.note_routers(roll, moment), moment)
     woken, nudges = waking.wake(roll, snapshot)
@@ -184,6 +184,7 @@ def _advance_draining(roll: Roll, draining: Iterable[Progress], moment: Moment) 
     Those that the minimum needs again get their traffic back, as another vassal has died.
     """
     moves = _moves(draining, moment)
+    roll = replace(roll, ignored_by=roll.ignored_by.union(*(new.ignored_by for new, _ in moves)))
     failures = [(new, actions) for new, actions in moves if new.phase is Phase.FAILED]
     if failures:
         return _merged(roll, failures)
@@ -291,10 +292,9 @@ def _take(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
     vassals = dict(roll.vassals)
     actions: list[Action] = []
     free = Room(moment, roll, better_canary=any(kind.settling for kind in kinds))
-    deaf = any(progress.undrainable for progress in vassals.values())
     for id_, kind in candidates:
         if free.allows(kind):
-            nodes = free.take(id_, kind, moment.snapshot)
-            vassals[id_], more = phases.begin(vassals[id_], moment.snapshot.vassals[id_], () if deaf else nodes, moment)
+            nodes = [node for node in free.take(id_, kind, moment.snapshot) if node.router not in roll.ignored_by]
+            vassals[id_], more = phases.begin(vassals[id_], moment.snapshot.vassals[id_], tuple(nodes), moment)
             actions.extend(more)
     return replace(roll, vassals=vassals), tuple(actions)

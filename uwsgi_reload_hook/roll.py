@@ -98,8 +98,8 @@ class Progress(NamedTuple):
     """Its live nodes as they were before it was taken, to subscribe it again as it was."""
     drained: tuple[Node, ...] = ()
     """Those of them that the hook has unsubscribed, and owes back."""
-    undrainable: bool = False
-    """Whether its router was seen to take no packets of the hook: nobody else of the roll is drained in vain then."""
+    ignored_by: frozenset[str] = frozenset()
+    """Routers that were seen to take no packets of the hook for it."""
     pid: int | None = None
     """The pid that must survive the reload; None until it runs."""
     respawns: int = 0
@@ -166,6 +166,8 @@ class Roll:
     """Key to the routers that listed vassals under it when the roll began."""
     routers: Mapping[str, int] = field(default_factory=dict)
     """Router to the pid of its process at the last look."""
+    ignored_by: frozenset[str] = frozenset()
+    """Routers that take no packets of the hook (signed, or with credentials): nobody is drained there in vain."""
     forgot: Mapping[str, Monotonic] = field(default_factory=dict)
     """Router to the moment when it was seen to be another process, with an empty table."""
     usual_load: Seconds | None = None

@@ -40,6 +40,8 @@ class Moment:
     snapshot: Snapshot
     settings: Settings
     now: float
+    ignored_by: frozenset[str] = frozenset()
+    """Routers that take no packets of the hook: what they list is not waited for."""
 
 
 def enter(progress: Progress, phase: Phase, moment: Moment, reason: str, **changes: object) -> Progress:
