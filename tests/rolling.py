@@ -15,6 +15,7 @@ from uwsgi_reload_hook.recorder import Recorder
 from uwsgi_reload_hook.roll import Action, Pause, Phase, Request, Result, Roll, Step, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.state import HookInfo, Store
+from uwsgi_reload_hook.transitions import NEXT
 
 __all__ = ["Outcome", "Shelf", "WatchedSite", "run", "settings"]
 
@@ -176,16 +177,6 @@ def run(  # noqa: PLR0913 - each argument is one dimension of a world
     return Outcome(site, shelf, touches)
 
 
-_NEXT = {
-    Phase.PENDING: {Phase.DRAINING, Phase.RESTARTING, Phase.WITHDRAWN},
-    Phase.DRAINING: {Phase.TOUCHED, Phase.RESTARTING, Phase.PENDING, Phase.FAILED, Phase.WITHDRAWN},
-    Phase.TOUCHED: {Phase.RESTARTING, Phase.FAILED, Phase.WITHDRAWN},
-    Phase.RESTARTING: {Phase.WARMING, Phase.FAILED, Phase.WITHDRAWN},
-    Phase.WARMING: {Phase.DONE, Phase.FAILED, Phase.WITHDRAWN},
-    Phase.DONE: {Phase.FAILED},
-}
-
-
 class WatchingRecorder(Recorder):
     """Checks every step of a roll: the phase table, that a stop is final, and what an interruption would do."""
 
@@ -196,7 +187,7 @@ class WatchingRecorder(Recorder):
     def moved(self, before: Roll, after: Roll, now: float) -> None:
         for id_, new in after.vassals.items():
             old = before.vassals[id_].phase
-            assert new.phase is old or new.phase in _NEXT.get(old, set()), f"{id_}: {old} -> {new.phase}"
+            assert new.phase is old or new.phase in NEXT[old], f"{id_}: {old} -> {new.phase}"
             taken = old is Phase.PENDING and new.phase is Phase.DRAINING
             assert not (taken and after.stop), f"{id_} was taken after {after.reason}"
         assert before.stop is None or before.stop is after.stop

@@ -427,3 +427,12 @@ def test_a_roll_that_turns_out_to_have_no_room_is_refused_before_anybody_is_take
     step = planner.plan(snapshot(vassal(1)), roll, settings(), NOW + 3)
     assert (step.roll.result, step.actions) == (Result.REFUSED, ())
     assert step.roll.reason.startswith("key app has 1 vassal and the minimum is 1")
+
+
+def test_an_act_refused_of_one_that_has_failed_already_adds_its_reason() -> None:
+    roll = in_phase(opened(snapshot(vassal(1), vassal(2))), v1=Phase.FAILED)
+    failed = roll.vassals["v1.ini"]._replace(reason="the probe failed: 500")
+    roll = replace(roll, vassals={**roll.vassals, "v1.ini": failed})
+    step = planner.fail_vassal(roll, "v1.ini", "cannot be unsubscribed", NOW)
+    assert step.roll.vassals["v1.ini"].reason == "the probe failed: 500; cannot be unsubscribed"
+    assert step.actions == ()

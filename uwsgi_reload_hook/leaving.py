@@ -24,7 +24,7 @@ def draining(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if progress.pid is None:
         return _draining_down(progress, vassal, moment)
     if not vassal.present or vassal.cursed or vassal.pid != progress.pid:
-        return enter(progress, Phase.FAILED, moment, "died by itself while it was drained"), ()
+        return enter(progress, Phase.FAILED, moment.now, "died by itself while it was drained"), ()
     return _touch_when_drained(progress, vassal, moment)
 
 
@@ -84,7 +84,7 @@ def _touch(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> M
     if details is None:
         return progress, ()
     if details.touch_problem:
-        failed = enter(progress, Phase.FAILED, moment, details.touch_problem, drained=())
+        failed = enter(progress, Phase.FAILED, moment.now, details.touch_problem, drained=())
         return failed, subscribe(progress, progress.drained)
     second = int(moment.snapshot.wall)
     if not details.may_set_mtime and second <= vassal.last_mod:
@@ -93,7 +93,7 @@ def _touch(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> M
     touched = enter(
         progress,
         Phase.TOUCHED,
-        moment,
+        moment.now,
         reason,
         acted=moment.now,
         pid=vassal.pid,

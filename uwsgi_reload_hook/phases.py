@@ -1,14 +1,12 @@
-"""The phase table: how one vassal moves through a roll, as pure functions of what is seen.
+"""The rules of the phases: how one vassal moves through a roll, as pure functions of what is seen.
 
-    pending -> draining -> touched -> restarting -> warming -> done, or failed, or withdrawn
-
-A vassal that is not running is started anew instead of touched. One that restarted by itself since the roll began
-already runs the new code and joins at `restarting`.
+The table of the phases stands in transitions.py. A vassal that is not running is started anew instead of touched. One
+that restarted by itself since the roll began already runs the new code and joins at `restarting`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from uwsgi_reload_hook import absence, evidence
 from uwsgi_reload_hook.leaving import draining
@@ -24,6 +22,8 @@ from uwsgi_reload_hook.roll import (
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.transitions import (
     ANNOUNCE_WAIT,
+    NEXT,
+    RECOVERED,
     UNNOTICED_LOOKS,
     UNNOTICED_SECONDS,
     Moment,
@@ -52,7 +52,7 @@ def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if progress.phase is Phase.DONE:
         return _done(progress, vassal, moment), ()
     if not vassal.config_exists and (vassal.cursed or not vassal.present):
-        return enter(progress, Phase.WITHDRAWN, moment, "its config was removed"), ()
+        return enter(progress, Phase.WITHDRAWN, moment.now, "its config was removed"), ()
     for node in vassal.nodes:
         if node.key not in progress.keys:
             progress = progress._replace(keys=progress.keys | vassal.keys)
@@ -65,10 +65,11 @@ def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: M
     reason = "unsubscribed"
     if not nodes:
         reason = "keeps its traffic until its reload" if live else "has no traffic to drain"
-    drained = progress._replace(
-        phase=Phase.DRAINING,
-        since=moment.now,
-        reason=reason,
+    drained = enter(
+        progress,
+        Phase.DRAINING,
+        moment.now,
+        reason,
         started=moment.now,
         nodes=live,
         drained=nodes,
@@ -77,9 +78,9 @@ def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: M
     return drained, (Unsubscribe(progress.id, nodes),) if nodes else ()
 
 
-def give_back(progress: Progress, now: float, reason: str) -> Moved:
+def give_back(progress: Progress, now: float, reason: str, table: Mapping[Phase, frozenset[Phase]] = NEXT) -> Moved:
     """Return a vassal that was drained but not touched to service."""
-    back = progress._replace(phase=Phase.PENDING, since=now, reason=reason, drained=(), started=None)
+    back = enter(progress, Phase.PENDING, now, reason, table=table, drained=(), started=None)
     return back, subscribe(progress, progress.drained)
 
 
@@ -96,18 +97,24 @@ def take_up(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if not vassal.config_exists:
         return progress, ()  # it is withdrawn; its address may be somebody else's by now
     if not same_process(progress, vassal):
-        anew = run_anew(progress, vassal, moment, "was started anew while no hook was there")
+        anew = run_anew(progress, vassal, moment, "was started anew while no hook was there", RECOVERED)
         return anew, () if vassal.present else (ClearBlacklist((progress.id,)),)
     if undelivered:
-        return give_back(progress, moment.now, "given its traffic back: its hook went before it was reloaded")
+        why = "given its traffic back: its hook went before it was reloaded"
+        return give_back(progress, moment.now, why, RECOVERED)
     if progress.awaits_answer:
         return _probe(progress, moment)
     return progress, ()
 
 
 def refused(progress: Progress, now: float, reason: str) -> Moved:
-    """Fail a vassal that the system would not let us act on, and return it to service."""
-    failed = progress._replace(phase=Phase.FAILED, since=now, finished=now, reason=reason, drained=())
+    """Fail a vassal that the system would not let us act on, and return it to service.
+
+    One that has failed already, for its answer to the probe, keeps that reason too.
+    """
+    if progress.phase is Phase.FAILED:
+        return progress._replace(reason=f"{progress.reason}; {reason}", drained=()), ()
+    failed = enter(progress, Phase.FAILED, now, reason, drained=())
     return failed, subscribe(progress, progress.drained)
 
 
@@ -122,14 +129,14 @@ def _done(progress: Progress, vassal: Vassal, moment: Moment) -> Progress:
     why = evidence.death(progress, vassal)
     if not why or not vassal.config_exists:
         return absence.note_absence(progress, vassal, moment)
-    return enter(progress, Phase.FAILED, moment, f"after it was done: {why}")
+    return enter(progress, Phase.FAILED, moment.now, f"after it was done: {why}")
 
 
 def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if why := evidence.death(progress, vassal):
-        return enter(progress, Phase.FAILED, moment, why), ()
+        return enter(progress, Phase.FAILED, moment.now, why), ()
     if vassal.last_mod > progress.last_mod:
-        return enter(progress, Phase.RESTARTING, moment, "the Emperor noticed the touch"), ()
+        return enter(progress, Phase.RESTARTING, moment.now, "the Emperor noticed the touch"), ()
     looked = progress._replace(looks=progress.looks + 1)
     since = moment.now - (progress.acted if progress.acted is not None else moment.now)
     if looked.looks < UNNOTICED_LOOKS or since < UNNOTICED_SECONDS:
@@ -138,12 +145,12 @@ def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         "the Emperor did not notice the touch of its config: if that is a symlink, set emperor-nofollow on the "
         "Emperor; if the Emperor runs as another user, see that it can read the file"
     )
-    return enter(looked, Phase.FAILED, moment, why, drained=()), subscribe(progress, progress.drained)
+    return enter(looked, Phase.FAILED, moment.now, why, drained=()), subscribe(progress, progress.drained)
 
 
 def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if why := evidence.death(progress, vassal):
-        return enter(progress, Phase.FAILED, moment, why), ()
+        return enter(progress, Phase.FAILED, moment.now, why), ()
     if progress.pid is None and vassal.present:
         progress = progress._replace(pid=vassal.pid)
     if not progress.executed and evidence.executed(progress, vassal):
@@ -165,7 +172,7 @@ def _loading(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
 
 def _accepting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     loaded = moment.now - (progress.acted if progress.acted is not None else moment.now)
-    warming = enter(progress, Phase.WARMING, moment, "accepts requests", healthy_since=None, loaded=loaded)
+    warming = enter(progress, Phase.WARMING, moment.now, "accepts requests", healthy_since=None, loaded=loaded)
     if moment.settings.probe is not None and progress.accepts:
         return _probe(warming, moment)
     return _announce(warming, vassal, moment)
@@ -183,7 +190,7 @@ def _probe(progress: Progress, moment: Moment) -> Moved:
 
 def _warming(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if why := evidence.death(progress, vassal):
-        return enter(progress, Phase.FAILED, moment, why), ()
+        return enter(progress, Phase.FAILED, moment.now, why), ()
     if progress.awaits_answer:
         return _judge_answer(progress, vassal, moment)
     missing = progress.keys - {node.key for node in moment.snapshot.live[vassal.id]}
@@ -209,7 +216,7 @@ def _judge_answer(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if vassal.probe.good:
         good = progress._replace(awaits_answer=False)
         return _announce(good, vassal, moment) if progress.announced is None else (good, ())
-    failed = enter(progress, Phase.FAILED, moment, f"the probe failed: {vassal.probe.words}")
+    failed = enter(progress, Phase.FAILED, moment.now, f"the probe failed: {vassal.probe.words}")
     if not progress.keys:  # out of no router: whoever asks it would only wait, instead of being answered
         return failed, ()
     out = (Unsubscribe(progress.id, traffic),) if traffic else ()
@@ -221,7 +228,7 @@ def _prove(progress: Progress, moment: Moment) -> Moved:
     healthy = progress._replace(healthy_since=moment.now if progress.healthy_since is None else progress.healthy_since)
     since = healthy.healthy_since if healthy.healthy_since is not None else moment.now
     if moment.now - since >= _proof(healthy, moment.settings):
-        return enter(healthy, Phase.DONE, moment, "serves again" if progress.keys else "runs anew"), ()
+        return enter(healthy, Phase.DONE, moment.now, "serves again" if progress.keys else "runs anew"), ()
     if progress.probed is not None and moment.now - progress.probed >= PROBE_AGAIN:
         return _probe(healthy, moment)
     return healthy, ()
