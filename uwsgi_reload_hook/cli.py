@@ -11,6 +11,7 @@ from pathlib import Path
 
 from uwsgi_reload_hook import __version__, follow, status_reader
 from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.exit_codes import ExitCode
 from uwsgi_reload_hook.files import log_stream
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.printable import write_line
@@ -18,10 +19,6 @@ from uwsgi_reload_hook.settings import OPTIONS, from_environment, parse
 from uwsgi_reload_hook.status import StatusDocument, VassalDocument, status_name
 
 __all__ = ["main"]
-
-EXIT_OK = 0
-EXIT_USAGE = 2
-EXIT_NO_HOOK = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(given)
     except ConfigError as error:
         write_line(sys.stderr, f"uwsgi-reload-hook: {error}")
-        return EXIT_USAGE
+        return ExitCode.USAGE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,7 +125,7 @@ def _trigger(given: argparse.Namespace) -> int:
     except OSError as error:
         raise ConfigError(f"the trigger {given.file} cannot be touched: {error.strerror}") from error
     if not given.wait:
-        return EXIT_OK
+        return ExitCode.DONE
     code, words = follower.follow(mtime, given.timeout)
     write_line(sys.stderr if code else sys.stdout, words)
     return code
@@ -146,14 +143,14 @@ def _status(given: argparse.Namespace) -> int:
     except FileNotFoundError:
         words = f"there is no {path}: no hook has run for this trigger, or it has another state-directory"
         write_line(sys.stderr, words)
-        return EXIT_NO_HOOK
+        return ExitCode.NO_HOOK
     except (OSError, status_reader.StatusError) as error:
         words = str(error.strerror if isinstance(error, OSError) else error)
         write_line(sys.stderr, f"{path} cannot be read: {words}")
-        return EXIT_USAGE
+        return ExitCode.USAGE
     for line in lines:
         _say(line)
-    return EXIT_OK
+    return ExitCode.DONE
 
 
 def _lines(document: StatusDocument) -> list[str]:

@@ -10,14 +10,12 @@ from pathlib import Path
 
 from uwsgi_reload_hook import processes, status_reader
 from uwsgi_reload_hook.directories import UntrustedError
+from uwsgi_reload_hook.exit_codes import OF_RESULT, ExitCode
 from uwsgi_reload_hook.files import Directory
 from uwsgi_reload_hook.status import RollDocument, StatusDocument, VassalDocument, history_name, status_name
 
-__all__ = ["EXIT_CODES", "EXIT_NO_HOOK", "EXIT_TIME", "Follower", "touch"]
+__all__ = ["Follower", "touch"]
 
-EXIT_CODES = {"done": 0, "failed": 1, "timed-out": 3, "refused": 5}
-EXIT_TIME = 3
-EXIT_NO_HOOK = 4
 LOOK = 0.1
 """Seconds between two looks at the status file."""
 ABSENCE = 1.2
@@ -106,7 +104,7 @@ class Follower:
         self._ended_before = self._directory.size(self._history)
         self._last = self._alive = self.read()
         roll = self._last.roll
-        self._past = roll if roll is not None and roll["result"] in EXIT_CODES else None
+        self._past = roll if roll is not None and roll["result"] in OF_RESULT else None
 
     def read(self) -> Status:
         """Read the status file; what cannot be read is as good as absent."""
@@ -126,15 +124,15 @@ class Follower:
             if roll is not None:
                 followed = roll["id"]
                 self._tell(roll)
-                if roll["result"] in EXIT_CODES:
-                    return EXIT_CODES[roll["result"]], _verdict(roll)
+                if (code := OF_RESULT.get(roll["result"] or "")) is not None:
+                    return code, _verdict(roll)
             # Not every process can be seen by everybody: what is written is a sign of life too.
             if self._lives(status) or (status.document is not None and status != self._last):
                 seen, patience, self._last = now, RETURN, status
             if now - seen >= patience:
-                return EXIT_NO_HOOK, f"no hook is running for it ({self._path}): the touch waits until there is one"
+                return ExitCode.NO_HOOK, f"no hook is running for it ({self._path}): the touch waits until there is one"
             if seconds is not None and now - began >= seconds:
-                return EXIT_TIME, f"the roll has not ended in {seconds:g} s; it goes on"
+                return ExitCode.TIME, f"the roll has not ended in {seconds:g} s; it goes on"
             time.sleep(LOOK)
 
     def _lives(self, status: Status) -> bool:

@@ -15,6 +15,7 @@ from uwsgi_reload_hook.authority import Authority, Emperor
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.discover import Place
 from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.exit_codes import OF_RESULT, ExitCode
 from uwsgi_reload_hook.lock import emperor_lock, ignored, lock_holder
 from uwsgi_reload_hook.printable import write_line
 from uwsgi_reload_hook.recorder import Recorder
@@ -26,9 +27,6 @@ from uwsgi_reload_hook.world import World
 
 __all__ = ["reload"]
 
-EXIT_OK = 0
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 1
 
 Say = Callable[[str], None]
 
@@ -52,7 +50,7 @@ def reload(settings: Settings, say: Say, *, resume: bool) -> int:
                 return roll(Controller(world, NoTrigger(), settings, recorder, inbox), resume=resume)
         return _ask(world, emperor, settings, say, resume=resume)
     except UnavailableError as error:
-        return _complain(EXIT_USAGE, str(error))
+        return _complain(ExitCode.USAGE, str(error))
 
 
 def _warn(text: str) -> None:
@@ -77,7 +75,7 @@ def roll(controller: Controller, *, resume: bool) -> int:
     """Make the roll that is asked for, whatever an earlier reload has left; returns the exit code."""
     unfinished = controller.unfinished()
     if unfinished is None and resume:
-        return _complain(EXIT_OK, "there is no unfinished roll to resume")
+        return _complain(ExitCode.DONE, "there is no unfinished roll to resume")
     if unfinished is None:
         return _code(controller.once(_request()))
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unfinished.started_wall))
@@ -99,8 +97,8 @@ def _request() -> Request:
 
 def _code(ended: Roll | None) -> int:
     if ended is None or ended.result is None:
-        return _complain(EXIT_INTERRUPTED, "interrupted before its roll began")
-    return follow.EXIT_CODES.get(ended.result.value, EXIT_INTERRUPTED)
+        return _complain(ExitCode.FAILED, "interrupted before its roll began")
+    return OF_RESULT.get(ended.result.value, ExitCode.FAILED)
 
 
 def _ask(world: World, emperor: Emperor, settings: Settings, say: Say, *, resume: bool) -> int:
@@ -116,11 +114,11 @@ def _ask(world: World, emperor: Emperor, settings: Settings, say: Say, *, resume
     if found is None or follower is None or follower.read().hook_pid != holder:
         who = f"pid {holder}{_running(holder, world.authority())}" if holder else "a process that cannot be seen"
         words = f"another roll is under way: {who} holds the lock of the Emperor in {emperor.name}"
-        return _complain(EXIT_USAGE, words)
+        return _complain(ExitCode.USAGE, words)
     trigger, _ = found
     if resume:
         return _complain(
-            EXIT_USAGE,
+            ExitCode.USAGE,
             f"a hook runs here (pid {holder}) and takes up its own rolls, so there is nothing to resume from a shell; "
             "without --resume it is asked for a whole roll",
         )
@@ -128,7 +126,7 @@ def _ask(world: World, emperor: Emperor, settings: Settings, say: Say, *, resume
     try:
         mtime = follow.touch(trigger, {})
     except OSError as error:
-        return _complain(EXIT_USAGE, f"its trigger {trigger} cannot be touched: {error.strerror}")
+        return _complain(ExitCode.USAGE, f"its trigger {trigger} cannot be touched: {error.strerror}")
     code, words = follower.follow(mtime, settings.deadline or None)
     return _complain(code, words) if code else code
 

@@ -15,6 +15,7 @@ from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.discover import Place
 from uwsgi_reload_hook.emperor import ToVassal
 from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.exit_codes import ExitCode
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.service import config_of, serve
 from uwsgi_reload_hook.settings import from_uwsgi_opt, parse
@@ -63,7 +64,7 @@ def run(given: Mapping[str, list[str]], log_stream: TextIO) -> int:
     descriptor = os.environ.get("UWSGI_EMPEROR_FD", "")
     if not descriptor.isdecimal():
         log.error("no Emperor has started this process: put it into a vassal ini, as unprivileged-binary-patch-arg")
-        return 2
+        return ExitCode.USAGE
     inbox = Inbox()
     line = Line(int(descriptor), inbox)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):

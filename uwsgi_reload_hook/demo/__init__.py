@@ -15,6 +15,7 @@ from types import FrameType
 from uwsgi_reload_hook.demo.client import Client
 from uwsgi_reload_hook.demo.site import Site, find_uwsgi
 from uwsgi_reload_hook.demo.watch import Table, View, look
+from uwsgi_reload_hook.exit_codes import ExitCode
 from uwsgi_reload_hook.printable import write_line
 
 __all__ = ["run"]
@@ -77,7 +78,7 @@ def run(*, vassals: int = 4, load_seconds: float = 1.0, keep: bool = False) -> i
     uwsgi = find_uwsgi()
     if uwsgi is None:
         say("There is no uwsgi beside this Python or on PATH: pip install 'uwsgi-reload-hook[demo]'")
-        return 2
+        return ExitCode.USAGE
     signals = Signals()
     with signals.caught():
         directory = Path(tempfile.mkdtemp(prefix="uwsgi-reload-hook-")).resolve()

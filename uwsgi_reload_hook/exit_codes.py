@@ -1,0 +1,32 @@
+"""The exit codes of the command line. They are a contract: scripts and CI jobs read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+__all__ = ["OF_RESULT", "ExitCode"]
+
+
+class ExitCode(IntEnum):
+    """What a command tells the shell."""
+
+    DONE = 0
+    FAILED = 1
+    """The roll failed and was stopped, or was interrupted."""
+    USAGE = 2
+    """An option, a path or a permission is wrong: only an operator can mend it."""
+    TIME = 3
+    """Not finished in the time given."""
+    NO_HOOK = 4
+    REFUSED = 5
+    """The minimum cannot be kept, or there is no vassal to roll."""
+
+
+OF_RESULT: Mapping[str, ExitCode] = {
+    "done": ExitCode.DONE,
+    "failed": ExitCode.FAILED,
+    "timed-out": ExitCode.TIME,
+    "refused": ExitCode.REFUSED,
+}
+"""The code of a roll that ended, by the word of its result; one that is interrupted has not ended."""
