@@ -9,7 +9,7 @@ from tests.children import waits
 from tests.servers import listens
 from uwsgi_reload_hook.acts import Scene, perform
 from uwsgi_reload_hook.model import Node
-from uwsgi_reload_hook.probe import parse
+from uwsgi_reload_hook.probe_spec import parse
 from uwsgi_reload_hook.probing import Prober
 from uwsgi_reload_hook.roll import SendProbe
 

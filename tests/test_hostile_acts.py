@@ -12,7 +12,7 @@ from uwsgi_reload_hook import nudge
 from uwsgi_reload_hook.acts import Scene, perform
 from uwsgi_reload_hook.errors import ActionError
 from uwsgi_reload_hook.model import Node
-from uwsgi_reload_hook.probe import Probe
+from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.probing import Prober
 from uwsgi_reload_hook.roll import SendProbe, Subscribe, Touch, Unsubscribe
 

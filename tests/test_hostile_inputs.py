@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.children import waits
-from uwsgi_reload_hook import emperor, processes, settings
+from uwsgi_reload_hook import emperor, option_sources, processes, settings
 from uwsgi_reload_hook.emperor import ToVassal
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.settings import OPTIONS, PREFIX, Settings
@@ -53,9 +53,9 @@ opts = st.dictionaries(
 @hypothesis_settings(max_examples=200, deadline=None)
 @given(opts)
 def test_whatever_uwsgi_holds_it_is_options_of_texts(opt: Mapping[str, object]) -> None:
-    found = settings.from_uwsgi_opt(opt)
+    found = option_sources.from_uwsgi_opt(opt)
     assert all(isinstance(text, str) for texts in found.values() for text in texts)
-    assert settings.texts(opt).keys() == opt.keys()
+    assert option_sources.texts(opt).keys() == opt.keys()
     try:
         settings.parse({name: texts for name, texts in found.items() if texts})
     except ConfigError as error:

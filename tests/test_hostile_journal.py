@@ -13,7 +13,7 @@ from tests.rolling import INFO, Shelf, settings
 from uwsgi_reload_hook import planner, takeover
 from uwsgi_reload_hook.journal import Journal, decode, encode
 from uwsgi_reload_hook.model import Snapshot, Vassal
-from uwsgi_reload_hook.probe import Probe
+from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.recorder import Recorder
 from uwsgi_reload_hook.roll import Result, Roll
 from uwsgi_reload_hook.state import roll_document

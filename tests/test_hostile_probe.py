@@ -14,7 +14,7 @@ from tests.servers import listens
 from uwsgi_reload_hook import probe, sockets
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.model import ProbeResult
-from uwsgi_reload_hook.probe import Probe
+from uwsgi_reload_hook.probe_spec import Probe, parse
 from uwsgi_reload_hook.probing import Prober
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -91,7 +91,7 @@ def test_whatever_a_vassal_answers_is_a_short_result(answer: bytes) -> None:
 @example("path=/,status=٣")
 def test_whatever_the_option_says_is_a_probe_or_a_valueerror_with_what_is_accepted(text: str) -> None:
     try:
-        parsed = probe.parse(text)
+        parsed = parse(text)
     except ValueError as error:
         assert "path=/healthz,host=app.local,status=200-399" in str(error)  # noqa: PT017 - or it is a probe
     else:

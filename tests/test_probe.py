@@ -13,7 +13,7 @@ import pytest
 
 from uwsgi_reload_hook import probe
 from uwsgi_reload_hook.model import ProbeResult
-from uwsgi_reload_hook.probe import Probe
+from uwsgi_reload_hook.probe_spec import Probe, parse
 from uwsgi_reload_hook.probing import Prober
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -29,8 +29,8 @@ GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     ],
 )
 def test_a_probe_is_a_path_or_pairs(text: str, expected: Probe) -> None:
-    assert probe.parse(text) == expected
-    assert probe.parse(str(expected)) == expected
+    assert parse(text) == expected
+    assert parse(str(expected)) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_probe_is_a_path_or_pairs(text: str, expected: Probe) -> None:
 )
 def test_what_is_no_probe_is_refused_with_what_is_accepted(text: str) -> None:
     with pytest.raises(ValueError, match=r"path=/healthz,host=app.local,status=200-399"):
-        probe.parse(text)
+        parse(text)
 
 
 def test_a_request_over_the_uwsgi_protocol_names_path_query_and_host() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests import rolling
 from tests.rolling import WatchedSite
 from tests.simulator import FakeVassal
-from uwsgi_reload_hook.probe import Probe
+from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.settings import Minimum, Settings
 
 SOAK = "SOAK_EXAMPLES" in os.environ

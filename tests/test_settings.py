@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uwsgi_reload_hook.errors import ConfigError
-from uwsgi_reload_hook.settings import OPTIONS, PREFIX, Minimum, Settings, from_uwsgi_opt, parse, with_repeats
+from uwsgi_reload_hook.option_sources import from_uwsgi_opt, with_repeats
+from uwsgi_reload_hook.settings import OPTIONS, PREFIX, Minimum, Settings, parse
 
 TRIGGER = {"trigger": ["/srv/reload"]}
 

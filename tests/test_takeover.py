@@ -9,7 +9,7 @@ import pytest
 from tests.rolling import settings
 from uwsgi_reload_hook import planner, takeover
 from uwsgi_reload_hook.model import Node, ProbeResult, Snapshot, Vassal
-from uwsgi_reload_hook.probe import Probe
+from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.roll import (
     ClearBlacklist,
     Phase,

@@ -14,7 +14,7 @@ import pytest
 
 from tests.rolling import Outcome, WatchedSite, run, settings
 from tests.simulator import FakeVassal
-from uwsgi_reload_hook.probe import Probe
+from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.settings import Minimum
 
 TIMEOUT = 6.0

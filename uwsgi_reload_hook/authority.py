@@ -19,8 +19,9 @@ from pathlib import Path, PurePath
 from uwsgi_reload_hook import processes, stats, uwsgi_config
 from uwsgi_reload_hook.configs import read_text
 from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.option_sources import from_environment, from_uwsgi_opt
 from uwsgi_reload_hook.peers import Peer
-from uwsgi_reload_hook.settings import OPTIONS, from_environment, from_uwsgi_opt
+from uwsgi_reload_hook.settings import OPTIONS
 
 __all__ = ["Authority", "Emperor", "from_arguments", "identify", "is_kept", "person"]
 

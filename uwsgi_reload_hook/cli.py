@@ -14,8 +14,9 @@ from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.exit_codes import ExitCode
 from uwsgi_reload_hook.files import log_stream
 from uwsgi_reload_hook.logs import log_to
+from uwsgi_reload_hook.option_sources import from_environment
 from uwsgi_reload_hook.printable import write_line
-from uwsgi_reload_hook.settings import OPTIONS, from_environment, parse
+from uwsgi_reload_hook.settings import OPTIONS, parse
 from uwsgi_reload_hook.status import StatusDocument, VassalDocument, status_name
 
 __all__ = ["main"]

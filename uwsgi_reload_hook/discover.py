@@ -15,8 +15,9 @@ from uwsgi_reload_hook.authority import Authority, from_arguments
 from uwsgi_reload_hook.configs import NOFOLLOW, read_text
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.known_options import is_set
+from uwsgi_reload_hook.option_sources import from_environment
 from uwsgi_reload_hook.peers import is_listener
-from uwsgi_reload_hook.settings import PREFIX, Settings, from_environment
+from uwsgi_reload_hook.settings import PREFIX, Settings
 from uwsgi_reload_hook.sockets import StatsSocket, resolve
 
 __all__ = ["Instance", "Place", "Router", "Surroundings", "discover", "find_emperor", "given_to", "instance_of"]

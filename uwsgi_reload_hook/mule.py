@@ -17,8 +17,9 @@ from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.discover import Instance, Place
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.logs import log_to
+from uwsgi_reload_hook.option_sources import from_uwsgi_opt, texts, with_repeats
 from uwsgi_reload_hook.service import serve
-from uwsgi_reload_hook.settings import from_uwsgi_opt, parse, texts, with_repeats
+from uwsgi_reload_hook.settings import parse
 
 __all__ = ["run"]
 

@@ -5,53 +5,19 @@ from __future__ import annotations
 import http.client
 import io
 import socket
-from dataclasses import dataclass
 from typing import cast
 from urllib.parse import unquote
 
 from uwsgi_reload_hook import packets
 from uwsgi_reload_hook.model import ProbeResult
+from uwsgi_reload_hook.probe_spec import Probe, is_number
 
-__all__ = ["LIMIT", "Probe", "judge", "parse", "request"]
+__all__ = ["LIMIT", "judge", "request"]
 
 LIMIT = 1 << 20
 """Bytes of an answer that are read: a health check that sends more is none."""
 WORDS = 80
 """Characters of an answer's own words that are repeated."""
-LONGEST = 1024
-"""Characters of a probe as it is written: a request with a longer one does not fit uWSGI's buffer (4096 by default)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What is asked, and which statuses are good. An empty host means the vassal's subscription key."""
-
-    path: str
-    host: str = ""
-    lowest: int = 200
-    highest: int = 399
-
-    def __str__(self) -> str:
-        """Render as it is written in an ini."""
-        return f"path={self.path},host={self.host},status={self.lowest}-{self.highest}"
-
-
-def parse(text: str) -> Probe:
-    """Read `/healthz`, or `path=/healthz,host=app.local,status=200-399`. Raises ValueError with what is accepted."""
-    accepted = ValueError("a path such as /healthz, or path=/healthz,host=app.local,status=200-399")
-    if len(text) > LONGEST:
-        raise accepted
-    parts = {"path": text.strip()}
-    if not text.strip().startswith("/"):
-        pairs = [part.partition("=") for part in text.split(",")]
-        parts = {key.strip(): value.strip() for key, _, value in pairs}
-    low, dash, high = parts.get("status", "200-399").partition("-")
-    bounds = (low, high if dash else low)
-    good = all(_is_number(bound) for bound in bounds) and parts.keys() <= {"path", "host", "status"}
-    plain = all(char.isascii() and char.isprintable() and char != " " for char in "".join(parts.values()))
-    if not (good and plain and parts.get("path", "").startswith("/") and int(bounds[0]) <= int(bounds[1])):
-        raise accepted
-    return Probe(parts["path"], parts.get("host", ""), int(bounds[0]), int(bounds[1]))
 
 
 def request(probe: Probe, host: str, *, over_http: bool) -> bytes:
@@ -88,7 +54,7 @@ def judge(probe: Probe, answer: bytes) -> ProbeResult:
         response.begin()
         line = f"{response.status} {response.reason[:WORDS]}".strip()
         length = response.headers.get("Content-Length", "0").strip()
-        if not _is_number(length):
+        if not is_number(length):
             return _bad(f"{probe.path} is answered with {line} and a Content-Length that is none, {length[:WORDS]!r}")
         response.read()
     except http.client.IncompleteRead as error:
@@ -106,11 +72,6 @@ def judge(probe: Probe, answer: bytes) -> ProbeResult:
 
 def _bad(words: str) -> ProbeResult:
     return ProbeResult(good=False, words=words)
-
-
-def _is_number(text: str) -> bool:
-    """Whether http.client reads a length out of it: what is longer than 64 bits' 20 digits is none."""
-    return text.isascii() and text.isdecimal() and len(text) <= len(str(1 << 64))
 
 
 class _Answer:

@@ -8,7 +8,7 @@ import time
 from uwsgi_reload_hook import probe
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.model import ProbeResult
-from uwsgi_reload_hook.probe import Probe
+from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.sockets import open_stream
 
 __all__ = ["Prober"]

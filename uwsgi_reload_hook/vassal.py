@@ -17,8 +17,9 @@ from uwsgi_reload_hook.emperor import ToVassal
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.exit_codes import ExitCode
 from uwsgi_reload_hook.logs import log_to
+from uwsgi_reload_hook.option_sources import from_uwsgi_opt
 from uwsgi_reload_hook.service import config_of, serve
-from uwsgi_reload_hook.settings import from_uwsgi_opt, parse
+from uwsgi_reload_hook.settings import parse
 
 __all__ = ["run"]
 

@@ -16,10 +16,11 @@ from uwsgi_reload_hook.discover import Place, Surroundings, discover, find_emper
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.matching import NodeMatcher
 from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
+from uwsgi_reload_hook.option_sources import from_uwsgi_opt
 from uwsgi_reload_hook.peers import listening_pid
 from uwsgi_reload_hook.probing import Prober
 from uwsgi_reload_hook.roll import Action
-from uwsgi_reload_hook.settings import Settings, from_uwsgi_opt
+from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.subscriptions import ForeignKeys, configured_keys
 
 __all__ = ["World"]
