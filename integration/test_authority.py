@@ -14,8 +14,8 @@ from integration.commands import Command, sockets
 from integration.farm import HOOK, Farm
 from integration.layout import App, Layout
 from integration.waiting import eventually
-from uwsgi_reload_hook.authority import identify
-from uwsgi_reload_hook.stats import emperor as emperor_stats
+from uwsgi_reload_hook.site.authority import identify
+from uwsgi_reload_hook.uwsgi.stats import emperor as emperor_stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

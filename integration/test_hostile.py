@@ -11,8 +11,8 @@ import pytest
 
 from integration.layout import HERE, App, Layout, environment_lines, ini
 from integration.waiting import eventually
-from uwsgi_reload_hook import packets
 from uwsgi_reload_hook.model import Node
+from uwsgi_reload_hook.uwsgi import packets
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,14 +8,25 @@ from functools import partial
 from typing import Any
 
 from tests.simulator import Clock, FakeVassal, Site
-from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.journal import Journal
-from uwsgi_reload_hook.recorder import Recorder
-from uwsgi_reload_hook.roll import Action, Pause, Phase, Request, Result, Roll, Step, Subscribe, Touch, Unsubscribe
+from uwsgi_reload_hook.planning import planner
+from uwsgi_reload_hook.planning.roll import (
+    Action,
+    Pause,
+    Phase,
+    Request,
+    Result,
+    Roll,
+    Step,
+    Subscribe,
+    Touch,
+    Unsubscribe,
+)
+from uwsgi_reload_hook.planning.transitions import NEXT
+from uwsgi_reload_hook.records.journal import Journal
+from uwsgi_reload_hook.records.recorder import Recorder
+from uwsgi_reload_hook.records.state import HookInfo, Store
 from uwsgi_reload_hook.settings import Settings
-from uwsgi_reload_hook.state import HookInfo, Store
-from uwsgi_reload_hook.transitions import NEXT
 
 __all__ = ["Outcome", "Shelf", "WatchedSite", "run", "settings"]
 

@@ -13,7 +13,16 @@ from dataclasses import dataclass, field, replace
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.model import Blacklisting, Details, Node, ProbeResult, Snapshot, Vassal
-from uwsgi_reload_hook.roll import Action, ClearBlacklist, Nudge, Pause, SendProbe, Subscribe, Touch, Unsubscribe
+from uwsgi_reload_hook.planning.roll import (
+    Action,
+    ClearBlacklist,
+    Nudge,
+    Pause,
+    SendProbe,
+    Subscribe,
+    Touch,
+    Unsubscribe,
+)
 
 WALL = 1_000_000.25
 """The wall clock when the monotonic one is 0: not on a whole second."""

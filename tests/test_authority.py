@@ -8,11 +8,11 @@ import pytest
 
 from tests.children import waits
 from tests.strangers import STRANGER, waiting_stranger
-from uwsgi_reload_hook import processes
-from uwsgi_reload_hook.authority import Authority, identify, is_kept, person
 from uwsgi_reload_hook.errors import ConfigError
-from uwsgi_reload_hook.peers import Peer
-from uwsgi_reload_hook.stats import EmperorStats
+from uwsgi_reload_hook.site import processes
+from uwsgi_reload_hook.site.authority import Authority, identify, is_kept, person
+from uwsgi_reload_hook.site.peers import Peer
+from uwsgi_reload_hook.uwsgi.stats import EmperorStats
 
 OURS = frozenset({0, os.geteuid()})
 

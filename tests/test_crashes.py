@@ -10,10 +10,10 @@ import pytest
 from tests.rolling import INFO, Outcome, Shelf, Touches, WatchedSite, WatchingRecorder, settings
 from tests.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.journal import Journal, decode, encode
 from uwsgi_reload_hook.model import Snapshot
-from uwsgi_reload_hook.recorder import Recorder
-from uwsgi_reload_hook.roll import Action
+from uwsgi_reload_hook.planning.roll import Action
+from uwsgi_reload_hook.records.journal import Journal, decode, encode
+from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Minimum, Settings
 
 

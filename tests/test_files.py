@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.strangers import STRANGER, own_directory
-from uwsgi_reload_hook.directories import UntrustedError, changeable_by
-from uwsgi_reload_hook.files import Directory, log_stream, make_private
+from uwsgi_reload_hook.records.directories import UntrustedError, changeable_by
+from uwsgi_reload_hook.records.files import Directory, log_stream, make_private
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.servers import listens
-from uwsgi_reload_hook import nudge
-from uwsgi_reload_hook.acts import Scene, perform
 from uwsgi_reload_hook.errors import ActionError
 from uwsgi_reload_hook.model import Node
+from uwsgi_reload_hook.planning.roll import SendProbe, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.probe_spec import Probe
-from uwsgi_reload_hook.probing import Prober
-from uwsgi_reload_hook.roll import SendProbe, Subscribe, Touch, Unsubscribe
+from uwsgi_reload_hook.site import nudge
+from uwsgi_reload_hook.site.acts import Scene, perform
+from uwsgi_reload_hook.site.probing import Prober
 
 LONG = "k" * 70_000
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.children import python
-from uwsgi_reload_hook.configs import LONGEST, may_subscribe, read_text, vassal_options
-from uwsgi_reload_hook.uwsgi_config import FILES, OPTIONS, VALUE, WHOLE, Found, options
+from uwsgi_reload_hook.site.configs import LONGEST, may_subscribe, read_text, vassal_options
+from uwsgi_reload_hook.uwsgi.uwsgi_config import FILES, OPTIONS, VALUE, WHOLE, Found, options
 
 
 def fifo(path: Path) -> None:
@@ -183,7 +183,7 @@ BOUNDED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
-from uwsgi_reload_hook import configs
+from uwsgi_reload_hook.site import configs
 config = sys.argv[1]
 with open(config, "w") as file:
     text = eval(sys.argv[2])

@@ -13,10 +13,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.children import waits
-from uwsgi_reload_hook import emperor, option_sources, processes, settings
-from uwsgi_reload_hook.emperor import ToVassal
+from uwsgi_reload_hook import option_sources, settings
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.settings import OPTIONS, PREFIX, Settings
+from uwsgi_reload_hook.site import processes
+from uwsgi_reload_hook.uwsgi import emperor
+from uwsgi_reload_hook.uwsgi.emperor import ToVassal
 
 any_text = st.text(st.characters(blacklist_categories=()), max_size=20)
 values = st.one_of(

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from tests.journals import rolls, strategy
 from tests.rolling import INFO, Shelf, settings
-from uwsgi_reload_hook import planner, takeover
-from uwsgi_reload_hook.journal import Journal, decode, encode
 from uwsgi_reload_hook.model import Snapshot, Vassal
+from uwsgi_reload_hook.planning import planner, takeover
+from uwsgi_reload_hook.planning.roll import Result, Roll
 from uwsgi_reload_hook.probe_spec import Probe
-from uwsgi_reload_hook.recorder import Recorder
-from uwsgi_reload_hook.roll import Result, Roll
-from uwsgi_reload_hook.state import roll_document
+from uwsgi_reload_hook.records.journal import Journal, decode, encode
+from uwsgi_reload_hook.records.recorder import Recorder
+from uwsgi_reload_hook.records.state import roll_document
 
 vassals = strategy(Vassal)
 

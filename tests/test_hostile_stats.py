@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from tests.children import python
 from tests.servers import answers, serves
 from tests.test_stats import EMPEROR, NODE, ROUTER, VASSAL, router_of, written
-from uwsgi_reload_hook import sockets, stats
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.names import OddNames
-from uwsgi_reload_hook.sockets import StatsSocket
+from uwsgi_reload_hook.site import sockets
+from uwsgi_reload_hook.site.names import OddNames
+from uwsgi_reload_hook.site.sockets import StatsSocket
+from uwsgi_reload_hook.uwsgi import stats
 
 FRAGMENTS = [
     '"',
@@ -262,7 +263,7 @@ BOUNDED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
-from uwsgi_reload_hook import stats
+from uwsgi_reload_hook.uwsgi import stats
 from uwsgi_reload_hook.errors import UnavailableError
 head, unit, end = (bytes.fromhex(word).decode() for word in sys.argv[1:4])
 try:

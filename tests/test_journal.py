@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.journals import journals, rolls
-from uwsgi_reload_hook import codec
 from uwsgi_reload_hook.clocks import Clock
-from uwsgi_reload_hook.journal import Journal, decode, encode, shifted
-from uwsgi_reload_hook.roll import Phase, Progress, Request, Roll
+from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Roll
+from uwsgi_reload_hook.records import codec
+from uwsgi_reload_hook.records.journal import Journal, decode, encode, shifted
 
 ROLL = Roll("1", Request(1), 10.0, 1000.0, {"a.ini": Progress("a.ini", since=11.0, started=12.0)}, moved=13.0)
 

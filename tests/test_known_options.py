@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from uwsgi_reload_hook.known_options import is_set, known_options
+from uwsgi_reload_hook.uwsgi.known_options import is_set, known_options
 
 PLAIN = """\
 [uwsgi]

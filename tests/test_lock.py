@@ -12,10 +12,10 @@ import pytest
 
 from tests.children import python
 from tests.strangers import STRANGER, waiting_stranger
-from uwsgi_reload_hook import lock, peers
-from uwsgi_reload_hook.authority import Authority, Emperor
-from uwsgi_reload_hook.lock import emperor_lock, ignored, lock_holder
-from uwsgi_reload_hook.peers import Peer
+from uwsgi_reload_hook.site import lock, peers
+from uwsgi_reload_hook.site.authority import Authority, Emperor
+from uwsgi_reload_hook.site.lock import emperor_lock, ignored, lock_holder
+from uwsgi_reload_hook.site.peers import Peer
 
 FAKES = """
 resource.setrlimit(resource.RLIMIT_NOFILE, [resource.getrlimit(resource.RLIMIT_NOFILE)[1]] * 2)
@@ -63,7 +63,7 @@ def test_an_error_frees_the_lock(emperor: str) -> None:
 
 LOCK = """
 import os, sys
-from uwsgi_reload_hook.lock import emperor_lock
+from uwsgi_reload_hook.site.lock import emperor_lock
 for line in sys.stdin:
     with emperor_lock(sys.argv[1], lambda peer: peer.uid == os.geteuid()) as held:
         print(held, flush=True)

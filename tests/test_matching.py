@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from uwsgi_reload_hook.matching import RELIST, NodeMatcher
 from uwsgi_reload_hook.model import Node
+from uwsgi_reload_hook.site.matching import RELIST, NodeMatcher
 
 
 class Host:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.children import python
-from uwsgi_reload_hook import mule, uwsgi_api
+from uwsgi_reload_hook import mule
+from uwsgi_reload_hook.uwsgi import uwsgi_api
 
 RUN = "from uwsgi_reload_hook.mule import run; run()"
 

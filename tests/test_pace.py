@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.rolling import settings
-from uwsgi_reload_hook.pace import AT_ONCE, CLOSE, FAST, STEADY, pause
-from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning.pace import AT_ONCE, CLOSE, FAST, STEADY, pause
+from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
 
 
 def roll(*vassals: Progress, result: Result | None = None) -> Roll:

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 from tests.strangers import STRANGER, waiting_stranger
-from uwsgi_reload_hook.peers import Peer, datagram_user, listener, udp_users
+from uwsgi_reload_hook.site.peers import Peer, datagram_user, listener, udp_users
 
 DATAGRAMS = """
 unix, udp = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)

@@ -8,10 +8,10 @@ import pytest
 
 from tests.rolling import WatchedSite, run, settings
 from tests.simulator import FakeVassal
-from uwsgi_reload_hook import planner
 from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
-from uwsgi_reload_hook.pace import AT_ONCE, FAST
-from uwsgi_reload_hook.roll import Nudge, Phase, Request, Result, Roll, Subscribe
+from uwsgi_reload_hook.planning import planner
+from uwsgi_reload_hook.planning.pace import AT_ONCE, FAST
+from uwsgi_reload_hook.planning.roll import Nudge, Phase, Request, Result, Roll, Subscribe
 from uwsgi_reload_hook.settings import Minimum, Settings
 
 WALL = 1000.0

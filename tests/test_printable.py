@@ -11,13 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from uwsgi_reload_hook import cli, demo, shell
+from uwsgi_reload_hook import cli, demo
 from uwsgi_reload_hook.cli import main
+from uwsgi_reload_hook.homes import shell
 from uwsgi_reload_hook.logs import log_to
+from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
 from uwsgi_reload_hook.printable import printable
-from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
-from uwsgi_reload_hook.state import HookInfo, Store, roll_document, status_document
-from uwsgi_reload_hook.status import VassalDocument
+from uwsgi_reload_hook.records.state import HookInfo, Store, roll_document, status_document
+from uwsgi_reload_hook.records.status import VassalDocument
 
 FORGED = "x\n2026-01-01 00:00:00,000 [uwsgi-reload-hook] INFO roll 1 is done"
 HOSTILE = [
@@ -81,7 +82,7 @@ def logger(stream: io.StringIO) -> logging.Logger:
 
 
 def test_the_log_of_the_package_has_printable_lines(stream: io.StringIO) -> None:
-    logging.getLogger("uwsgi_reload_hook.world").warning("node %s belongs to no vassal", FORGED)
+    logging.getLogger("uwsgi_reload_hook.site.world").warning("node %s belongs to no vassal", FORGED)
     assert stream.getvalue().count("\n") == 1
     assert r"node x\n2026-01-01 00:00:00,000 [uwsgi-reload-hook] INFO roll 1 is done belongs" in stream.getvalue()
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_reload_hook import probe
 from uwsgi_reload_hook.model import ProbeResult
 from uwsgi_reload_hook.probe_spec import Probe, parse
-from uwsgi_reload_hook.probing import Prober
+from uwsgi_reload_hook.site.probing import Prober
+from uwsgi_reload_hook.uwsgi import probe
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

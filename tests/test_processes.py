@@ -12,7 +12,7 @@ import pytest
 
 from tests.children import python, waits
 from tests.servers import listens
-from uwsgi_reload_hook import processes
+from uwsgi_reload_hook.site import processes
 
 
 def ticks_since_boot() -> int:

@@ -13,11 +13,11 @@ import pytest
 from tests.rolling import INFO, Shelf, Touches, WatchedSite, run, settings
 from tests.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.journal import Journal
 from uwsgi_reload_hook.model import Snapshot
+from uwsgi_reload_hook.planning.roll import ClearBlacklist, Nudge, Pause, SendProbe, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.probe_spec import Probe
-from uwsgi_reload_hook.recorder import Recorder
-from uwsgi_reload_hook.roll import ClearBlacklist, Nudge, Pause, SendProbe, Subscribe, Touch, Unsubscribe
+from uwsgi_reload_hook.records.journal import Journal
+from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Minimum
 
 WAVE = 2.0

@@ -14,8 +14,8 @@ import pytest
 from tests.children import python, waits
 from tests.strangers import READY, waiting_stranger
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.routers import gateway_sockets, subscription_server
-from uwsgi_reload_hook.stats import EmperorStats, RouterStats
+from uwsgi_reload_hook.site.routers import gateway_sockets, subscription_server
+from uwsgi_reload_hook.uwsgi.stats import EmperorStats, RouterStats
 
 TRUSTED = frozenset({0, os.geteuid()})
 LISTEN = """

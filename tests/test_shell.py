@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from tests.rolling import INFO, WatchedSite, settings
 from tests.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.roll import Request, Result
+from uwsgi_reload_hook.homes.shell import NoTrigger, Speaker
+from uwsgi_reload_hook.planning.roll import Request, Result
+from uwsgi_reload_hook.records.shell_store import ShellStore
 from uwsgi_reload_hook.settings import Minimum, Settings
-from uwsgi_reload_hook.shell import NoTrigger, Speaker
-from uwsgi_reload_hook.shell_store import ShellStore
 
 if TYPE_CHECKING:
     import pytest

@@ -14,10 +14,10 @@ import pytest
 from tests.rolling import INFO, Shelf, WatchingRecorder, settings
 from tests.simulator import Clock
 from tests.test_crashes import Fragile, KilledError
-from uwsgi_reload_hook import shell
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.journal import decode, encode
-from uwsgi_reload_hook.roll import Phase, Result, Subscribe, Touch
+from uwsgi_reload_hook.homes import shell
+from uwsgi_reload_hook.planning.roll import Phase, Result, Subscribe, Touch
+from uwsgi_reload_hook.records.journal import decode, encode
 from uwsgi_reload_hook.settings import Minimum
 
 IDS = [f"v{number}.ini" for number in range(4)]

@@ -11,9 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests.servers import PATIENCE, Handler, answers, listens, serves
-from uwsgi_reload_hook import sockets
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.sockets import StatsSocket, accepts, is_datagram_path, open_stream, resolve, same_socket, send
+from uwsgi_reload_hook.site import sockets
+from uwsgi_reload_hook.site.sockets import (
+    StatsSocket,
+    accepts,
+    is_datagram_path,
+    open_stream,
+    resolve,
+    same_socket,
+    send,
+)
 
 ANSWER = '{"pid":1}'
 HTTP = f"HTTP/1.0 200 OK\r\nConnection: close\r\n\r\n{ANSWER}"

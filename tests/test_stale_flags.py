@@ -6,7 +6,7 @@ import pytest
 
 from tests.rolling import Outcome, WatchedSite, run, settings
 from tests.simulator import FakeVassal
-from uwsgi_reload_hook.roll import Touch
+from uwsgi_reload_hook.planning.roll import Touch
 from uwsgi_reload_hook.settings import Minimum
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from uwsgi_reload_hook import stats
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.model import Blacklisting, Node
+from uwsgi_reload_hook.uwsgi import stats
 
 HEADERS = (
     "HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: application/json\r\n\r\n"

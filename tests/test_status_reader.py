@@ -17,9 +17,9 @@ from tests.journals import rolls
 from uwsgi_reload_hook.cli import main
 from uwsgi_reload_hook.demo.watch import read_status
 from uwsgi_reload_hook.follow import Follower
-from uwsgi_reload_hook.roll import Phase, Progress, Request, Result, Roll
-from uwsgi_reload_hook.status import HookInfo, RollDocument, roll_document, status_document
-from uwsgi_reload_hook.status_reader import LIMIT, StatusError, decode, decode_roll, encode
+from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.records.status import HookInfo, RollDocument, roll_document, status_document
+from uwsgi_reload_hook.records.status_reader import LIMIT, StatusError, decode, decode_roll, encode
 
 ROLL = Roll("5-1", Request(5), 0.0, 1000.0, {"a.ini": Progress("a.ini", Phase.DONE)}, result=Result.DONE)
 HOOK = HookInfo(os.getpid(), "mule", "0.1", 1000.0)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from uwsgi_reload_hook.model import Node, Snapshot, Vassal
-from uwsgi_reload_hook.stats import VassalStats
-from uwsgi_reload_hook.subscriptions import WARNINGS, ForeignKeys, configured_keys, own_keys
+from uwsgi_reload_hook.site.subscriptions import WARNINGS, ForeignKeys, configured_keys, own_keys
+from uwsgi_reload_hook.uwsgi.stats import VassalStats
 
 
 @pytest.mark.parametrize(

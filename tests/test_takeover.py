@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.rolling import settings
-from uwsgi_reload_hook import planner, takeover
 from uwsgi_reload_hook.model import Node, ProbeResult, Snapshot, Vassal
-from uwsgi_reload_hook.probe_spec import Probe
-from uwsgi_reload_hook.roll import (
+from uwsgi_reload_hook.planning import planner, takeover
+from uwsgi_reload_hook.planning.roll import (
     ClearBlacklist,
     Phase,
     Progress,
@@ -22,6 +21,7 @@ from uwsgi_reload_hook.roll import (
     Subscribe,
     Unsubscribe,
 )
+from uwsgi_reload_hook.probe_spec import Probe
 
 NOW = 50.0
 NODE = Node("router", "app", "127.0.0.1:4000", last_check=1000)

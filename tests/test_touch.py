@@ -12,7 +12,7 @@ import pytest
 from tests.strangers import STRANGER, own_directory
 from uwsgi_reload_hook.cli import main
 from uwsgi_reload_hook.follow import KEYS, touch
-from uwsgi_reload_hook.trigger import parse_text
+from uwsgi_reload_hook.site.trigger import parse_text
 
 TEXT = {"message": "hello"}
 FOREIGN = ["4f2a91c\n", "message=hello\n4f2a91c\n", "key=value\n", "message=" + "x" * 5000, "\n=\n", "\udcff"]

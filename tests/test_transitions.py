@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import uwsgi_reload_hook
-from uwsgi_reload_hook.roll import Phase, Progress
-from uwsgi_reload_hook.transitions import NEXT, RECOVERED, enter
+from uwsgi_reload_hook.planning.roll import Phase, Progress
+from uwsgi_reload_hook.planning.transitions import NEXT, RECOVERED, enter
 
 
 @pytest.mark.parametrize("before", Phase)

@@ -21,8 +21,8 @@ from watchdog.events import (
 )
 
 from uwsgi_reload_hook.errors import ConfigError
-from uwsgi_reload_hook.roll import Request
-from uwsgi_reload_hook.trigger import TEXT_LIMIT, VALUE_LIMIT, Trigger, _Handler, parse_text
+from uwsgi_reload_hook.planning.roll import Request
+from uwsgi_reload_hook.site.trigger import TEXT_LIMIT, VALUE_LIMIT, Trigger, _Handler, parse_text
 
 PATIENCE = 10.0
 """Seconds within which a change must be told of, on the slowest of machines."""

@@ -18,14 +18,14 @@ from pathlib import Path
 import pytest
 
 from tests.children import python
-from uwsgi_reload_hook.roll import Request
-from uwsgi_reload_hook.trigger import Trigger
+from uwsgi_reload_hook.planning.roll import Request
+from uwsgi_reload_hook.site.trigger import Trigger
 
 NOBODY = 65534
 BECOME_NOBODY = f"""
 import contextlib, fcntl, itertools, os, signal, socket, sys
 from uwsgi_reload_hook.errors import ConfigError
-from uwsgi_reload_hook.trigger import Trigger
+from uwsgi_reload_hook.site.trigger import Trigger
 os.setgroups([])
 os.setgid({NOBODY})
 os.setuid({NOBODY})
@@ -121,7 +121,7 @@ def test_a_lease_on_the_trigger_leaves_a_bare_touch_and_holds_nobody(
     script = textwrap.dedent(
         f"""
         import dataclasses, json, signal
-        from uwsgi_reload_hook.trigger import Trigger
+        from uwsgi_reload_hook.site.trigger import Trigger
         signal.alarm(20)  # long before the kernel breaks the lease, after 45 s
         print(json.dumps(dataclasses.asdict(Trigger({str(path)!r}, lambda: None).request())))
         """
@@ -281,7 +281,7 @@ def test_whoever_owns_the_triggers_directory_can_neither_hold_the_hook_nor_show_
     script = textwrap.dedent(
         f"""
         import collections, json, signal
-        from uwsgi_reload_hook.trigger import Trigger
+        from uwsgi_reload_hook.site.trigger import Trigger
         signal.alarm(25)
         trigger = Trigger({str(place / "trigger")!r}, lambda: None)
         seen = collections.Counter()

@@ -15,13 +15,13 @@ from tests.children import waits
 from tests.rolling import settings
 from tests.servers import answers, listens, serves
 from tests.strangers import waiting_stranger
-from uwsgi_reload_hook import packets
-from uwsgi_reload_hook.discover import Place, Router, Surroundings
 from uwsgi_reload_hook.model import Node
-from uwsgi_reload_hook.roll import Subscribe
-from uwsgi_reload_hook.sockets import StatsSocket
-from uwsgi_reload_hook.stats import VassalStats
-from uwsgi_reload_hook.world import SAID, World
+from uwsgi_reload_hook.planning.roll import Subscribe
+from uwsgi_reload_hook.site.discover import Place, Router, Surroundings
+from uwsgi_reload_hook.site.sockets import StatsSocket
+from uwsgi_reload_hook.site.world import SAID, World
+from uwsgi_reload_hook.uwsgi import packets
+from uwsgi_reload_hook.uwsgi.stats import VassalStats
 
 PLAIN = VassalStats("a.ini", 10, 0, 0, True, 0, False, False, "", "/etc/uwsgi/vassals")
 

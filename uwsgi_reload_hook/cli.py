@@ -9,15 +9,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from uwsgi_reload_hook import __version__, follow, status_reader
+from uwsgi_reload_hook import __version__, follow
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.exit_codes import ExitCode
-from uwsgi_reload_hook.files import log_stream
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_environment
 from uwsgi_reload_hook.printable import write_line
+from uwsgi_reload_hook.records import status_reader
+from uwsgi_reload_hook.records.files import log_stream
+from uwsgi_reload_hook.records.status import StatusDocument, VassalDocument, status_name
 from uwsgi_reload_hook.settings import OPTIONS, parse
-from uwsgi_reload_hook.status import StatusDocument, VassalDocument, status_name
 
 __all__ = ["main"]
 
@@ -87,7 +88,7 @@ def _demo(given: argparse.Namespace) -> int:
 
 
 def _reload(given: argparse.Namespace) -> int:
-    from uwsgi_reload_hook import shell  # noqa: PLC0415 - other commands need no watchdog
+    from uwsgi_reload_hook.homes import shell  # noqa: PLC0415 - other commands need no watchdog
 
     options = _options(given)
     if "trigger" in options and "state-directory" not in options:
@@ -106,7 +107,7 @@ def _say_nothing(_line: str) -> None:
 
 
 def _vassal(given: argparse.Namespace) -> int:
-    from uwsgi_reload_hook import vassal  # noqa: PLC0415 - other commands need no watchdog
+    from uwsgi_reload_hook.homes import vassal  # noqa: PLC0415 - other commands need no watchdog
 
     if given.log_file is None:
         return vassal.run(_options(given), sys.stderr)

@@ -8,11 +8,11 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from uwsgi_reload_hook import planner, takeover, waking
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.model import Snapshot
-from uwsgi_reload_hook.recorder import Recorder
-from uwsgi_reload_hook.roll import Action, Request, Result, Roll, Step, Touch
+from uwsgi_reload_hook.planning import planner, takeover, waking
+from uwsgi_reload_hook.planning.roll import Action, Request, Result, Roll, Step, Touch
+from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Settings
 
 __all__ = ["Controller", "Inbox", "Outside", "TriggerFile"]

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from uwsgi_reload_hook import processes, status_reader
-from uwsgi_reload_hook.directories import UntrustedError
 from uwsgi_reload_hook.exit_codes import OF_RESULT, ExitCode
-from uwsgi_reload_hook.files import Directory
-from uwsgi_reload_hook.status import RollDocument, StatusDocument, VassalDocument, history_name, status_name
+from uwsgi_reload_hook.records import status_reader
+from uwsgi_reload_hook.records.directories import UntrustedError
+from uwsgi_reload_hook.records.files import Directory
+from uwsgi_reload_hook.records.status import RollDocument, StatusDocument, VassalDocument, history_name, status_name
+from uwsgi_reload_hook.site import processes
 
 __all__ = ["Follower", "touch"]
 

@@ -12,14 +12,15 @@ import os
 import signal
 import sys
 
-from uwsgi_reload_hook import configs, processes, uwsgi_api
 from uwsgi_reload_hook.controller import Inbox
-from uwsgi_reload_hook.discover import Instance, Place
 from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.homes.service import serve
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt, texts, with_repeats
-from uwsgi_reload_hook.service import serve
 from uwsgi_reload_hook.settings import parse
+from uwsgi_reload_hook.site import configs, processes
+from uwsgi_reload_hook.site.discover import Instance, Place
+from uwsgi_reload_hook.uwsgi import uwsgi_api
 
 __all__ = ["run"]
 

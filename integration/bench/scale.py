@@ -19,15 +19,15 @@ from integration.bench.real_emperor import read_cost
 from integration.bench.report import align
 from integration.bench.usage import cpu_seconds, peak_memory
 from integration.waiting import eventually
-from uwsgi_reload_hook import planner
-from uwsgi_reload_hook.roll import Request
-from uwsgi_reload_hook.world import World
+from uwsgi_reload_hook.planning import planner
+from uwsgi_reload_hook.planning.roll import Request
+from uwsgi_reload_hook.site.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from uwsgi_reload_hook.model import Snapshot
-    from uwsgi_reload_hook.roll import Roll
+    from uwsgi_reload_hook.planning.roll import Roll
     from uwsgi_reload_hook.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import uwsgi_reload_hook
 from uwsgi_reload_hook import follow
-from uwsgi_reload_hook.files import Directory, log_stream, make_private
-from uwsgi_reload_hook.status import status_name
+from uwsgi_reload_hook.records.files import Directory, log_stream, make_private
+from uwsgi_reload_hook.records.status import status_name
 
 __all__ = ["Site", "find_uwsgi"]
 

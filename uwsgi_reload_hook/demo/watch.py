@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from uwsgi_reload_hook import stats, status_reader
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.sockets import StatsSocket
-from uwsgi_reload_hook.status import StatusDocument
+from uwsgi_reload_hook.records import status_reader
+from uwsgi_reload_hook.records.status import StatusDocument
+from uwsgi_reload_hook.site.sockets import StatsSocket
+from uwsgi_reload_hook.uwsgi import stats
 
 __all__ = ["Table", "View", "look"]
 

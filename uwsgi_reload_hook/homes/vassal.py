@@ -1,0 +1,103 @@
+"""The hook as a Python vassal attached to the Emperor: it speaks the Emperor's protocol, and has no uWSGI in it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from typing import TextIO
+
+from uwsgi_reload_hook.controller import Inbox
+from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.exit_codes import ExitCode
+from uwsgi_reload_hook.homes.service import config_of, serve
+from uwsgi_reload_hook.logs import log_to
+from uwsgi_reload_hook.option_sources import from_uwsgi_opt
+from uwsgi_reload_hook.settings import parse
+from uwsgi_reload_hook.site import configs, processes
+from uwsgi_reload_hook.site.discover import Place
+from uwsgi_reload_hook.uwsgi import emperor
+from uwsgi_reload_hook.uwsgi.emperor import ToVassal
+
+__all__ = ["run"]
+
+log = logging.getLogger(__name__)
+
+
+class Line:
+    """The pipe to the Emperor. A thread reads one message that means something, and leaves word in the inbox."""
+
+    def __init__(self, descriptor: int, inbox: Inbox) -> None:
+        """Nothing is read yet."""
+        self._descriptor = descriptor
+        self._inbox = inbox
+        self.said: ToVassal | None = None
+
+    def listen(self) -> None:
+        """Begin to read. The thread is a daemon: a blocked read cannot be ended, and holds nothing."""
+        threading.Thread(target=self._read, name="emperor-line", daemon=True).start()
+
+    def _read(self) -> None:
+        while self.said is None:
+            try:
+                data = os.read(self._descriptor, 1)  # what comes after a reload is for the next image
+            except OSError:
+                data = b""
+            self.said = next(iter(emperor.decode(data)), None)
+        self._inbox.stop()
+
+    def greet(self) -> None:
+        """Tell the Emperor that the hook works. It may have gone: the read says so."""
+        try:
+            os.write(self._descriptor, emperor.greeting())
+        except OSError:
+            log.warning("the Emperor has gone before the hook was ready")
+
+
+def run(given: Mapping[str, list[str]], log_stream: TextIO) -> int:
+    """Run the hook until the Emperor ends it; `given` are the options of the command line and the environment.
+
+    Returns 2 where there is no Emperor to attach to.
+    """
+    log_to(log_stream)
+    descriptor = os.environ.get("UWSGI_EMPEROR_FD", "")
+    if not descriptor.isdecimal():
+        log.error("no Emperor has started this process: put it into a vassal ini, as unprivileged-binary-patch-arg")
+        return ExitCode.USAGE
+    inbox = Inbox()
+    line = Line(int(descriptor), inbox)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: inbox.stop())
+    line.listen()
+    try:
+        _serve(given, log_stream, line, inbox)
+    except ConfigError as error:
+        log.error("does not run until this is mended and its config is touched: %s", error)  # noqa: TRY400
+        inbox.wait(None)
+    if line.said is ToVassal.RELOAD:
+        log.info("executes itself anew, as the Emperor asks")
+        logging.shutdown()
+        os.set_inheritable(int(descriptor), True)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - what it was started with
+    log.info("ends: %s", "the Emperor has gone" if line.said is ToVassal.GONE else "it was told to stop")
+    return 0
+
+
+def _serve(given: Mapping[str, list[str]], log_stream: TextIO, line: Line, inbox: Inbox) -> None:
+    place = _place()
+    ini = config_of(place, given, inbox)
+    written = from_uwsgi_opt(configs.vassal_options(os.getpid(), ini)) if ini else {}
+    settings = parse({**written, **given})
+    log_to(log_stream, quiet=settings.quiet)
+    serve(settings, place, inbox, line.greet)
+
+
+def _place() -> Place:
+    """Find the Emperor above: uWSGI starts a patched binary by way of a shell, which may stay between the two."""
+    own, above = os.getpid(), os.getppid()
+    if processes.command_line(above)[1:2] == ["-c"]:
+        own, above = above, processes.parent(above) or 0
+    return Place("vassal", emperor_pid=above, own_pid=own)

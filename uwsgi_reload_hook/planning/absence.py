@@ -1,0 +1,74 @@
+"""Vassals that a router does not list are not known to be down: they have time to announce themselves. Pure.
+
+A router that is started anew has an empty table, and an answer may lack nodes for other reasons. A vassal that accepts
+announces itself within ten cycles of its master (core/master.c). Until then nobody is taken out of service because no
+router lists it, and nobody counts as one that serves no key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from uwsgi_reload_hook.model import Snapshot, Vassal
+from uwsgi_reload_hook.planning.roll import Progress, Roll
+from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Moment
+
+__all__ = ["is_awaited", "key_routers", "note_absence", "note_routers", "unsettled"]
+
+
+def key_routers(snapshot: Snapshot) -> dict[str, frozenset[str]]:
+    """For each key the routers that send requests for it to some vassal."""
+    found: dict[str, set[str]] = {}
+    for nodes in snapshot.live.values():
+        for node in nodes:
+            found.setdefault(node.key, set()).add(node.router)
+    return {key: frozenset(routers) for key, routers in found.items()}
+
+
+def note_absence(progress: Progress, vassal: Vassal, moment: Moment) -> Progress:
+    """Note since when a vassal that is not in flight accepts without being listed under all of its keys.
+
+    One without any key is noted too where its config may subscribe it: its keys are only not known yet.
+    """
+    served = moment.snapshot.served[vassal.id]
+    listed = served >= progress.keys if progress.keys else not vassal.may_subscribe
+    if listed or not vassal.accepting:
+        return progress if progress.unseen_since is None else progress._replace(unseen_since=None)
+    return progress if progress.unseen_since is not None else progress._replace(unseen_since=moment.now)
+
+
+def is_awaited(progress: Progress, vassal: Vassal, moment: Moment) -> bool:
+    """Whether a vassal that no router lists under all of its keys still has time to announce itself."""
+    since = progress.unseen_since
+    return vassal.accepting and since is not None and moment.now - since < ANNOUNCE_WAIT
+
+
+def note_routers(roll: Roll, moment: Moment) -> Roll:
+    """Note which routers are another process than at the look before: their tables were emptied."""
+    seen = moment.snapshot.routers
+    if seen == roll.routers:
+        return roll
+    anew = {name: moment.now for name, pid in seen.items() if roll.routers.get(name, pid) != pid}
+    return replace(roll, routers=seen, forgot={**roll.forgot, **anew})
+
+
+def unsettled(roll: Roll, moment: Moment) -> str:
+    """The router that vassals have yet to announce themselves to, as it was started anew; empty = none.
+
+    Those that the roll has out of service are announced by the roll.
+    """
+    for router, since in roll.forgot.items():
+        if moment.now - since < ANNOUNCE_WAIT and _lacks_vassals(router, roll, moment.snapshot):
+            return router
+    return ""
+
+
+def _lacks_vassals(router: str, roll: Roll, snapshot: Snapshot) -> bool:
+    keys = {key for key, routers in roll.key_routers.items() if router in routers}
+    for progress in roll.vassals.values():
+        known = progress.keys & keys
+        if known and not progress.phase.in_flight and snapshot.vassals[progress.id].accepting:
+            listed = {node.key for node in snapshot.live[progress.id] if node.router == router}
+            if not known <= listed:
+                return True
+    return False

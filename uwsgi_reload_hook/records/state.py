@@ -1,0 +1,162 @@
+"""The files beside the trigger: what is going on (status), what must outlive the hook (journal), what was (history)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.records.directories import UntrustedError
+from uwsgi_reload_hook.records.files import Directory
+from uwsgi_reload_hook.records.journal import Journal, encode
+from uwsgi_reload_hook.records.journal import decode as decode_journal
+from uwsgi_reload_hook.records.status import (
+    HookInfo,
+    RollDocument,
+    StatusDocument,
+    history_name,
+    roll_document,
+    status_document,
+    status_name,
+)
+from uwsgi_reload_hook.records.status_reader import LIMIT, StatusError, decode
+
+__all__ = ["HookInfo", "Store", "roll_document", "status_document"]
+
+log = logging.getLogger(__name__)
+
+
+READABLE = 0o644
+PRIVATE = 0o600
+JOURNAL_LIMIT = 64 * 2**20
+"""Bytes: that of a roll of 1,000 vassals has about 1 MB."""
+OWED_LINES = 100
+"""Lines of the history that are kept while they cannot be written; older ones are lost."""
+
+
+class Store:
+    """Writes the files of one trigger. What cannot be written now is written by a later call of `flush`."""
+
+    def __init__(self, directory: Path, name: str, *, private: bool = False) -> None:
+        """`name` is the trigger's file name. Raises ConfigError if the directory cannot be written to."""
+        self._directory = Directory(directory, private=private)
+        self._status = status_name(name)
+        self._journal = f"{name}.journal"
+        self._history = history_name(name)
+        self._owed: dict[str, str | None] = {}
+        """What the files should hold and do not, by their names; None = it should not be there."""
+        self._lines: deque[str] = deque(maxlen=OWED_LINES)
+        """Those that the history lacks."""
+        self._complaints: set[str] = set()
+        """What was said since files could not be written."""
+        if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
+            raise ConfigError(
+                f"the state directory {directory} cannot be written to by user {os.geteuid()}; "
+                "set reload-hook-state-directory to one that can"
+            )
+        try:
+            self._directory.check()
+        except OSError as error:
+            raise ConfigError(
+                f"the state directory {directory} is not used, because {error.strerror}; "
+                "set reload-hook-state-directory to another one"
+            ) from error
+
+    def write_status(self, document: StatusDocument) -> None:
+        """Replace the status file."""
+        self._put(self._status, json.dumps(document, indent=1) + "\n")
+
+    def last_roll(self) -> RollDocument | None:
+        """The last roll that ended, as the status file has it; None if there is none to read."""
+        try:
+            roll = decode(self._directory.read(self._status, LIMIT))["roll"]
+        except (OSError, StatusError):
+            return None
+        return None if roll is None or roll["result"] is None else roll
+
+    def write_journal(self, journal: Journal) -> None:
+        """Replace the journal."""
+        self._put(self._journal, encode(journal) + "\n")
+
+    def read_journal(self) -> Journal | None:
+        """The journal of the hook before; None if there is none. One that cannot be used is set aside, and said."""
+        path = self._directory.path / self._journal
+        try:
+            return decode_journal(self._directory.read(self._journal, JOURNAL_LIMIT).decode())
+        except FileNotFoundError:
+            return None
+        except _UNUSABLE as error:
+            aside = f"{self._journal}.unusable"
+            why = error.strerror if isinstance(error, OSError) else error
+            log.warning("the journal %s cannot be used (%s): set aside as %s", path, why, aside)
+            try:
+                self._directory.set_aside(self._journal, aside)
+            except OSError as failure:
+                log.error("%s cannot be written (%s)", path.with_name(aside), failure.strerror)  # noqa: TRY400
+            return Journal()
+
+    def append_history(self, document: RollDocument) -> None:
+        """Add the line of a roll that has ended."""
+        self._lines.append(json.dumps(document) + "\n")
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what could not be written before. Cheap where that is nothing."""
+        written = [name for name in self._owed if self._tried(name, self._write)]
+        for name in written:
+            del self._owed[name]
+        if self._lines and self._tried(self._history, self._append):
+            self._lines.clear()
+        if self._complaints and not self._owed and not self._lines:
+            self._complaints.clear()
+            self.written_again()
+
+    def _put(self, name: str, text: str | None) -> None:
+        self._owed[name] = text
+        self.flush()
+
+    def _tried(self, name: str, write: Callable[[str], None]) -> bool:
+        """Log a failed write, and go on: with a full disk, to finish the roll matters more than to record it."""
+        try:
+            write(name)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if reason not in self._complaints:
+                self._complaints.add(reason)
+                self.not_written(self._directory.path / name, reason)
+            return False
+        return True
+
+    def _write(self, name: str) -> None:
+        text = self._owed[name]
+        if text is None:
+            self._directory.remove(name)
+        else:
+            self._directory.replace(name, text, PRIVATE if name == self._journal else READABLE)
+
+    def _append(self, name: str) -> None:
+        lines = "".join(self._lines)
+        try:
+            self._directory.append(name, lines, READABLE)
+        except UntrustedError as error:
+            aside = f"{name}.unusable"
+            self._directory.set_aside(name, aside)
+            path = self._directory.path / name
+            log.warning("%s cannot be used (%s): set aside as %s, a new one is begun", path, error.strerror, aside)
+            self._directory.append(name, lines, READABLE)
+
+    def not_written(self, path: Path, reason: str) -> None:
+        """Say that files cannot be written, once for each reason."""
+        log.error("%s cannot be written (%s); the hook goes on without, and writes it when it can", path, reason)
+
+    def written_again(self) -> None:
+        """Say that all files are as they should be."""
+        log.warning("the files in %s are written again, and are up to date", self._directory.path)
+
+
+_UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a file raises that somebody has changed, torn or locked away."""

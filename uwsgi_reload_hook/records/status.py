@@ -1,0 +1,160 @@
+"""The status file and the history: their names, and the documents that they hold (status_reader.py reads them)."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TypedDict
+
+from uwsgi_reload_hook import __version__
+from uwsgi_reload_hook.planning.roll import Progress, Request, Roll
+from uwsgi_reload_hook.records.journal import SCHEMA
+from uwsgi_reload_hook.site import processes
+
+__all__ = [
+    "HookInfo", "RollDocument", "StatusDocument", "VassalDocument",
+    "history_name", "roll_document", "status_document", "status_name",
+]  # fmt: skip
+
+
+def status_name(trigger: str) -> str:
+    """The name of the status file, from that of the trigger."""
+    return f"{trigger}.status.json"
+
+
+def history_name(trigger: str) -> str:
+    """The name of the history, from that of the trigger."""
+    return f"{trigger}.history.jsonl"
+
+
+class _HookDocument(TypedDict):
+    pid: int
+    mode: str
+    version: str
+    started: float
+
+
+class HookDocument(_HookDocument, total=False):
+    """Who writes the files. `started` is Unix time; earlier versions do not tell the rest."""
+
+    start_ticks: int | None
+    boot_id: str
+
+
+class RequestDocument(TypedDict):
+    """What was asked for."""
+
+    mtime_ns: int
+    request_id: str
+    message: str
+    only: str
+
+
+class VassalDocument(TypedDict):
+    """One vassal in a roll. All times are Unix seconds."""
+
+    phase: str
+    keys: list[str]
+    reason: str
+    since: float | None
+    started: float | None
+    touched: float | None
+    finished: float | None
+
+
+class RollDocument(TypedDict):
+    """One roll, also a line of the history. All times are Unix seconds."""
+
+    id: str
+    request: RequestDocument
+    started: float | None
+    finished: float | None
+    result: str | None
+    reason: str
+    minimum: dict[str, int]
+    vassals: dict[str, VassalDocument]
+    left_alone: dict[str, str]
+
+
+class StatusDocument(TypedDict):
+    """The whole file."""
+
+    schema: int
+    state: str
+    hook: HookDocument
+    roll: RollDocument | None
+
+
+@dataclass(frozen=True, slots=True)
+class HookInfo:
+    """Who writes the files."""
+
+    pid: int
+    mode: str
+    version: str
+    started: float
+    """Unix seconds, for people: a wall clock tells no process from another."""
+    start_ticks: int | None = None
+    """When the process was started, in clock ticks since boot; None = not known."""
+    boot_id: str = ""
+    """Of which boot: another one may have the same pid and ticks."""
+
+    @classmethod
+    def of_this_process(cls, mode: str) -> HookInfo:
+        """Describe the process that asks."""
+        pid = os.getpid()
+        return cls(pid, mode, __version__, time.time(), processes.started(pid), processes.boot_id())
+
+
+def status_document(state: str, hook: HookInfo, roll: RollDocument | None) -> StatusDocument:
+    """The status file's contents; `roll` is a `roll_document`. All times are Unix seconds."""
+    return {
+        "schema": SCHEMA,
+        "state": state,
+        "hook": {
+            "pid": hook.pid,
+            "mode": hook.mode,
+            "version": hook.version,
+            "started": hook.started,
+            "start_ticks": hook.start_ticks,
+            "boot_id": hook.boot_id,
+        },
+        "roll": roll,
+    }
+
+
+def roll_document(roll: Roll) -> RollDocument:
+    """One roll, for the status file and the history."""
+    return {
+        "id": roll.id,
+        "request": _request(roll.request),
+        "started": roll.wall(roll.started),
+        "finished": roll.wall(roll.finished),
+        "result": None if roll.result is None else roll.result.value,
+        "reason": roll.reason,
+        "minimum": dict(sorted(roll.minimum.items())),
+        "vassals": {id_: _progress(progress, roll) for id_, progress in sorted(roll.vassals.items())},
+        "left_alone": dict(sorted(roll.aside.items())),
+    }
+
+
+def _request(request: Request) -> RequestDocument:
+    return {
+        "mtime_ns": request.mtime_ns,
+        "request_id": request.request_id,
+        "message": request.message,
+        "only": request.only,
+    }
+
+
+def _progress(progress: Progress, roll: Roll) -> VassalDocument:
+    return {
+        "phase": progress.phase.value,
+        "keys": sorted(progress.keys),
+        "reason": progress.reason,
+        "since": roll.wall(progress.since),
+        "started": roll.wall(progress.started),
+        "touched": roll.wall(progress.acted),
+        "finished": roll.wall(progress.finished),
+    }

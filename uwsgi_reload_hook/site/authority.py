@@ -1,0 +1,209 @@
+"""Who may act for an Emperor, and what stands for it.
+
+Root, the Emperor's user and the user of this process may. So may the process of a vassal whose config makes it the
+hook, whichever user that runs as, if nobody else can change this config. Nothing else that a process of another user
+says or holds decides anything; what cannot be read is not known, and who is not known may not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import shlex
+import stat
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.option_sources import from_environment, from_uwsgi_opt
+from uwsgi_reload_hook.settings import OPTIONS
+from uwsgi_reload_hook.site import processes
+from uwsgi_reload_hook.site.configs import read_text
+from uwsgi_reload_hook.site.peers import Peer
+from uwsgi_reload_hook.uwsgi import stats, uwsgi_config
+
+__all__ = ["Authority", "Emperor", "from_arguments", "identify", "is_kept", "person"]
+
+ROOT = 0
+_DIRECTORY = "directory"
+LINKS = 40
+"""Links that a path may lead through, as the kernel has it (path_resolution(7))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emperor:
+    """What stands for an Emperor, whatever its pid is at the moment."""
+
+    name: str
+    """For an operator: a directory or glob that it scans."""
+    identity: str
+    """The same for two processes that mean the same Emperor: 32 letters and digits."""
+
+
+def identify(told: stats.EmperorStats) -> Emperor:
+    """Tell what stands for the Emperor that gives these stats: all that it scans.
+
+    A directory is known by its device and inode. A glob has none, so it is known by its pattern from the root
+    directory, which another container has another one of.
+
+    Raises ConfigError where a directory cannot be looked at, or the Emperor lives in another network namespace, where
+    nobody sees this hook's lock.
+    """
+    if processes.shares_network(told.pid) is False:
+        raise ConfigError(
+            f"the Emperor, pid {told.pid}, lives in another network namespace, where hooks cannot see this one's lock; "
+            f"start it there: nsenter --net --target {told.pid} …"
+        )
+    known = {_known(monitor, told.cwd): monitor for monitor in told.monitors}
+    directories = sorted(monitor for one, monitor in known.items() if one.startswith(_DIRECTORY))
+    name = Path(told.cwd, next(iter(directories or sorted(known.values())), ""))
+    digest = hashlib.sha256(os.fsencode("\0".join(sorted(known)))).hexdigest()
+    return Emperor(str(name), digest[:32])
+
+
+def _known(monitor: str, cwd: str) -> str:
+    if "://" in monitor:
+        return monitor
+    path = os.path.normpath(Path(cwd, monitor))
+    try:
+        found = os.stat(path)  # noqa: PTH116 - Path.stat raises ValueError of a path that no file can have
+    except (FileNotFoundError, NotADirectoryError):
+        found = None
+    except OSError as error:
+        raise ConfigError(
+            f"the Emperor's {path} cannot be read: {error.strerror}; let the hook's user read it"
+        ) from error
+    if found is not None and stat.S_ISDIR(found.st_mode):
+        return f"{_DIRECTORY} {found.st_dev}:{found.st_ino}"
+    root = os.stat("/")  # noqa: PTH116 - beside the other
+    return f"glob {root.st_dev}:{root.st_ino}:{path}"
+
+
+class Authority:
+    """Judges processes, by what the Emperor and the configs say at this moment: make another one for the next look."""
+
+    def __init__(self, emperor_pid: int, configs: Callable[[], Mapping[int, str]]) -> None:
+        """`configs` tells each vassal's pid and the path of its config; asked only where that decides."""
+        above = processes.user(emperor_pid)
+        self.trusted = frozenset({ROOT, os.geteuid()} if above is None else {ROOT, os.geteuid(), above})
+        """The users whose processes may act, all of them."""
+        self._configs = configs
+        self._foreign: dict[int, tuple[int, str]] | None = None
+        self._options: dict[str, dict[str, list[str]]] = {}
+
+    def may_act(self, peer: Peer) -> bool:
+        """Whether a process may act. Of one whose pid is not known: whether any process of its user may."""
+        if peer.uid in self.trusted:
+            return True
+        if peer.pid:
+            return processes.user(peer.pid) == peer.uid and bool(self.options(peer.pid))
+        return any(self._hook(config) for user, config in self._vassals().values() if user == peer.uid)
+
+    def options(self, pid: int) -> dict[str, list[str]]:
+        """The hook's options that the config of a process's vassal gives it, if this makes it the hook; else none.
+
+        A mule is a child of its vassal.
+        """
+        vassals = self._vassals()
+        for one in (pid, processes.parent(pid)):
+            if one is not None and one in vassals:
+                return self._hook(vassals[one][1])
+        return {}
+
+    def _vassals(self) -> dict[int, tuple[int, str]]:
+        """The user and config of each vassal whose user is not trusted as such."""
+        if self._foreign is None:
+            found = {pid: (processes.user(pid), config) for pid, config in self._configs().items()}
+            self._foreign = {
+                pid: (user, config)
+                for pid, (user, config) in found.items()
+                if user is not None and user not in self.trusted
+            }
+        return self._foreign
+
+    def _hook(self, config: str) -> dict[str, list[str]]:
+        if config not in self._options:
+            self._options[config] = _options_of_hook(config, self.trusted)
+        return self._options[config]
+
+
+def _options_of_hook(config: str, users: Collection[int]) -> dict[str, list[str]]:
+    """The hook's options that a config gives by itself, without the process; none if it does not make it the hook."""
+
+    def read(path: str) -> str | None:
+        return read_text(path) if is_kept(path, users) else None
+
+    found = uwsgi_config.options(["uwsgi", "--ini", config], str(Path(config).parent), {}, read)
+    variables = dict(text.partition("=")[::2] for text in found.get("env", ()))
+    options = {**from_environment(variables), **from_uwsgi_opt(found)}
+    for privilege in ("privileged", "unprivileged"):  # a Python vassal may have its options in its command
+        for command in found.get(f"{privilege}-binary-patch-arg", ()):
+            options.update(from_arguments(_words(command)))
+    return options if "trigger" in options else {}
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # a quote that nobody closes: the shell does not run it either
+        return []
+
+
+def from_arguments(words: Sequence[str]) -> dict[str, list[str]]:
+    """The hook's options among the arguments of a command, the last of each; a flag that has no value is left out."""
+    found = {}
+    left = iter(words)
+    for word in left:
+        name, equals, value = word.removeprefix("--").partition("=")
+        if word.startswith("--") and name in OPTIONS and OPTIONS[name].attribute != "quiet":
+            found[name] = [value if equals else next(left, "")]
+    return found
+
+
+def is_kept(path: str, users: Collection[int]) -> bool:
+    """Whether nobody but `users` can change which regular file a path leads to, or what that holds.
+
+    Each directory and link on the way, and the file, has to be theirs, and only a sticky directory may be writable for
+    others (inode(7)): there everybody keeps what is his.
+    """
+    ahead = list(reversed(PurePath(path).parts[1:])) if os.path.isabs(path) else []  # noqa: PTH117 - beside PurePath
+    here = PurePath("/")
+    links = 0
+    try:
+        while ahead:
+            if not _is_theirs(os.lstat(here), users, stat.S_ISDIR):
+                return False
+            name = ahead.pop()
+            if name == "..":
+                here = here.parent
+                continue
+            found = os.lstat(here / name)
+            if not stat.S_ISLNK(found.st_mode):
+                here /= name
+                continue
+            links += 1
+            if found.st_uid not in users or links > LINKS:
+                return False
+            target = PurePath(os.readlink(here / name))  # noqa: PTH115 - beside os.lstat
+            ahead += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+            here = PurePath("/") if target.is_absolute() else here
+        return _is_theirs(os.lstat(here), users, stat.S_ISREG)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_theirs(found: os.stat_result, users: Collection[int], kind: Callable[[int], bool]) -> bool:
+    others_write = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+    return kind(found.st_mode) and found.st_uid in users and (not others_write or bool(sticky))
+
+
+def person(peer: Peer) -> str:
+    """A process and its user, in words."""
+    try:
+        name = pwd.getpwuid(peer.uid).pw_name
+    except KeyError:
+        name = str(peer.uid)
+    return f"pid {peer.pid} of user {name}" if peer.pid else f"a process of user {name}"

@@ -1,0 +1,229 @@
+"""Finds the Emperor's and the routers' sockets from the process tree, so that the trigger is the only option to set.
+
+What the options name is taken. Else the Emperor's own command line and config are read, and the listening sockets of
+its process, its siblings and its vassals' gateways are asked: a stats socket answers a connection at once, unasked.
+Whatever is found counts only if it answers as what it is taken for, and belongs to root or the Emperor's user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.option_sources import from_environment
+from uwsgi_reload_hook.settings import PREFIX, Settings
+from uwsgi_reload_hook.site import configs, processes, routers
+from uwsgi_reload_hook.site.authority import Authority, from_arguments
+from uwsgi_reload_hook.site.configs import NOFOLLOW, read_text
+from uwsgi_reload_hook.site.peers import is_listener
+from uwsgi_reload_hook.site.sockets import StatsSocket, resolve
+from uwsgi_reload_hook.uwsgi import stats, uwsgi_config
+from uwsgi_reload_hook.uwsgi.known_options import is_set
+
+__all__ = ["Instance", "Place", "Router", "Surroundings", "discover", "find_emperor", "given_to", "instance_of"]
+
+ROUTERS = ("fastrouter", "http", "rawrouter", "sslrouter")
+DEFAULT_TOLERANCE = 17.0
+"""uWSGI's default `subscription-tolerance` (core/init.c)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """One router: where it tells its stats, and where it takes subscriptions."""
+
+    stats: StatsSocket
+    subscription_server: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """All that the hook needs to know of the place it runs in."""
+
+    emperor: StatsSocket
+    emperor_pid: int
+    routers: tuple[Router, ...]
+    subscription_tolerance: float
+    nofollow: bool | None = None
+    """Whether the Emperor looks at symlinks themselves (`emperor-nofollow`); None = not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A uWSGI instance: its options, and the directory its relative paths start from."""
+
+    options: uwsgi_config.Options
+    directory: str
+
+    def values(self, names: Iterable[str]) -> Iterator[str]:
+        """The addresses that the options `names` give."""
+        for name in names:
+            for value in self.options.get(name, []):
+                yield resolve(value, self.directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the process tree the hook runs."""
+
+    mode: str
+    """`mule`, `vassal`, `host` or `shell`."""
+    emperor_pid: int | None = None
+    """The Emperor whose vassal the hook is; None = it is none."""
+    own_pid: int = 0
+    """The hook's own vassal, as the Emperor knows it; 0 = there is none."""
+    host: Instance | None = None
+    """The instance that the hook is a mule of, where that hosts the Emperor."""
+
+
+def discover(settings: Settings, place: Place) -> Surroundings:
+    """Find everything. Raises UnavailableError, naming the option to set, for the first thing that is not there.
+
+    At the start of an Emperor that may be a matter of moments: its vassals start before its routers do.
+    """
+    emperor, instance = find_emperor(settings, place)
+    document = stats.emperor(emperor.read())
+    instance = instance or instance_of(document.pid)
+    trusted = Authority(document.pid, dict).trusted
+    known = tuple(
+        Router(found, settings.subscription_server or routers.subscription_server(document_, found.address, trusted))
+        for found, document_ in _routers(settings, document, instance, trusted)
+    )
+    if place.host is not None:
+        nofollow: bool | None = is_set(instance.options, NOFOLLOW)
+    else:
+        nofollow = configs.nofollow(document.pid, instance.directory)
+    return Surroundings(emperor, document.pid, known, _tolerance(instance), nofollow)
+
+
+def find_emperor(settings: Settings, place: Place) -> tuple[StatsSocket, Instance | None]:
+    """Find the Emperor's stats socket, and the instance it lives in as far as that is known before it is asked.
+
+    Raises UnavailableError.
+    """
+    instance = place.host
+    if instance is None and place.emperor_pid is not None:
+        instance = instance_of(place.emperor_pid)
+    return _emperor_stats(settings, place, instance or Instance({}, "/")), instance
+
+
+def instance_of(emperor_pid: int) -> Instance:
+    """Read the options of the Emperor's process. It changes into the scanned directory; its master, if any, stays."""
+    environment = processes.environment(emperor_pid) or {}
+    above = processes.parent(emperor_pid)
+    arguments = processes.command_line(emperor_pid)
+    same_program = above is not None and processes.command_line(above) == arguments
+    directory = (processes.working_directory(above) if above and same_program else None) or environment.get("PWD", "/")
+    return Instance(uwsgi_config.options(arguments, directory, environment, read_text), directory)
+
+
+def given_to(pid: int) -> dict[str, list[str]]:
+    """The hook's options that a running hook of this package was given, in its environment and as its arguments."""
+    return {**from_environment(processes.environment(pid) or {}), **from_arguments(processes.command_line(pid))}
+
+
+def _tolerance(instance: Instance) -> float:
+    given = instance.options.get("subscription-tolerance", [""])[-1]
+    return float(given) if given.isdecimal() else DEFAULT_TOLERANCE
+
+
+def _emperor_stats(settings: Settings, place: Place, instance: Instance) -> StatsSocket:
+    if settings.emperor_stats_socket:
+        socket = StatsSocket(settings.emperor_stats_socket)
+        if not stats.is_emperor(_given(socket, "emperor-stats-socket")):
+            raise UnavailableError(
+                f"{PREFIX}emperor-stats-socket = {socket.address}: this is not an Emperor's stats socket; "
+                "give the address of emperor-stats-server"
+            )
+        return socket
+    configured = [StatsSocket(one) for one in instance.values(("emperor-stats", "emperor-stats-server"))]
+    held = (StatsSocket(one) for one in _held(place.emperor_pid))
+    for socket, ask in (*((one, True) for one in configured), *((one, False) for one in held)):
+        if (document := _answer(socket, ask=ask)) and stats.is_emperor(document):
+            return socket
+    raise UnavailableError(
+        "the Emperor's stats socket was not found; set emperor-stats-server in the Emperor's config, and "
+        f"{PREFIX}emperor-stats-socket to the same address in the hook's"
+    )
+
+
+def _held(pid: int | None) -> list[str]:
+    if pid is None:
+        return []
+    trusted = Authority(pid, dict).trusted
+    return [one for one in sorted(processes.listening().get(pid, ())) if is_listener(one, trusted)]
+
+
+def _given(socket: StatsSocket, option: str) -> stats.Document:
+    try:
+        return socket.read()
+    except UnavailableError as error:
+        raise UnavailableError(
+            f"{PREFIX}{option} = {socket.address}: {error}; give the address it listens on"
+        ) from error
+
+
+def _answer(socket: StatsSocket, *, ask: bool) -> stats.Document | None:
+    try:
+        return socket.read(ask=ask)
+    except UnavailableError:
+        return None
+
+
+def _routers(
+    settings: Settings, emperor: stats.EmperorStats, instance: Instance, trusted: Collection[int]
+) -> list[tuple[StatsSocket, stats.RouterStats]]:
+    if settings.fastrouter_stats_socket:
+        return [_given_router(address) for address in settings.fastrouter_stats_socket]
+    found = _configured_routers(instance)
+    if found:
+        return found
+    held, passed_over = routers.gateway_sockets(emperor, trusted)
+    found = _answering((StatsSocket(one) for one in held), ask=False)
+    if found:
+        return found
+    words = f" ({'; '.join(passed_over)})" if passed_over else ""
+    raise UnavailableError(
+        f"no router's stats socket was found in the Emperor's process tree{words}; set fastrouter-stats-server in the "
+        f"router's config, and {PREFIX}fastrouter-stats-socket to the same address in the hook's"
+    )
+
+
+def _configured_routers(instance: Instance) -> list[tuple[StatsSocket, stats.RouterStats]]:
+    """The routers whose stats the Emperor's config names; none where not one of these sockets answers.
+
+    One that is silent beside another that answers is not taken for absent, because its vassals would count for no
+    minimum. Raises UnavailableError.
+    """
+    names = [f"{router}-{option}" for router in ROUTERS for option in ("stats", "stats-server")]
+    sockets = [StatsSocket(one) for one in instance.values(names)]
+    answers = [(socket, _answer(socket, ask=True)) for socket in sockets]
+    found = [(socket, stats.router(told, socket.address)) for socket, told in answers if told and stats.is_router(told)]
+    silent = [socket.address for socket, told in answers if told is None]
+    if found and silent:
+        raise UnavailableError(
+            f"the router's stats socket {silent[0]}, which the Emperor's config names, does not answer, though "
+            f"{found[0][0].address} does; start that router, or name those that there are by "
+            f"{PREFIX}fastrouter-stats-socket in the hook's config"
+        )
+    return found
+
+
+def _given_router(address: str) -> tuple[StatsSocket, stats.RouterStats]:
+    socket = StatsSocket(address)
+    document = _given(socket, "fastrouter-stats-socket")
+    if not stats.is_router(document):
+        raise UnavailableError(
+            f"{PREFIX}fastrouter-stats-socket = {address}: this is not the stats socket of a router that takes "
+            "subscriptions; give the address of fastrouter-stats-server"
+        )
+    return socket, stats.router(document, address)
+
+
+def _answering(sockets: Iterable[StatsSocket], *, ask: bool) -> list[tuple[StatsSocket, stats.RouterStats]]:
+    found = []
+    for socket in sockets:
+        document = _answer(socket, ask=ask)
+        if document and stats.is_router(document):
+            found.append((socket, stats.router(document, socket.address)))
+    return found

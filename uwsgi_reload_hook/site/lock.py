@@ -1,0 +1,205 @@
+"""The lock of an Emperor: of all hooks that may act for it, one rolls its vassals.
+
+A process that wants the lock makes a claim: a listening abstract unix socket whose name is the Emperor's and a random
+number. Everybody can list the claims and make one, and nobody can prevent one, because its name cannot be guessed.
+A claim counts only if its process may act for the Emperor. Who that is the kernel attests, not the process.
+
+A claim is seen within one network namespace. It ends with its process, and with an exec, because the descriptor is
+closed then (CLOEXEC). A child forked without an exec would keep it: so a hook forks none while it holds the lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import random
+import re
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.site.authority import Authority, Emperor, person
+from uwsgi_reload_hook.site.peers import Peer, abstract_listeners, listener
+
+__all__ = ["MayAct", "emperor_lock", "ignored", "lock_holder"]
+
+PREFIX = "uwsgi-reload-hook"
+PASSES = 2
+"""Lists read for one look: the kernel gives a list in pieces, and misses one where another vanishes between two."""
+TRIES = 10
+"""Looks of a process whose claim is one of several that may be about to be withdrawn; and claims that it makes."""
+DELAY = 0.02
+"""Seconds between two of those looks, times a random factor from 0.5 to 1.5: a look takes 1 ms."""
+PATIENCE = 2.0
+"""Seconds to find out whose all the claims of one look are: a thousand take 0.03 s."""
+FULL = 0.02
+"""Seconds to wait in one go for room in the backlog of a claim, which somebody may keep full."""
+
+
+MayAct = Callable[[Peer], bool]
+"""Whether a process may act for the Emperor. Of one whose pid is not known: whether any process of its user may."""
+
+
+@contextlib.contextmanager
+def emperor_lock(emperor: str, may_act: MayAct) -> Iterator[bool]:
+    """Try to be the one hook of an Emperor, named by letters and digits; gives whether that worked.
+
+    The lock ends with the `with` block. Raises ConfigError where the system lists no sockets, because a hook could
+    not see another one there.
+    """
+    claim = _take(emperor, may_act) if lock_holder(emperor, may_act) is None else None
+    try:
+        yield claim is not None
+    finally:
+        if claim is not None:
+            claim.withdraw()
+
+
+def lock_holder(emperor: str, may_act: MayAct) -> int | None:
+    """The process that holds an Emperor's lock, 0 where its pid is not known; None if nobody holds it.
+
+    Raises ConfigError as `emperor_lock` does.
+    """
+    counting = _counting(_claims(emperor), may_act)
+    return counting[min(counting)].pid if counting else None
+
+
+def ignored(emperor: Emperor, authority: Authority) -> list[str]:
+    """A line for each user with a claim that does not count. Raises ConfigError as `emperor_lock` does."""
+    names = {user: name for name, user in _claims(emperor.identity).items()}
+    found = {}
+    for user, name in names.items():
+        for _, attested in _peers([name]):
+            peer = Peer(0, user) if attested is None and user is not None else attested
+            if peer is not None and not authority.may_act(peer):
+                found[peer.uid] = peer
+    return [
+        f"{person(peer)} claims the lock of the Emperor in {emperor.name}; this is not taken for a hook, because it "
+        "belongs neither to root, nor to the Emperor's user, nor to a vassal whose config, which nobody else may "
+        "write, sets reload-hook-trigger"
+        for peer in found.values()
+    ]
+
+
+def _take(emperor: str, may_act: MayAct) -> _Claim | None:
+    """Make a claim, and keep it if it is the only one that counts.
+
+    Whoever holds the lock has looked after it made its claim, and was alone. So of two claims the one made later has
+    seen the other. Of several that see each other the lowest name stays and looks again, and the others withdraw.
+    """
+    for _ in range(TRIES):
+        claim = _Claim(emperor)
+        alone = False
+        try:
+            alone = _is_alone(claim, emperor, may_act)
+        finally:
+            if not alone:
+                claim.withdraw()
+        if alone:
+            return claim
+        _pause()
+    return None
+
+
+def _is_alone(claim: _Claim, emperor: str, may_act: MayAct) -> bool:
+    for _ in range(TRIES):
+        claims = _claims(emperor)
+        claims.pop(claim.name, None)
+        others = _counting(claims, may_act)
+        if not others or min(others) < claim.name:
+            return not others
+        _pause()
+    return False
+
+
+def _pause() -> None:
+    time.sleep(DELAY * random.uniform(0.5, 1.5))  # noqa: S311 - to come apart, not to hide
+
+
+class _Claim:
+    """A claim of this process. A thread accepts and closes what connects, so that a flood of it hides no claim."""
+
+    def __init__(self, emperor: str) -> None:
+        self.name = f"{PREFIX}:{emperor}:{secrets.token_hex(16)}"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # CLOEXEC (PEP 446)
+        self._thread = threading.Thread(target=self._drain, name="emperor-lock", daemon=True)
+        try:
+            self._socket.bind(f"\0{self.name}")
+            self._socket.listen(socket.SOMAXCONN)
+            self._thread.start()
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError as error:
+                if error.errno == errno.EINVAL:  # withdrawn
+                    return
+                time.sleep(DELAY)  # no descriptor is free at the moment
+            else:
+                connection.close()
+
+    def withdraw(self) -> None:
+        """End the claim, and its thread."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._socket.close()
+
+
+def _claims(emperor: str) -> dict[str, int | None]:
+    """All claims on an Emperor by their names, and the user who made each, None = not told."""
+    pattern = re.compile(f"{PREFIX}:{re.escape(emperor)}:[0-9a-f]{{32}}")
+    try:
+        lists = [abstract_listeners(pattern) for _ in range(PASSES)]
+    except OSError as error:
+        raise ConfigError(
+            f"the system does not list its unix sockets ({error}), so that hooks cannot see each other; "
+            "let the hook's user read /proc/net/unix"
+        ) from error
+    return {name: user for one in lists for name, user in one.items()}
+
+
+def _counting(claims: dict[str, int | None], may_act: MayAct) -> dict[str, Peer]:
+    """The claims that count, and their processes.
+
+    Where a backlog stays full the user who made the socket decides. Where that is not told either the claim does not
+    count, because everybody can make one that is full. The order is random, so that nobody can put one behind
+    thousands of his own.
+    """
+    users = {user for user in claims.values() if user is not None and may_act(Peer(0, user))}
+    known = {name: user for name, user in claims.items() if user is None or user in users}
+    found: dict[str, Peer] = {}
+    for name, attested in _peers(random.sample(sorted(known), len(known))):
+        user = known[name]
+        peer = Peer(0, user) if attested is None and user is not None else attested
+        if peer is not None and may_act(peer):
+            found[name] = peer
+    return found
+
+
+def _peers(names: list[str]) -> Iterator[tuple[str, Peer | None]]:
+    """Who listens on each socket, None where its backlog stays full; nothing of those where nobody listens any more."""
+    end = time.monotonic() + PATIENCE
+    wait = 0.0
+    while names and time.monotonic() < end:
+        full = []
+        for name in names:
+            if time.monotonic() >= end:
+                full.append(name)
+                continue
+            try:
+                peer = listener(f"@{name}", wait)
+            except BlockingIOError:
+                full.append(name)
+                continue
+            if peer is not None:
+                yield name, peer
+        names, wait = full, FULL
+    for name in names:
+        yield name, None

@@ -1,0 +1,107 @@
+"""Tells which vassal a router's node belongs to: by the sockets that its master listens on, else by a file name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePath
+
+from uwsgi_reload_hook.model import Node
+from uwsgi_reload_hook.site.sockets import same_socket
+
+__all__ = ["NodeMatcher"]
+
+log = logging.getLogger(__name__)
+
+_PATHS = ("/", "@")
+RELIST = 2.0
+"""Seconds between two lists of the sockets, which cost milliseconds, unless an address was never sought."""
+
+
+class NodeMatcher:
+    """Keeps who owned an address: a vassal that is down still owns its node."""
+
+    def __init__(
+        self,
+        listening: Callable[[str], Mapping[int, frozenset[str]]],
+        parent: Callable[[int], int | None],
+        clock: Callable[[], float],
+        attested: Callable[[str], int | None] = lambda _: None,
+    ) -> None:
+        """`listening` gives each process's addresses, `unix` or `all`; `parent` a process's parent, `clock` seconds.
+
+        `attested` tells the process that a connection to an address reaches, None = not known.
+        """
+        self._attested = attested
+        self._listening = listening
+        self._parent = parent
+        self._clock = clock
+        self._owners: dict[str, str] = {}
+        self._pids: dict[str, int] = {}
+        self._listed = float("-inf")
+        self._sought: set[str] = set()
+        self._unknown: set[str] = set()
+
+    def match(self, nodes: Iterable[Node], pids: Mapping[str, int], suffix: str) -> dict[str, tuple[Node, ...]]:
+        """Sort `nodes` by the ids of `pids` (id to the pid of its master, 0 = not running)."""
+        nodes = list(nodes)
+        known = {address: owner for address, owner in self._owners.items() if owner in pids}
+        restarted = any(pid and self._pids.get(id_) != pid for id_, pid in pids.items())
+        foreign = {node.address for node in nodes if node.address not in known}
+        never_sought = not foreign <= self._sought
+        if never_sought or ((restarted or foreign) and self._clock() - self._listed >= RELIST):
+            self._relist({node.address for node in nodes}, pids, suffix)
+        found: dict[str, list[Node]] = {}
+        for node in nodes:
+            if owner := self._owners.get(node.address):
+                found.setdefault(owner, []).append(node)
+        return {id_: tuple(own) for id_, own in found.items()}
+
+    def _relist(self, addresses: set[str], pids: Mapping[str, int], suffix: str) -> None:
+        self._listed = self._clock()
+        self._sought |= addresses
+        self._pids = dict(pids)
+        kind = "unix" if all(address.startswith(_PATHS) for address in addresses) else "all"
+        by_socket = self._sockets({pid: id_ for id_, pid in pids.items() if pid}, kind)
+        stems = {PurePath(id_).name.removesuffix(suffix): id_ for id_ in pids}
+        for address in addresses:
+            owner = by_socket.get(address)
+            if owner is None and not address.startswith(_PATHS):
+                owner = next((id_ for held, id_ in by_socket.items() if same_socket(address, held)), None)
+            if owner is None and address not in self._owners:
+                owner = _by_file_name(address, stems)
+            if owner is not None:
+                self._owners[address] = owner
+            elif address not in self._owners and address not in self._unknown:
+                self._unknown.add(address)
+                log.warning("node %s belongs to no vassal of this Emperor that can be seen; it is not counted", address)
+
+    def _sockets(self, masters: Mapping[int, str], kind: str) -> dict[str, str]:
+        """Each listening address and its vassal. Of the processes that share a socket psutil may tell one: a worker.
+
+        Two vassals can have bound the same path one after the other. Then it belongs to whom a connection reaches.
+        """
+        owners: dict[str, set[str]] = {}
+        for pid, addresses in self._listening(kind).items():
+            owner = self._master(pid, masters)
+            if owner is not None:
+                for address in addresses:
+                    owners.setdefault(address, set()).add(owner)
+        found = {address: min(names) for address, names in owners.items() if len(names) == 1}
+        for address in owners.keys() - found:
+            reached = self._attested(address)
+            owner = None if reached is None else self._master(reached, masters)
+            if owner is not None:
+                found[address] = owner
+        return found
+
+    def _master(self, pid: int, masters: Mapping[int, str]) -> str | None:
+        return masters.get(pid) or masters.get(self._parent(pid) or 0)
+
+
+def _by_file_name(address: str, stems: Mapping[str, str]) -> str | None:
+    """Find the vassal whose name the socket's file bears: app1.sock, app1.socket or app1 for app1.ini."""
+    name = PurePath(address).name
+    while name and name not in stems:
+        name = name.rpartition(".")[0]
+    return stems.get(name) if name else None

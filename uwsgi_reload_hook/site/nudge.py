@@ -1,0 +1,76 @@
+"""Wakes a vassal's master early: its loop sleeps up to a second, and any event ends that sleep (core/master.c)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import time
+
+from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.site import processes
+from uwsgi_reload_hook.site.configs import open_as, vassal_options
+from uwsgi_reload_hook.site.peers import credentials
+from uwsgi_reload_hook.site.sockets import open_stream, resolve
+
+__all__ = ["nudge"]
+
+MEANINGLESS = b"\n"
+"""No command of the master FIFO (core/fifo.c): it is read, and nothing is done."""
+
+PATIENCE = 0.25
+"""Seconds for a stats socket's answer, which comes at once, and the master is awake then."""
+CHUNK = 1 << 18
+
+
+def nudge(pid: int, config: str) -> bool:
+    """Wake the master `pid` by its FIFO, else by a read of its own stats socket; returns whether there was either.
+
+    Both are found in its config. A master FIFO that is not is found among the files that the process holds open. What
+    a config names, or a process holds, may be somebody else's: only what belongs to the vassal is written to and read.
+    """
+    user = processes.user(pid)
+    if user is None:
+        return False
+    found = vassal_options(pid, config)
+    directory = processes.working_directory(pid)
+    fifos = (resolve(path, directory) for path in found.get("master-fifo", []))
+    held = (path for path in processes.open_files(pid) if path.startswith("/"))
+    if any(_write(path, user) for path in (*fifos, *held)):
+        return True
+    stats = [resolve(address, directory) for name in ("stats", "stats-server") for address in found.get(name, [])]
+    return any(_read(address, pid, user) for address in stats)
+
+
+def _write(path: str, user: int) -> bool:
+    """Write to a FIFO of `user`: its master made it. Looked at before it is opened, because a device does something."""
+    try:
+        descriptor = open_as(path, lambda found: stat.S_ISFIFO(found.st_mode) and found.st_uid == user, os.O_WRONLY)
+    except OSError:  # it is another, or nobody reads it at the moment: the master is in the middle of its restart
+        return False
+    try:
+        return os.write(descriptor, MEANINGLESS) == len(MEANINGLESS)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _read(address: str, pid: int, user: int) -> bool:
+    """Read a stats socket that the master or its user listens on, to its end, as far as that comes in time."""
+    end = time.monotonic() + PATIENCE
+    answered = False
+    try:
+        with open_stream(address) as connection:
+            if connection.family == socket.AF_UNIX:
+                peer = credentials(connection)
+                if pid != peer.pid and user != peer.uid:
+                    return False
+            while (left := end - time.monotonic()) > 0:
+                connection.settimeout(left)
+                if not connection.recv(CHUNK):
+                    break
+                answered = True
+    except (OSError, UnavailableError):
+        return answered
+    return answered

@@ -1,0 +1,76 @@
+"""Finds the sockets of the routers in an Emperor's process tree: those of root or the Emperor's user, nobody else's.
+
+A worker of a tenant can answer like a router, and beside a router's TCP port everybody can bind the same UDP port.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+
+from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.settings import PREFIX
+from uwsgi_reload_hook.site import processes
+from uwsgi_reload_hook.site.authority import person
+from uwsgi_reload_hook.site.peers import Peer, datagram_user, is_listener, udp_users
+from uwsgi_reload_hook.site.sockets import is_datagram_path, resolve
+from uwsgi_reload_hook.uwsgi import stats
+
+__all__ = ["gateway_sockets", "subscription_server"]
+
+NAMED = 3
+"""Processes of other users that an error names: a host may have hundreds."""
+
+
+def gateway_sockets(emperor: stats.EmperorStats, trusted: Collection[int]) -> tuple[list[str], list[str]]:
+    """Addresses that one process alone listens on, among the Emperor's siblings and its vassals' children.
+
+    A gateway binds its stats socket after the fork; a socket for requests is shared by a master and its workers.
+    Such a process of a user who is not `trusted` is passed over, which comes second, in words.
+    """
+    above = processes.parent(emperor.pid)
+    parents = {above} if above is not None and above > 1 else set()
+    parents |= {vassal.pid for vassal in emperor.vassals if vassal.pid > 0}
+    gateways = {pid for one in parents for pid, _ in processes.children(one) or ()} - {emperor.pid}
+    users = {pid: user for pid in parents | gateways if (user := processes.user(pid)) is not None}
+    listening = processes.listening()
+    ours = _held_alone((pid for pid, user in users.items() if user in trusted), listening)
+    theirs = _held_alone((pid for pid, user in users.items() if user not in trusted), listening)
+    held = {address for pid in gateways for address in ours.get(pid, ()) if is_listener(address, trusted)}
+    passed_over = [
+        f"{person(Peer(pid, users[pid]))}, which listens on {', '.join(theirs[pid])}, was passed over, because it "
+        "belongs neither to root nor to the Emperor's user"
+        for pid in sorted(gateways & theirs.keys())
+    ]
+    return sorted(held), passed_over[:NAMED]
+
+
+def _held_alone(pids: Iterable[int], listening: Mapping[int, frozenset[str]]) -> dict[int, list[str]]:
+    """For those of the processes that have any, the addresses that none of the others listens on."""
+    held = {pid: listening.get(pid, frozenset()) for pid in pids}
+    holders = Counter(address for addresses in held.values() for address in addresses)
+    alone = {pid: sorted(one for one in addresses if holders[one] == 1) for pid, addresses in held.items()}
+    return {pid: addresses for pid, addresses in alone.items() if addresses}
+
+
+def subscription_server(router: stats.RouterStats, name: str, trusted: Collection[int]) -> str:
+    """The address of a router's subscription socket, if it belongs to a trusted user or to the router's own.
+
+    Whose a UDP socket is the kernel tells everybody, and whose that of a path is, it tells by netlink; where that is
+    not to be had, the socket of a path is taken for the router's. Raises UnavailableError, with the `name` of the
+    router.
+    """
+    users = {*trusted, processes.user(router.pid)}
+    addresses = [resolve(address, router.cwd) for address in router.sockets]
+    for address in addresses:
+        if is_datagram_path(address) and datagram_user(address) in {*users, None}:
+            return address
+    ports = udp_users()
+    for address in addresses:
+        port = address.rpartition(":")[2]
+        if port.isdecimal() and ports.get(int(port), frozenset()) & users:
+            return address
+    raise UnavailableError(
+        f"no subscription socket of the router at {name} was found that belongs to root, to the Emperor's user or to "
+        f"the router's; set {PREFIX}subscription-server to the address of its fastrouter-subscription-server"
+    )

@@ -1,0 +1,196 @@
+"""Addresses as uWSGI writes them, stats reads and datagrams: everything that goes through a socket."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.site.names import OddNames
+from uwsgi_reload_hook.uwsgi import stats
+
+__all__ = ["StatsSocket", "accepts", "is_datagram_path", "open_stream", "resolve", "same_socket", "send"]
+
+TIMEOUT = 4.0
+"""uWSGI's own `socket-timeout`: a reader that waits longer waits for nothing."""
+UNASKED = 0.25
+"""Seconds after which a silent stats socket is asked as HTTP: with `stats-http` uWSGI waits for a request first."""
+CHUNK = 1 << 18
+LIMIT = 1 << 23
+"""Bytes of an answer: uWSGI tells some 500 of a vassal and 400 of a node, so these are more than 16,000 of either."""
+LAST_PORT = 65535
+LONGEST_LABEL = 63
+"""Characters of one part of a host's name (RFC 1035)."""
+
+SocketAddress = str | tuple[str, int]
+
+
+def _parse(address: str) -> tuple[socket.AddressFamily, SocketAddress]:
+    """Tell a TCP or UDP address from a path: as uWSGI does, by its colon."""
+    if ":" not in address or address.startswith("/"):
+        if not _is_path(address):
+            raise UnavailableError(f"{address} is no address: no file can have this name")
+        return socket.AF_UNIX, "\0" + address[1:] if address.startswith(("@", "\0")) else address
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    plain = _is_host(host) and port.isascii() and port.isdecimal()
+    if not plain or len(port) > len(str(LAST_PORT)) or int(port) > LAST_PORT:
+        raise UnavailableError(f"{address} is no address: a path, or host:port, is expected")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return family, ("127.0.0.1" if host in {"0.0.0.0", "*"} else host, int(port))  # noqa: S104 - compared, not bound
+
+
+def _is_path(address: str) -> bool:
+    try:
+        os.fsencode(address)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_host(host: str) -> bool:
+    """Whether the resolver takes this name at all: of labels that are empty or too long it raises no OSError."""
+    labels = host.removesuffix(".").split(".")
+    return host.isascii() and host.isprintable() and all(0 < len(label) <= LONGEST_LABEL for label in labels)
+
+
+def resolve(address: str, directory: str | None) -> str:
+    """Make a relative path absolute, as seen from the process that bound it."""
+    if ":" in address or address.startswith(("@", "/", "\0")) or directory is None:
+        return address
+    return str(Path(directory) / address)
+
+
+def same_socket(node: str, listening: str) -> bool:
+    """Whether a router's node address means that listening socket: a wildcard host matches any."""
+    if node == listening or (node.startswith("/") and os.path.normpath(node) == os.path.normpath(listening)):
+        return True  # uWSGI's %d ends with a slash, and %d/app.sock has two
+    node_host, _, node_port = node.rpartition(":")
+    host, _, port = listening.rpartition(":")
+    if not (port.isdecimal() and port == node_port) or "/" in node or "/" in listening:
+        return False
+    wildcards = {"", "0.0.0.0", "*", "[::]"}  # noqa: S104 - compared, not bound
+    return node_host == host or node_host in wildcards or host in wildcards
+
+
+class StatsSocket:
+    """One stats socket, read anew at each call.
+
+    With `stats-http` uWSGI waits for a request before it answers, and the Emperor stands still meanwhile: a socket that
+    once had to be asked is asked at once from then on.
+    """
+
+    def __init__(self, address: str) -> None:
+        """`address` is a path, or host:port."""
+        self.address = address
+        self._http = False
+        self._names = OddNames()
+
+    def read(self, *, ask: bool = True) -> stats.Document:
+        """Read one answer to its end and decode it. With `ask` false nothing is ever sent: it may be no stats socket.
+
+        Raises UnavailableError, with the address in words.
+        """
+        try:
+            text = self._read_all(ask=ask)
+        except OSError as error:
+            words = error.strerror or str(error) or type(error).__name__
+            raise UnavailableError(f"the stats socket {self.address} cannot be read: {words}") from error
+        try:
+            return stats.decode(text, self._names.ids)
+        except UnavailableError as error:
+            raise UnavailableError(f"{self.address}: {error}") from error
+
+    def _read_all(self, *, ask: bool) -> str:
+        family, target = _parse(self.address)
+        end = time.monotonic() + TIMEOUT
+        chunks: list[bytes] = []
+        with socket.socket(family, socket.SOCK_STREAM) as connection:
+            connection.settimeout(TIMEOUT)
+            connection.connect(target)
+            if not self._http:
+                connection.settimeout(UNASKED)
+                try:
+                    chunks.append(connection.recv(CHUNK))
+                except TimeoutError:
+                    if not ask:
+                        raise
+            if not chunks:
+                with contextlib.suppress(BrokenPipeError):  # it was only slow, and has answered meanwhile
+                    connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            chunks += _rest(connection, end)
+        text = os.fsdecode(b"".join(chunks))  # ids and addresses are paths
+        self._http = self._http or text.startswith("HTTP/")
+        return text
+
+
+def _rest(connection: socket.socket, end: float) -> Iterator[bytes]:
+    """Read to the end of an answer. Raises OSError where it does not come before `end`, or grows past all reason."""
+    size = 0
+    with contextlib.suppress(ConnectionResetError):  # it was only slow, and closed on a question it never read
+        while (left := end - time.monotonic()) > 0:
+            connection.settimeout(left)
+            chunk = connection.recv(CHUNK)
+            if not chunk:
+                return
+            size += len(chunk)
+            if size > LIMIT:
+                raise OSError(f"it says more than {LIMIT} bytes")
+            yield chunk
+        raise TimeoutError("timed out")
+
+
+def send(address: str, packet: bytes) -> None:
+    """Send one datagram. Raises OSError where nobody takes it, UnavailableError where it is no address."""
+    family, target = _parse(address)
+    with socket.socket(family, socket.SOCK_DGRAM) as connection:
+        connection.settimeout(TIMEOUT)
+        connection.sendto(packet, target)
+
+
+def is_datagram_path(path: str) -> bool:
+    """Whether a unix path is a datagram socket that somebody has bound."""
+    try:
+        family, target = _parse(path)
+        if family != socket.AF_UNIX:
+            return False
+        with socket.socket(family, socket.SOCK_DGRAM) as connection:
+            connection.connect(target)
+    except (OSError, UnavailableError):
+        return False
+    return True
+
+
+def open_stream(address: str) -> socket.socket:
+    """Begin to connect, without waiting. Raises OSError; BlockingIOError where a unix socket's backlog is full."""
+    family, target = _parse(address)
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    try:
+        connection.connect(target)
+    except BlockingIOError:
+        if family == socket.AF_UNIX:  # not under way, as a TCP connection is: it has to be tried again
+            connection.close()
+            raise
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def accepts(address: str) -> bool:
+    """Whether somebody listens at a node's address; a full backlog counts."""
+    try:
+        family, target = _parse(address)
+        with socket.socket(family, socket.SOCK_STREAM) as connection:
+            connection.settimeout(TIMEOUT)
+            connection.connect(target)
+    except BlockingIOError:
+        return True
+    except (OSError, UnavailableError):
+        return False
+    return True

@@ -1,0 +1,130 @@
+"""The trigger file: one path, watched through watchdog in its directory, and what its text asks for."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer, api
+
+from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.planning.roll import Request
+from uwsgi_reload_hook.printable import printable
+from uwsgi_reload_hook.site.trigger_file import look
+
+__all__ = ["Trigger", "parse_text"]
+
+log = logging.getLogger(__name__)
+
+TEXT_LIMIT = 4096
+VALUE_LIMIT = 256
+_READING = frozenset({"opened", "closed_no_write"})
+
+
+def parse_text(text: str) -> dict[str, str]:
+    """Pick `message`, `request-id` and `only` out of the trigger's text, which anybody may have written.
+
+    One `key=value` a line; other lines are ignored, values have escapes for what cannot be printed, and are cut at
+    256 characters.
+    """
+    found = {}
+    for line in text[:TEXT_LIMIT].splitlines():
+        key, equals, value = line.partition("=")
+        if equals and key.strip() in {"message", "request-id", "only"}:
+            found[key.strip()] = printable(value.strip())[:VALUE_LIMIT]
+    return found
+
+
+class Trigger:
+    """Calls `notify` soon after the file has changed: touched, written, created, or replaced by a rename.
+
+    The directory is watched, because a watch on the file itself goes blind when the file is replaced. A trigger that is
+    a symlink is watched at both its ends. `notify` is called from watchdog's thread, several times for one touch.
+    """
+
+    def __init__(self, path: str, notify: Callable[[], None]) -> None:
+        """Raises ConfigError if its directory does not exist, or if it is one itself."""
+        self.path = Path(path).absolute()
+        if not _is_directory(self.path.parent):
+            raise ConfigError(
+                f"reload-hook-trigger = {path}: the directory {self.path.parent} does not exist; create it, let user "
+                f"{os.geteuid()} look into it, or give another path"
+            )
+        if _is_directory(self.path):
+            raise ConfigError(f"reload-hook-trigger = {path}: this is a directory; give the path of a file")
+        self._notify = notify
+        self._observer: api.BaseObserver | None = None
+        self._complaint = ""
+        logging.getLogger("watchdog.observers.inotify").addFilter(_is_news)
+
+    def start(self) -> None:
+        """Begin to watch. Where the system has no watch left, it says so, and polling the mtime has to do."""
+        real = Path(os.path.realpath(self.path))
+        handler = _Handler({os.fspath(self.path), os.fspath(real)}, self._notify)
+        directories = {self.path.parent, real.parent} if _is_directory(real.parent) else {self.path.parent}
+        try:
+            self._observer = Observer()  # not before: some versions start a thread with it
+            for directory in sorted(directories):
+                self._observer.schedule(handler, os.fspath(directory))
+            self._observer.start()
+        except OSError as error:
+            log.warning(
+                "the directory of %s cannot be watched (%s); its mtime is looked at every few seconds instead",
+                self.path,
+                error.strerror or error,
+            )
+
+    def stop(self) -> None:
+        """End the watching threads, those of a start that failed halfway included."""
+        if self._observer is None:
+            return
+        self._observer.stop()
+        if self._observer.is_alive():
+            self._observer.join()
+        self._observer = None
+
+    def request(self) -> Request | None:
+        """What the file asks for as it is now; None if there is no plain file. Never waits, whoever holds the file."""
+        seen = look(self.path, TEXT_LIMIT * 4)  # as many bytes as a character has in UTF-8
+        self._complain(seen.complaint)
+        if seen.status is None:
+            return None
+        said = parse_text(seen.text.decode("utf-8", errors="replace"))
+        return Request(
+            mtime_ns=seen.status.st_mtime_ns,
+            inode=seen.status.st_ino,
+            request_id=said.get("request-id", ""),
+            message=said.get("message", ""),
+            only=said.get("only") or "*",
+        )
+
+    def _complain(self, complaint: str) -> None:
+        """Say it once, until it is mended: the trigger is looked at again every few seconds."""
+        if complaint and complaint != self._complaint:
+            log.warning("%s", complaint)
+        self._complaint = complaint
+
+
+def _is_directory(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where this user may not look
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Drop what watchdog logs as an error whenever it is stopped while events are pending: nothing is lost by it."""
+    return "called when the thread is inactive" not in record.getMessage()
+
+
+class _Handler(FileSystemEventHandler):
+    def __init__(self, names: set[str], notify: Callable[[], None]) -> None:
+        self._names = names
+        self._notify = notify
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Pass on what may have changed the file."""
+        destination = getattr(event, "dest_path", "")  # before watchdog 4 only a move has one
+        paths = {os.fsdecode(event.src_path), os.fsdecode(destination)}
+        if event.event_type not in _READING and paths & self._names:
+            self._notify()

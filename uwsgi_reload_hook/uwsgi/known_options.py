@@ -1,0 +1,85 @@
+"""The options of a uWSGI process where every one of them is known: what is not among them is certainly not set.
+
+`uwsgi_config` finds what it can, which does where an answer proves the find. Here it is asked what is not there, so one
+line that is not understood, or one file that cannot be read, makes all of it unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from uwsgi_reload_hook.uwsgi import uwsgi_config
+from uwsgi_reload_hook.uwsgi.uwsgi_config import Options
+
+__all__ = ["is_set", "known_options"]
+
+FILES = 8
+"""Files that a config may be made of; deeper ones `uwsgi_config` does not follow."""
+
+_INTERNAL = frozenset(
+    f"UWSGI_{name}"
+    for name in (
+        *("RELOADS", "VASSALS_DIR", "EMPEROR_FD", "BROODLORD_NUM", "EMPEROR_FD_CONFIG", "EMPEROR_PROXY", "JAIL_PID"),
+        "ORIGINAL_PROC_NAME",
+    )
+)
+"""The variables that uWSGI does not take for options (core/utils.c, parse_sys_envs)."""
+_LEADS_ELSEWHERE = re.compile(
+    r"(if|for|inherit|include|declare-option2?)(-.*)?|if(env|exists|plugin|dir)"
+    r"|xml(config)?|ya?ml|js(on)?|config|ldap|sqlite3?"
+)
+"""Options that read another config, or decide what is read of this one (core/uwsgi.c, core/config.c)."""
+_OTHER_CONFIG = re.compile(r"-[^-].*|.*\.(xml|ya?ml|js|json)(:.*)?|.*://.*", re.DOTALL)
+"""Words of a command line that may be, or hold, a config which is no ini file; a short option is not looked into."""
+_CONFUSING = re.compile(r"%\s*?(\n|\Z)|\r(?!\n)|[\0\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+"""What joins two lines for uWSGI (a `%` before the line's end), or parts one for Python only."""
+_USED = re.compile(r"%\(([^)]*)\)")
+_UNEXPANDED = re.compile(r"%|[$@]\(")
+
+
+def known_options(
+    arguments: Sequence[str],
+    directory: str,
+    environment: Mapping[str, str],
+    read: Callable[[str], str | None],
+    wanted: Collection[str],
+) -> Options | None:
+    """The options of a process with this command line and environment; None where one of `wanted` may be another.
+
+    `directory` is where the process was started, `read` returns a file's text or None if it cannot be read.
+    """
+    texts: list[str | None] = []
+
+    def noted(path: str) -> str | None:
+        texts.append(read(path))
+        return texts[-1]
+
+    found = uwsgi_config.options(arguments, directory, {}, noted)  # without variables: an `env` line may change them
+    readable = [text for text in texts if text is not None]
+    exported = {name[6:].lower().replace("_", "-") for name in environment if name.startswith("UWSGI_")} - {
+        name[6:].lower().replace("_", "-") for name in _INTERNAL
+    }
+    if (
+        not found.complete
+        or len(texts) > FILES
+        or any(_CONFUSING.search(text) for text in readable)
+        or any(_OTHER_CONFIG.fullmatch(word) for word in arguments[1:])
+        or any(_LEADS_ELSEWHERE.fullmatch(name) for name in (*found, *exported))
+        or not exported.isdisjoint(wanted)
+        or any(_UNEXPANDED.search(value) for name in wanted for value in found.get(name, ()))
+        or _is_ambiguous(readable, found, exported)
+    ):
+        return None
+    return found
+
+
+def _is_ambiguous(texts: Iterable[str], found: Options, exported: Collection[str]) -> bool:
+    """Whether a placeholder has several values: uWSGI takes the first (core/config.c), `uwsgi_config` the last."""
+    used = {name for text in texts for name in _USED.findall(text)}
+    return any(name in exported or len(found.get(name, ())) > 1 for name in used)
+
+
+def is_set(options: Options, flag: str) -> bool:
+    """Whether a flag is on (core/uwsgi.c, uwsgi_opt_true)."""
+    return options.get(flag, ["0"])[-1].lower() not in {"false", "off", "no", "0"}
