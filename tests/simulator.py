@@ -355,10 +355,11 @@ class Site:
                 one.nodes[router, key] = replace(old, death_mark=False, last_check=int(self.wall()))
                 one.forgotten.discard(key)
 
-    def forget(self, *routers: str, anew: bool = True) -> None:
+    def forget(self, *routers: str, anew: bool = True, every: float = 10.0) -> None:
         """Empty the tables of routers. `anew`: their processes were started anew; else the nodes are merely gone.
 
-        Vassals announce themselves again within ten cycles of their masters, each at its own moment.
+        Vassals announce themselves again within `every` seconds, each at its own moment: ten cycles of their masters,
+        or as `subscribe-freq` has it.
         """
         for number, one in enumerate(self.vassals.values()):
             lost = {place: node for place, node in one.nodes.items() if place[0] in routers}
@@ -366,7 +367,7 @@ class Site:
                 del one.nodes[place]
             one.forgotten |= {key for (_, key), node in lost.items() if not node.death_mark}
             if one.forgotten:
-                self.at(self.now + (0.5 + 3.7 * number) % 10.0, lambda one=one: self._remember(one))  # type: ignore[misc]
+                self.at(self.now + (0.5 + every * 0.37 * number) % every, lambda one=one: self._remember(one))  # type: ignore[misc]
         if anew:
             self.routers |= {router: next(self._pids) for router in routers}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, note, settings
@@ -30,7 +31,9 @@ ROUTERS = ("east", "west")
 moments = st.floats(0.0, 30.0, allow_nan=False).map(lambda seconds: round(seconds, 2))
 
 
-forgetful = st.tuples(moments, st.sampled_from([ROUTERS, ROUTERS[:1], ROUTERS[1:]]), st.booleans())
+forgetful = st.tuples(
+    moments, st.sampled_from([ROUTERS, ROUTERS[:1], ROUTERS[1:]]), st.booleans(), st.sampled_from([10.0, 60.0])
+)
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Plan:
     crashes: tuple[tuple[float, int], ...]
     removals: tuple[tuple[float, int], ...]
     blind: tuple[tuple[float, float], ...]
-    forgets: tuple[tuple[float, tuple[str, ...], bool], ...]
-    """When, which routers, and whether they are seen to be other processes."""
+    forgets: tuple[tuple[float, tuple[str, ...], bool, float], ...]
+    """When, which routers, whether they are seen to be other processes, and within how many seconds vassals return."""
     cpus: int
 
 
@@ -127,8 +130,8 @@ def play(plan: Plan) -> None:
         site.at(moment, lambda one=plan.vassals[number]: setattr(one, "config_exists", False))  # type: ignore[misc]
     for moment, seconds in plan.blind:
         site.at(moment, lambda seconds=seconds: setattr(site, "unreadable_until", site.now + seconds))  # type: ignore[misc]
-    for moment, routers, anew in plan.forgets:
-        site.at(moment, lambda routers=routers, anew=anew: site.forget(*routers, anew=anew))  # type: ignore[misc]
+    for moment, routers, anew, every in plan.forgets:
+        site.at(moment, partial(site.forget, *routers, anew=anew, every=every))
     one_vassal = TIMEOUT * 2 + plan.settings.drain_timeout + 20.0
     limit = 100.0 + (len(plan.vassals) + 2) * one_vassal
     outcome = rolling.run(site, plan.settings, known_keys=known, tick=0.1, limit=limit)

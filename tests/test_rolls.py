@@ -605,3 +605,25 @@ def test_a_drain_at_one_router_is_waited_for_though_the_other_takes_no_packets()
     touched = {action.vassal: when for when, action in made.performed if isinstance(action, Touch)}
     assert outcome.result == "done"
     assert 6.0 <= touched["v1.ini"] < 6.2
+
+
+def test_each_keys_first_vassal_has_to_live_before_the_rest_of_its_key() -> None:
+    vassals = [FakeVassal(f"a{number}.ini", keys=("a",), load=1.0) for number in (1, 2, 3)]
+    vassals += [FakeVassal(f"b{number}.ini", keys=("b",), load=1.0, dies_after=1.0) for number in (1, 2, 3, 4)]
+    made = WatchedSite(vassals)
+    made.minimum = {"a": 1, "b": 1}
+    outcome = run(made, settings())
+    assert outcome.result == "failed"
+    phases = outcome.phases()
+    assert phases["b1.ini"] == "failed"
+    assert {phases[f"b{number}.ini"] for number in (2, 3, 4)} == {"pending"}
+
+
+@pytest.mark.parametrize("canary", [1, 9])
+def test_a_deadline_that_comes_when_all_are_done_ends_nothing(canary: int) -> None:
+    outcome = run(site(4), settings(canary=canary, canary_time=30.0, deadline=20.0, maximum_parallel=0))
+    assert outcome.result == ("done" if canary == 9 else "timed-out")
+
+
+def test_a_canary_that_is_watched_for_longer_than_the_timeout_is_no_stall() -> None:
+    assert run(site(4), settings(canary_time=30.0, timeout=8.0)).result == "done"

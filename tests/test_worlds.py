@@ -103,22 +103,30 @@ FORGETS: dict[str, tuple[tuple[float, tuple[str, ...]], ...]] = {
 """Seconds after the first of them, and the routers that forget."""
 
 
-@pytest.mark.parametrize("anew", [True, False])
+@pytest.mark.parametrize(("anew", "every"), [(True, 10.0), (False, 10.0), (True, 60.0), (False, 60.0)])
 @pytest.mark.parametrize("forgets", FORGETS)
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
-def test_every_small_world_keeps_the_promise_when_routers_forget(count: int, forgets: str, *, anew: bool) -> None:
-    """`anew` false: the nodes vanish, and nothing shows that the router is another process."""
-    for minimum, canary, first in itertools.product(range(6), (0, 1), (0.05, 0.5, 1.2, 2.3, 3.4, 4.5)):
+def test_every_small_world_keeps_the_promise_when_routers_forget(
+    count: int, forgets: str, *, anew: bool, every: float
+) -> None:
+    """`anew` false: the nodes vanish, and nothing shows that the router is another process.
+
+    Vassals announce themselves again within `every` seconds.
+    """
+    moments = (0.05, 0.5, 1.2, 2.3, 3.4, 4.5) if every == 10.0 else (0.5, 2.3)
+    for minimum, canary, first in itertools.product(range(6), (0, 1), moments):
         site = WatchedSite(
             [FakeVassal(f"v{number}.ini", load=1.0, routers=("east", "west")) for number in range(count)]
         )
         site.minimum = {"app": minimum}
         for later, routers in FORGETS[forgets]:
-            site.at(first + later, lambda site=site, routers=routers: site.forget(*routers, anew=anew))  # type: ignore[misc]
-        given = settings(minimum_active_vassals=Minimum(minimum), canary=canary, canary_time=0.0, timeout=TIMEOUT)
-        outcome = run(site, given, tick=TICK, limit=100.0)
+            site.at(first + later, lambda site=site, routers=routers: site.forget(*routers, anew=anew, every=every))  # type: ignore[misc]
+        given = settings(
+            minimum_active_vassals=Minimum(minimum), canary=canary, canary_time=0.0, timeout=every + TIMEOUT
+        )
+        outcome = run(site, given, tick=TICK, limit=300.0)
         assert outcome.result == ("refused" if minimum >= count else "done"), outcome.roll["reason"]
         if minimum < count:
             assert all(one.code_since >= 0 for one in site.vassals.values())
-            site.pass_time(15.0)
+            site.pass_time(every + 5.0)
             assert site.serving("app") == count

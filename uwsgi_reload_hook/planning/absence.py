@@ -1,19 +1,20 @@
 """Vassals that a router does not list are not known to be down: they have time to announce themselves. Pure.
 
 A router that is started anew has an empty table, and an answer may lack nodes for other reasons. A vassal that accepts
-announces itself within ten cycles of its master (core/master.c). Until then nobody is taken out of service because no
-router lists it, and nobody counts as one that serves no key.
+announces itself within ten cycles of its master (core/master.c), or later where `subscribe-freq` says so. Until then
+nobody is taken out of service because no router lists it. However long that lasts, a vassal that accepts never counts
+as one that serves nothing: it is taken only while enough others accept, by the Emperor's word.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.model import Snapshot, Vassal
+from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.planning.roll import Progress, Roll
 from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Moment
 
-__all__ = ["is_awaited", "key_routers", "note_absence", "note_routers", "unsettled"]
+__all__ = ["is_awaited", "key_routers", "note_absence", "note_routers", "routed", "unsettled"]
 
 
 def key_routers(snapshot: Snapshot) -> dict[str, frozenset[str]]:
@@ -41,6 +42,18 @@ def is_awaited(progress: Progress, vassal: Vassal, moment: Moment) -> bool:
     """Whether a vassal that no router lists under all of its keys still has time to announce itself."""
     since = progress.unseen_since
     return vassal.accepting and since is not None and moment.now - since < ANNOUNCE_WAIT
+
+
+def routed(vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
+    """The nodes of a vassal that requests may be sent to: the live ones, else those that a router lists all the same.
+
+    One that was not announced for long may be live at a router whose `subscription-tolerance` is longer than it is
+    known to be.
+    """
+    live = snapshot.live[vassal.id]
+    if live or not vassal.accepting:
+        return live
+    return tuple([node for node in vassal.nodes if not node.death_mark])
 
 
 def note_routers(roll: Roll, moment: Moment) -> Roll:

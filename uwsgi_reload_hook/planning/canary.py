@@ -1,16 +1,20 @@
 """The first wave of a roll, the canary: it has to live for `canary-time` once it serves, before the rest starts. Pure.
 
 New code that accepts requests and dies a second later shows that within this time, so that one vassal is lost to it.
+Each subscription key has a first wave too, because other keys may be of another application.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning.roll import Phase, Roll
+from uwsgi_reload_hook.planning.roll import Phase, Progress, Roll
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["note", "seconds_left"]
+__all__ = ["is_proven", "next_proof", "note", "seconds_left"]
+
+SLACK = 1e-6
+"""Seconds by which two sums of floats may differ."""
 
 
 def note(roll: Roll, settings: Settings, now: float) -> Roll:
@@ -24,4 +28,22 @@ def note(roll: Roll, settings: Settings, now: float) -> Roll:
 
 def seconds_left(roll: Roll, settings: Settings, now: float) -> float:
     """Seconds that the first wave still has to live; 0 before it is done."""
-    return 0.0 if roll.canary_done is None else max(0.0, roll.canary_done + settings.canary_time - now)
+    return 0.0 if roll.canary_done is None else _left(roll.canary_done, settings, now)
+
+
+def is_proven(progress: Progress, settings: Settings, now: float) -> bool:
+    """Whether a vassal that is done has lived for `canary-time`."""
+    return progress.finished is None or not _left(progress.finished, settings, now)
+
+
+def next_proof(roll: Roll, settings: Settings, now: float) -> float | None:
+    """Seconds until the next of the vassals that are done has lived for `canary-time`; None = there is none."""
+    if not settings.canary or not settings.canary_time:
+        return None
+    left = [_left(one.finished, settings, now) for one in roll.within(Phase.DONE) if one.finished is not None]
+    return min((seconds for seconds in left if seconds), default=None)
+
+
+def _left(since: float, settings: Settings, now: float) -> float:
+    left = since + settings.canary_time - now
+    return left if left > SLACK else 0.0

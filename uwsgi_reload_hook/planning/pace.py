@@ -33,8 +33,8 @@ def pause(roll: Roll, settings: Settings, now: float) -> float:
     flying = [progress for progress in roll.vassals.values() if progress.phase.in_flight]
     quickest = roll.usual_load if roll.quickest_load is None else roll.quickest_load
     soonest = min((_pause(one, quickest, now) for one in flying), default=settings.check_interval)
-    watched = canary.seconds_left(roll, settings, now) or soonest
-    return min(settings.check_interval, soonest, watched)
+    proof = canary.next_proof(roll, settings, now)
+    return min(settings.check_interval, soonest, soonest if proof is None else proof)
 
 
 def _pause(progress: Progress, quickest: float | None, now: float) -> float:

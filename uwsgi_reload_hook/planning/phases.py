@@ -61,7 +61,7 @@ def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
 
 def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: Moment) -> Moved:
     """Take a pending vassal out of service: `nodes` are those of its live nodes that are unsubscribed."""
-    live = moment.snapshot.live[vassal.id]
+    live = absence.routed(vassal, moment.snapshot)
     reason = "unsubscribed"
     if not nodes:
         reason = "keeps its traffic until its reload" if live else "has no traffic to drain"

@@ -211,7 +211,8 @@ def _stopped(roll: Roll, moment: Moment) -> Roll:
     if failed := roll.within(Phase.FAILED):
         return replace(roll, stop=Result.FAILED, reason="; ".join(f"{one.id}: {one.reason}" for one in failed))
     limit = moment.settings.deadline
-    if limit and moment.now - roll.started >= limit:
+    left = any(not one.phase.over for one in roll.vassals.values())
+    if limit and left and moment.now - roll.started >= limit:
         return replace(roll, stop=Result.TIMED_OUT, reason=f"the deadline of {limit:g} s was reached")
     return roll
 
@@ -232,12 +233,13 @@ def _return_drained(roll: Roll, now: float, reason: str) -> tuple[Roll, tuple[Ac
 def _stalled(roll: Roll, moment: Moment) -> Roll:
     """Stop a roll that waits for room which does not come: a vassal died by itself, or never came back."""
     limit = moment.settings.timeout
-    if roll.stop is not None or moment.now - roll.moved < limit or absence.unsettled(roll, moment):
+    since = max(roll.moved, moment.now if canary.seconds_left(roll, moment.settings, moment.now) else roll.moved)
+    if roll.stop is not None or moment.now - since < limit or absence.unsettled(roll, moment):
         return roll
     pending = roll.within(Phase.PENDING)
     seen = moment.snapshot.vassals
     awaited = any(absence.is_awaited(progress, seen[progress.id], moment) for progress in roll.vassals.values())
-    if awaited or canary.seconds_left(roll, moment.settings, moment.now):
+    if awaited:
         return roll
     waiting = [progress.id for progress in pending]
     if not waiting or any(progress.phase.in_flight for progress in roll.vassals.values()):
@@ -265,18 +267,18 @@ def _candidates(roll: Roll, moment: Moment) -> tuple[list[tuple[str, Kind]], Col
     """The pending vassals in the order in which they are taken, each with its kind; and the kinds, which are few."""
     seen, served = moment.snapshot.vassals, moment.snapshot.served
     young = moment.now - roll.started < moment.settings.timeout
-    kinds: dict[tuple[frozenset[str], frozenset[str], bool, bool, frozenset[str], bool], Kind] = {}
+    kinds: dict[tuple[frozenset[str], frozenset[str], bool, bool, frozenset[str], bool, bool, bool], Kind] = {}
     ranks: list[list[tuple[str, Kind]]] = [[] for _ in range(room.LAST + 1)]
     for progress in roll.within(Phase.PENDING):
         id_, keys = progress.id, progress.keys
         vassal, serves = seen[id_], served[id_]
-        is_awaited = progress.unseen_since is not None and absence.is_awaited(progress, vassal, moment)
-        awaited = keys - serves if is_awaited else _NONE
-        down = room.is_down(vassal) or bool(keys and not serves and not awaited)
+        unseen = progress.unseen_since is not None and vassal.accepting
+        unlisted = keys - serves if unseen else _NONE
+        down = room.is_down(vassal) or bool(keys and not serves and not unlisted)
         starting = vassal.present and not vassal.accepting
         settling = starting and young and (down or (not keys and room.is_starting(vassal)))
-        unknown = not vassal.config_exists or (is_awaited and not keys)
-        traits = (serves, keys, down, settling, awaited, unknown)
+        overdue = unseen and not absence.is_awaited(progress, vassal, moment)
+        traits = (serves, keys, down, settling, unlisted, overdue, unseen and not keys, not vassal.config_exists)
         kind = kinds.get(traits)
         if kind is None:
             kind = kinds[traits] = Kind(*traits)

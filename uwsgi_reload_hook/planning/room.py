@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import chain
 
 from uwsgi_reload_hook.model import Node, Snapshot, Vassal
-from uwsgi_reload_hook.planning import canary
+from uwsgi_reload_hook.planning import absence, canary
 from uwsgi_reload_hook.planning.roll import Action, Pause, Phase, Progress, Roll, Unsubscribe
 from uwsgi_reload_hook.planning.transitions import Moment, Moved
 from uwsgi_reload_hook.settings import Settings
@@ -52,6 +52,21 @@ def serving(snapshot: Snapshot, roll: Roll) -> Counter[str]:
     """For each key, the vassals that accept, are subscribed, and are not being reloaded by the roll."""
     flying = {id_ for id_, progress in roll.vassals.items() if progress.phase.in_flight}
     return Counter(chain.from_iterable(served for id_, served in snapshot.served.items() if id_ not in flying))
+
+
+def accepting(snapshot: Snapshot, roll: Roll) -> Counter[str]:
+    """For each key, the vassals that accept, by the Emperor's word, are known to serve it, and are not being reloaded.
+
+    A router that forgets its vassals changes nothing about them.
+    """
+    return Counter(
+        chain.from_iterable(
+            _member_of(vassal, progress, roll.aside_keys.get(vassal.id, _NONE))
+            for vassal in snapshot.vassals.values()
+            if vassal.accepting and vassal.present and vassal.config_exists and not vassal.cursed
+            if (progress := roll.vassals.get(vassal.id)) is None or not progress.phase.in_flight
+        )
+    )
 
 
 def members(snapshot: Snapshot, roll: Roll) -> Counter[str]:
@@ -107,14 +122,17 @@ def needed(draining: Iterable[Progress], snapshot: Snapshot, roll: Roll) -> froz
 
     One that did not serve when it was taken is of no use to anybody.
     """
-    short = Counter(roll.minimum)
-    short.subtract(serving(snapshot, roll))
+    listed, told = Counter(roll.minimum), Counter(roll.minimum)
+    listed.subtract(serving(snapshot, roll))
+    told.subtract(accepting(snapshot, roll))
     back = set()
     for progress in reversed([*draining]):
+        short = listed if progress.unseen_since is None else told  # by whose word it was taken
         keys = {node.key for node in progress.nodes if short[node.key] > 0}
         if keys and progress.pid is not None and snapshot.vassals[progress.id].accepting:
             back.add(progress.id)
-            short.subtract({node.key for node in progress.nodes})
+            for count in (listed, told):
+                count.subtract({node.key for node in progress.nodes})
     return frozenset(back)
 
 
@@ -128,15 +146,19 @@ class Kind:
     """It is the best canary."""
     settling: bool
     """Starting by itself at this moment: to touch it now would mix the two starts, and its announcement be lost."""
-    awaited: frozenset[str] = _NONE
-    """Keys that it may serve although no router lists it there: it accepts, and has time to announce itself."""
+    unlisted: frozenset[str] = _NONE
+    """Keys under which no router lists it, though it accepts: it may serve them all the same."""
+    overdue: bool = False
+    """It had time to announce itself, so the Emperor's word decides whether there is room."""
     unknown: bool = False
-    """It may be about to announce itself under keys that nobody knows yet, or its config was not found."""
+    """It accepts, and its config may subscribe it, but nobody knows its keys: it goes alone, once that is overdue."""
+    lost: bool = False
+    """The Emperor runs it, and its config was not found."""
 
     @cached_property
     def rank(self) -> int:
         """What comes first is the lower rank: the one that serves nothing, and last the one that has no router."""
-        if self.down or (self.awaited and not self.serves):
+        if self.down or (self.unlisted and not self.serves):
             return 0
         return 1 if self.keys else LAST
 
@@ -156,9 +178,9 @@ class Room:
         """Count, once. `better_canary`: a vassal that is down is about to settle, and goes first."""
         snapshot = moment.snapshot
         self._settings = moment.settings
-        self._canary_watched = canary.seconds_left(roll, moment.settings, moment.now) > 0
         self._better_canary = better_canary
         self._serving = serving(snapshot, roll)
+        self._accepting = accepting(snapshot, roll)
         self._minimum = roll.minimum
         self._at_minimum = {key for key, number in self._serving.items() if number <= roll.minimum.get(key, 0)}
         self._flying = 0
@@ -166,11 +188,21 @@ class Room:
         self._refused: set[Kind] = set()
         self._begun: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
-        alike = Counter([(progress.phase, progress.keys) for progress in roll.vassals.values()])
-        for (phase, keys), number in alike.items():
-            self._count(phase, keys, number)
+        self._proven: Counter[str] = Counter()
+        self._unknown_flying = 0
+        alike = Counter(
+            [
+                (one.phase, one.keys, one.phase is Phase.DONE and canary.is_proven(one, moment.settings, moment.now))
+                for one in roll.vassals.values()
+            ]
+        )
+        for (phase, keys, proven), number in alike.items():
+            self._count(phase, keys, number, proven=proven)
+        if self._flying:
+            flying = (one for one in roll.vassals.values() if one.phase.in_flight)
+            self._unknown_flying = sum(not one.keys and one.unseen_since is not None for one in flying)
 
-    def _count(self, phase: Phase, keys: frozenset[str], number: int) -> None:
+    def _count(self, phase: Phase, keys: frozenset[str], number: int, *, proven: bool) -> None:
         if phase.in_flight:
             self._flying += number
         if keys and (phase.in_flight or phase is Phase.PENDING):
@@ -180,6 +212,8 @@ class Room:
                 self._begun[group] += number
             if phase is Phase.DONE:
                 self._done[group] += number
+            if phase is Phase.DONE and proven:
+                self._proven[group] += number
 
     def allows(self, one: Kind) -> bool:
         """Whether a vassal of this kind can be taken now."""
@@ -193,24 +227,33 @@ class Room:
     def _has_room(self, one: Kind) -> bool:
         limit = self._settings.maximum_parallel
         return (
-            not (one.settling or one.unknown)
+            not (one.settling or one.lost)
+            and not (one.unknown and (self._unknown_flying or not one.overdue))
             and (limit == 0 or self._flying < limit)
             and not (self._unfinished and one.rank == LAST)
             and one.serves.isdisjoint(self._at_minimum)
-            and all(self._serving[key] >= self._minimum.get(key, 0) for key in one.awaited)
+            and self._unlisted_has_room(one)
             and self._canary_allows(one)
         )
 
+    def _unlisted_has_room(self, one: Kind) -> bool:
+        """Whether enough others serve; or, for one that had time to announce itself, whether enough others accept."""
+        minimum = self._minimum
+        if all(self._serving[key] >= minimum.get(key, 0) for key in one.unlisted):
+            return True
+        return one.overdue and all(self._accepting[key] > minimum.get(key, 0) for key in one.unlisted)
+
     def _canary_allows(self, one: Kind) -> bool:
-        """Whether the first wave is over, or has a place left; for the whole roll, and for each key by itself."""
+        """Whether the first wave is over, or has a place left; for the whole roll, and for each key by itself.
+
+        A first wave is over once it has lived for `canary-time`.
+        """
         size = self._settings.canary
         if not size:
             return True
         if self._better_canary and not one.down and self._done[EVERYTHING] < size:
             return False
-        if self._canary_watched and self._begun[EVERYTHING] >= size:
-            return False
-        return all(self._done[group] >= size or self._begun[group] < size for group in one.groups)
+        return all(self._proven[group] >= size or self._begun[group] < size for group in one.groups)
 
     def take(self, id_: str, one: Kind, snapshot: Snapshot) -> tuple[Node, ...]:
         """Take a vassal, and return those of its live nodes whose key another vassal serves too.
@@ -223,10 +266,12 @@ class Room:
             if left <= self._minimum.get(key, 0):
                 self._at_minimum.add(key)
             alone = alone or not left
+        self._accepting.subtract(one.serves | one.unlisted)
         if self._settings.canary:
             self._begun.update(one.groups)
         self._flying += 1
-        live = snapshot.live[id_]
+        self._unknown_flying += one.unknown
+        live = absence.routed(snapshot.vassals[id_], snapshot)
         if not alone:
             return live
         return tuple([node for node in live if node.key not in one.serves or self._serving[node.key]])
