@@ -8,6 +8,7 @@ import pytest
 from uwsgi_reload_hook.site.configs import (
     Touchable,
     config_path,
+    may_exist,
     may_subscribe,
     nofollow,
     read_text,
@@ -60,8 +61,10 @@ def test_where_the_emperor_has_seen_the_links_own_mtime_the_link_is_touched(tmp_
 def test_where_it_has_seen_the_targets_the_target_is_touched(tmp_path: Path, config: Path) -> None:
     link = linked(tmp_path / "link.ini", config, SECOND + 5)
     second_link = linked(tmp_path / "second.ini", link, SECOND + 6)
-    assert touchable(str(link), SECOND, [str(link)]) == Touchable(str(config), may_set_mtime=True)
-    assert touchable(str(second_link), SECOND, [str(second_link)]).path == str(config)
+    for path in (str(link), str(second_link)):
+        assert touchable(path, SECOND, [path], by_options=False) == Touchable(str(config), may_set_mtime=True)
+        both = Touchable(path, may_set_mtime=True, also=str(config))
+        assert touchable(path, SECOND, [path]) == both, "the mtimes alone may tell of a release that was switched back"
 
 
 @pytest.mark.parametrize("seen", [SECOND, SECOND + 99], ids=["both alike", "neither"])
@@ -106,7 +109,41 @@ def test_an_emperor_that_cannot_be_read_is_of_unknown_options() -> None:
 def test_the_last_nanoseconds_of_a_second_still_belong_to_it(tmp_path: Path, config: Path) -> None:
     link = linked(tmp_path / "link.ini", config, SECOND + 5)
     os.utime(config, ns=(SECOND * NANO + NANO - 1, SECOND * NANO + NANO - 1))
-    assert touchable(str(link), SECOND, []).path == str(config)
+    assert touchable(str(link), SECOND, [], by_options=False).path == str(config)
+
+
+@pytest.mark.parametrize("by_options", [True, False, None])
+def test_a_file_of_several_names_is_a_problem_whatever_the_emperor_looks_at(
+    tmp_path: Path, config: Path, by_options: bool | None
+) -> None:
+    other = tmp_path / "other.ini"
+    other.hardlink_to(config)
+    found = touchable(str(config), SECOND, [str(config), str(other)], by_options)
+    assert str(other) in found.problem
+    assert "a touch would reload their vassals at once" in found.problem
+    assert touchable(str(config), SECOND, [str(config)], by_options).problem == ""
+
+
+def test_a_file_that_others_link_to_is_a_problem_for_an_emperor_that_follows(tmp_path: Path, config: Path) -> None:
+    link = str(linked(tmp_path / "link.ini", config, SECOND))
+    assert link in touchable(str(config), SECOND, [link], by_options=False).problem
+    assert touchable(str(config), SECOND, [link], by_options=True) == Touchable(str(config), may_set_mtime=True)
+
+
+def test_what_may_not_be_looked_at_may_exist(tmp_path: Path, config: Path) -> None:
+    assert may_exist(str(config))
+    assert may_exist("a\0b")
+    assert may_exist(str(tmp_path / ("x" * 300)))
+    assert not may_exist(str(tmp_path / "gone.ini"))
+    assert not may_exist(str(config / "below.ini"))
+
+
+def test_a_comment_subscribes_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "cron.ini"
+    path.write_text("[uwsgi]\n; it does not subscribe: cron only\n  # include = other.ini\ncron = 1 1 1 1 1 true\n")
+    assert not may_subscribe(str(path))
+    path.write_text("[uwsgi]\nsubscribe-to = /run/r:app ; a comment\n")
+    assert may_subscribe(str(path))
 
 
 def test_a_target_that_vassals_share_is_a_problem_that_says_what_to_do(tmp_path: Path, config: Path) -> None:

@@ -239,7 +239,12 @@ def test_a_vassal_that_accepts_but_has_lost_its_router_is_the_best_canary_at_onc
 def test_a_roll_begins_with_everybody_pending_and_says_who_is_left_alone() -> None:
     down = vassal(2, present=False, accepting=False, pid=0, nodes=())
     seen = snapshot(
-        vassal(1), down, vassal(3, aside="it hosts a router"), vassal(4, config_exists=False), vassal(5), vassal(6)
+        vassal(1),
+        down,
+        vassal(3, aside="it hosts a router"),
+        vassal(4, config_exists=False, cursed=True),
+        vassal(5),
+        vassal(6),
     )
     seen = replace(seen, vassals={**seen.vassals, "x.xml": vassal(7, id="x.xml")})
     given = settings(vassals=("v[123467]*", "x*"))
@@ -436,3 +441,10 @@ def test_an_act_refused_of_one_that_has_failed_already_adds_its_reason() -> None
     step = planner.fail_vassal(roll, "v1.ini", "cannot be unsubscribed", NOW)
     assert step.roll.vassals["v1.ini"].reason == "the probe failed: 500; cannot be unsubscribed"
     assert step.actions == ()
+
+
+def test_a_vassal_that_the_emperor_runs_without_a_config_to_be_found_refuses_the_roll() -> None:
+    roll = opened(snapshot(vassal(1), vassal(2), vassal(3, config_exists=False)))
+    assert roll.result is Result.REFUSED
+    assert roll.reason.startswith("the Emperor runs v3.ini, of which the hook finds no config")
+    assert "reload-hook-emperor-path" in roll.reason

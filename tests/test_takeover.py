@@ -167,3 +167,16 @@ def test_a_removed_vassal_is_withdrawn_from_the_roll_that_goes_on() -> None:
     step = takeover.resume(left_in(Phase.DRAINING), seen(REMOVED), settings(), NOW)
     step = planner.plan(seen(REMOVED), step.roll, settings(), NOW)
     assert step.roll.vassals["a.ini"].phase is Phase.WITHDRAWN
+
+
+@pytest.mark.parametrize(("emperor", "phase"), [(7, Phase.FAILED), (8, Phase.RESTARTING), (0, Phase.RESTARTING)])
+def test_one_that_died_after_it_was_done_stops_the_roll_unless_its_emperor_went_with_it(
+    emperor: int, phase: Phase
+) -> None:
+    left = replace(left_in(Phase.DONE), emperor_pid=7 if emperor else 0)
+    died = replace(seen(Vassal("a.ini", pid=666, accepting=True, nodes=(NODE,))), emperor_pid=emperor)
+    step = takeover.resume(left, died, settings(), NOW)
+    assert step.roll.vassals["a.ini"].phase is phase
+    assert step.roll.emperor_pid == emperor
+    if phase is Phase.FAILED:
+        assert planner.plan(died, step.roll, settings(), NOW).roll.stop is Result.FAILED

@@ -186,6 +186,8 @@ class Controller:
 
     def _open(self, request: Request) -> Roll | None:
         snapshot = self._see(())
+        if snapshot is not None and any(vassal.is_lost for vassal in snapshot.vassals.values()):
+            snapshot = self._see(())  # a config that was just removed: this look shows that the Emperor has noticed
         if snapshot is None:
             return None
         roll = planner.open_roll(snapshot, self._settings, request, self._now(), self._recorder.known_keys)

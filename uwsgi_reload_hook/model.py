@@ -101,6 +101,11 @@ class Vassal:
     probe: ProbeResult | None = None
     """The answer to the last probe; None = none yet."""
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the Emperor runs it, and stops it not, though its config is not found: the path is another one."""
+        return not self.config_exists and self.present and not self.cursed
+
     @cached_property
     def keys(self) -> frozenset[str]:
         """The subscription keys of its own under which some router lists it, dead or alive."""

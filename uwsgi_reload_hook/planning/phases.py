@@ -34,7 +34,7 @@ from uwsgi_reload_hook.planning.transitions import (
 )
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["advance", "begin", "give_back", "refused", "same_process", "take_up"]
+__all__ = ["advance", "begin", "fail_done", "give_back", "refused", "same_process", "take_up"]
 
 ANNOUNCE_AGAIN = 1.0
 """Seconds after which a subscribe packet that had no effect is sent again."""
@@ -51,7 +51,7 @@ def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     """
     if progress.phase is Phase.DONE:
         return _done(progress, vassal, moment), ()
-    if not vassal.config_exists and (vassal.cursed or not vassal.present):
+    if not vassal.config_exists and not vassal.is_lost:
         return enter(progress, Phase.WITHDRAWN, moment.now, "its config was removed"), ()
     for node in vassal.nodes:
         if node.key not in progress.keys:
@@ -105,6 +105,12 @@ def take_up(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if progress.awaits_answer:
         return _probe(progress, moment)
     return progress, ()
+
+
+def fail_done(progress: Progress, moment: Moment) -> Moved:
+    """Fail a vassal that was done, and died by itself while no hook was there."""
+    why = "after it was done: its process ended while no hook was there; see its log"
+    return enter(progress, Phase.FAILED, moment.now, why), ()
 
 
 def refused(progress: Progress, now: float, reason: str) -> Moved:

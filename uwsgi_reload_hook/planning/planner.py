@@ -64,6 +64,7 @@ def open_roll(
         aside_keys={id_: keys for id_ in aside if (keys := snapshot.vassals[id_].keys)},
         key_routers=absence.key_routers(snapshot),
         routers=snapshot.routers,
+        emperor_pid=snapshot.emperor_pid,
         moved=now,
     )
     roll = replace(roll, minimum=room.minimum(snapshot, roll, settings))
@@ -83,7 +84,7 @@ def _nobody(aside: Mapping[str, str]) -> str:
 def _why_aside(vassal: Vassal, settings: Settings, request: Request) -> str:
     if vassal.aside:
         return vassal.aside
-    if not vassal.config_exists:
+    if not vassal.config_exists and not vassal.is_lost:
         return "its config was removed"
     if not vassal.id.endswith(settings.vassal_config_file_suffix):
         return f"its config does not end with {settings.vassal_config_file_suffix}"
@@ -96,6 +97,11 @@ def _why_aside(vassal: Vassal, settings: Settings, request: Request) -> str:
 
 def _refusal(snapshot: Snapshot, roll: Roll) -> str:
     seen = snapshot.vassals
+    if lost := [id_ for id_ in roll.vassals if seen[id_].is_lost]:
+        return (
+            f"the Emperor runs {', '.join(lost[:NAMED])}, of which the hook finds no config: see that "
+            "reload-hook-emperor-path, if it is set, names where the Emperor finds them"
+        )
     lonely = [id_ for id_, one in roll.vassals.items() if not one.keys and _may_be_unowned(seen[id_])]
     if snapshot.unowned and lonely:
         return (
@@ -278,7 +284,7 @@ def _candidates(roll: Roll, moment: Moment) -> tuple[list[tuple[str, Kind]], Col
         starting = vassal.present and not vassal.accepting
         settling = starting and young and (down or (not keys and room.is_starting(vassal)))
         overdue = unseen and not absence.is_awaited(progress, vassal, moment)
-        traits = (serves, keys, down, settling, unlisted, overdue, unseen and not keys, not vassal.config_exists)
+        traits = (serves, keys, down, settling, unlisted, overdue, unseen and not keys, vassal.is_lost)
         kind = kinds.get(traits)
         if kind is None:
             kind = kinds[traits] = Kind(*traits)

@@ -168,6 +168,8 @@ class Roll:
     """Router to the pid of its process at the last look."""
     ignored_by: frozenset[str] = frozenset()
     """Routers that take no packets of the hook (signed, or with credentials): nobody is drained there in vain."""
+    emperor_pid: int = 0
+    """The Emperor that runs the vassals; 0 = not known."""
     forgot: Mapping[str, Monotonic] = field(default_factory=dict)
     """Router to the moment when it was seen to be another process, with an empty table."""
     usual_load: Seconds | None = None

@@ -16,17 +16,21 @@ __all__ = ["bring_back", "resume"]
 def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:
     """Take up a roll that another hook left: each vassal goes back to where its present state can be judged from.
 
-    One that was done and is another process since is waited for once more: its Emperor died, or it did.
+    One that was done and is another process since is waited for once more if its Emperor is another one too; under the
+    same Emperor it died by itself, and that stops the roll.
     """
     moment = Moment(snapshot, settings, now)
+    same_emperor = roll.emperor_pid == snapshot.emperor_pid != 0
     moved = {
-        id_: phases.take_up(progress, snapshot.vassals[id_], moment)
+        id_: phases.fail_done(progress, moment)
+        if progress.phase is Phase.DONE and same_emperor
+        else phases.take_up(progress, snapshot.vassals[id_], moment)
         for id_, progress in roll.vassals.items()
         if progress.phase.in_flight or _is_done_no_more(progress, snapshot)
     }
     vassals = {**roll.vassals, **{id_: new for id_, (new, _) in moved.items()}}
     actions = tuple(action for _, more in moved.values() for action in more)
-    return Step(actions, replace(roll, vassals=vassals, moved=now))
+    return Step(actions, replace(roll, vassals=vassals, emperor_pid=snapshot.emperor_pid, moved=now))
 
 
 def bring_back(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:

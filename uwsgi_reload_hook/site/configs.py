@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ __all__ = [
     "NOFOLLOW",
     "Touchable",
     "config_path",
+    "may_exist",
     "may_subscribe",
     "nofollow",
     "open_as",
@@ -57,6 +59,17 @@ def config_path(id_: str, monitor: str, emperor_cwd: str, emperor_path: str | No
     return str(Path(emperor_cwd, id_))
 
 
+def may_exist(path: str) -> bool:
+    """Whether there is a file or link, or that cannot be told: what may not be looked at is not gone."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
 def touchable(path: str, last_mod: int, others: Iterable[str], by_options: bool | None = None) -> Touchable:
     """Tell how to touch a config of which the Emperor has seen the mtime `last_mod`, in whole seconds.
 
@@ -66,25 +79,40 @@ def touchable(path: str, last_mod: int, others: Iterable[str], by_options: bool 
     """
     try:
         link = os.lstat(path)
-        if not stat.S_ISLNK(link.st_mode):
-            return Touchable(path, _owns(link))
-        target = Path(path).stat()
+        target = Path(path).stat() if stat.S_ISLNK(link.st_mode) else link
     except OSError as error:
         return Touchable(path, may_set_mtime=False, problem=f"its config {path} cannot be read: {error.strerror}")
     looks_at_link = _looks_at_link(link, target, last_mod, by_options)
+    others = [other for other in others if other != path]
     if looks_at_link:
-        return Touchable(path, _owns(link))
+        shared = _leading_to(link, others, os.lstat) if link.st_nlink > 1 else []
+        return _refused(path, path, shared) if shared else Touchable(path, _owns(link))
+    sharing = _leading_to(target, others, os.stat)
+    if target is link:
+        return _refused(path, path, sharing) if sharing else Touchable(path, _owns(link))
     real = os.path.realpath(path)
-    sharing = sorted(other for other in others if other != path and os.path.realpath(other) == real)
-    if looks_at_link is None:
+    if looks_at_link is None and not (sharing and _second(target) == last_mod != _second(link)):
         return _both(path, link, real, target, shared=bool(sharing))
-    if sharing:
-        problem = (
-            f"its config {path} is a symlink to {real}, which {sharing[0]} leads to as well: a touch would reload "
-            "them all at once; set emperor-nofollow on the Emperor"
-        )
-        return Touchable(path, may_set_mtime=False, problem=problem)
-    return Touchable(real, _owns(target))
+    return _refused(path, real, sharing) if sharing else Touchable(real, _owns(target))
+
+
+def _leading_to(status: os.stat_result, others: Iterable[str], look: Callable[[str], os.stat_result]) -> list[str]:
+    """Those of the `others` that are the same file by another name, link or hard link."""
+    found = []
+    for other in others:
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samestat(look(other), status):
+                found.append(other)
+    return sorted(found)
+
+
+def _refused(path: str, touched: str, sharing: Sequence[str]) -> Touchable:
+    """A touch would reach the vassals of all the configs `sharing` one file, and reload them at once."""
+    problem = (
+        f"its config {path} is the same file as {sharing[0]} ({touched}): a touch would reload their vassals at once; "
+        "set emperor-nofollow on the Emperor and make the others symlinks, or give each vassal a file of its own"
+    )
+    return Touchable(path, may_set_mtime=False, problem=problem)
 
 
 def _both(path: str, link: os.stat_result, real: str, target: os.stat_result, *, shared: bool) -> Touchable:
@@ -97,14 +125,16 @@ def _both(path: str, link: os.stat_result, real: str, target: os.stat_result, *,
 def _looks_at_link(link: os.stat_result, target: os.stat_result, last_mod: int, by_options: bool | None) -> bool | None:
     """Whether the Emperor looks at a symlink itself, by its options and by which mtime it has seen; None = not known.
 
-    The mtimes tell nothing where both are alike, or both are another one: made in one second, back-dated by an archive,
-    or seen at a SIGHUP. The options tell nothing where the mtimes contradict: the config was edited since they were
-    read.
+    The mtimes tell nothing by themselves: both may be alike, or another one, made in one second, back-dated by an
+    archive, or seen at a SIGHUP. The options tell nothing where the mtimes contradict, because the config was edited
+    since they were read.
     """
     seen_link, seen_target = _second(link) == last_mod, _second(target) == last_mod
+    if link is target:
+        return by_options is not False
     if seen_link is seen_target or by_options is seen_link:
         return by_options
-    return seen_link if by_options is None else None
+    return None
 
 
 def _second(status: os.stat_result) -> int:
@@ -140,7 +170,10 @@ def vassal_options(pid: int, config: str) -> uwsgi_config.Found:
 def may_subscribe(config: str) -> bool:
     """Whether a vassal's config subscribes it to a router, or leads to another file that may; so it may if unknown."""
     text = read_text(config)
-    return text is None or _SUBSCRIBES.search(text) is not None
+    if text is None:
+        return True
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith((";", "#")))
+    return _SUBSCRIBES.search("\n".join(lines)) is not None
 
 
 _SUBSCRIBES = re.compile(

@@ -197,7 +197,7 @@ class World:
         nodes: tuple[Node, ...],
         hosts: Collection[int | None],
     ) -> Vassal:
-        exists = os.path.lexists(self._paths[id_])
+        exists = configs.may_exist(self._paths[id_])
         foreign = self._foreign_keys.get(id_, frozenset())
         if foreign:  # its own come first: a probe asks for the host that the first one names
             nodes = tuple(sorted(nodes, key=lambda node: node.key in foreign))
