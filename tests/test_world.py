@@ -15,7 +15,7 @@ from tests.children import waits
 from tests.rolling import settings
 from tests.servers import answers, listens, serves
 from tests.strangers import waiting_stranger
-from uwsgi_reload_hook.model import Node
+from uwsgi_reload_hook.model import Node, Vassal
 from uwsgi_reload_hook.planning.roll import Subscribe
 from uwsgi_reload_hook.site.discover import Place, Router, Surroundings
 from uwsgi_reload_hook.site.sockets import StatsSocket
@@ -110,3 +110,13 @@ def test_what_a_subscriber_has_spoiled_is_said_once_and_not_for_ever(caplog: pyt
             world._note_left_out("/run/router.stats", f"1 entries, such as '{number // 2}'")
     assert len(caplog.messages) == SAID
     assert caplog.messages[0].startswith("the stats at /run/router.stats have been read without what a subscriber")
+
+
+def test_a_node_of_nobody_is_no_vassals_where_the_sockets_of_those_without_nodes_can_be_seen() -> None:
+    ours = Vassal("a.ini", pid=os.getpid(), accepting=True)
+    addresses = {"/nowhere/1", "@name", "127.0.0.1:9", "[::1]:9", "192.0.2.1:9", "app.test:9"}
+    assert set(World._may_be_ours(addresses, [ours])) == {"192.0.2.1:9", "app.test:9"}
+    hidden = Vassal("b.ini", pid=2**22 + 1, accepting=True)
+    assert set(World._may_be_ours(addresses, [ours, hidden])) == addresses
+    nowhere = Vassal("c.ini", pid=2**22 + 1, accepting=True, may_subscribe=False)
+    assert set(World._may_be_ours(addresses, [ours, nowhere])) == {"192.0.2.1:9", "app.test:9"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.site.names import OddNames
 from uwsgi_reload_hook.uwsgi import stats
 
-__all__ = ["StatsSocket", "accepts", "is_datagram_path", "open_stream", "resolve", "same_socket", "send"]
+__all__ = ["StatsSocket", "accepts", "is_datagram_path", "is_local", "open_stream", "resolve", "same_socket", "send"]
 
 TIMEOUT = 4.0
 """uWSGI's own `socket-timeout`: a reader that waits longer waits for nothing."""
@@ -63,6 +64,12 @@ def resolve(address: str, directory: str | None) -> str:
     if ":" in address or address.startswith(("@", "/", "\0")) or directory is None:
         return address
     return str(Path(directory) / address)
+
+
+def is_local(address: str) -> bool:
+    """Whether an address can be bound on this host only: a path, an abstract name, or a loopback address."""
+    host = address.rpartition(":")[0].strip("[]")
+    return address.startswith(("/", "@", "\0")) or host == "::1" or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
 def same_socket(node: str, listening: str) -> bool:

@@ -21,6 +21,7 @@ from uwsgi_reload_hook.site.discover import Place, Surroundings, discover, find_
 from uwsgi_reload_hook.site.matching import NodeMatcher
 from uwsgi_reload_hook.site.peers import listening_pid
 from uwsgi_reload_hook.site.probing import Prober
+from uwsgi_reload_hook.site.sockets import is_local
 from uwsgi_reload_hook.site.subscriptions import ForeignKeys, configured_keys
 from uwsgi_reload_hook.uwsgi import stats
 
@@ -159,11 +160,22 @@ class World:
             vassals=vassals,
             subscription_tolerance=around.subscription_tolerance,
             emperor_seconds=self._read[1],
-            unowned=frozenset(unowned),
+            unowned=frozenset(self._may_be_ours(unowned, vassals.values())),
             cpus=len(os.sched_getaffinity(0)),
             emperor_pid=emperor.pid,
             routers=gateways,
         )
+
+    @staticmethod
+    def _may_be_ours(addresses: Collection[str], vassals: Collection[Vassal]) -> Collection[str]:
+        """Those addresses of nobody that may be a vassal's all the same.
+
+        Where the sockets of each vassal without a node can be seen, a local address that is not among them is none.
+        """
+        nodeless = (one for one in vassals if one.accepting and not one.nodes and one.may_subscribe)
+        if addresses and all(processes.open_files(one.pid) for one in nodeless):
+            return [address for address in addresses if not is_local(address)]
+        return addresses
 
     def _note_left_out(self, router: str, words: str) -> None:
         """Say it once: a subscriber can write something new at every look."""
