@@ -82,3 +82,23 @@ def test_a_router_that_dies_in_mid_roll_costs_no_vassal_of_the_minimum(start: Ca
         assert min(watcher.counts) >= MINIMUM, f"death {death}: {watcher.counts} of {watcher.samples} samples"
         assert watcher.samples > 10
         eventually(lambda: live(farm) == frozenset(farm.app_ids()), "all back at the router", 30)
+
+
+def test_vassals_that_announce_themselves_seldom_are_not_taken_for_down_when_the_router_dies(
+    start: Callable[[Layout], Farm],
+) -> None:
+    """For half a minute no router lists them, though all of them accept."""
+    app = App(vassals=VASSALS, load_seconds=0.4, lines=("subscribe-freq = 30",))
+    hook = (f"reload-hook-minimum-active-vassals = {MINIMUM}",)
+    farm = start(Layout(apps=(app,), hook=hook, instance_lines=("subscription-tolerance = 60",)))
+    pid = router_pid(farm)
+    assert pid is not None
+    farm.deploy("new")
+    with AcceptingWatcher(farm) as watcher:
+        farm.touch_trigger()
+        wait_phases(farm, 1, "done")
+        os.kill(pid, signal.SIGKILL)
+        roll = farm.wait_result({}, seconds=90)
+    assert roll["result"] == "done", roll["reason"]
+    assert phases(roll) == dict.fromkeys(farm.app_ids(), "done")
+    assert min(watcher.counts) >= MINIMUM, f"{watcher.counts} of {watcher.samples} samples"
