@@ -9,7 +9,7 @@ import pytest
 from tests.rolling import WatchedSite, run, settings
 from tests.simulator import FakeVassal
 from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
-from uwsgi_reload_hook.planning import planner
+from uwsgi_reload_hook.planning import opening, planner
 from uwsgi_reload_hook.planning.pace import AT_ONCE, FAST
 from uwsgi_reload_hook.planning.roll import Nudge, Phase, Request, Result, Roll, Subscribe
 from uwsgi_reload_hook.settings import Minimum, Settings
@@ -29,7 +29,7 @@ def snapshot(*vassals: Vassal, unowned: frozenset[str] = frozenset()) -> Snapsho
 
 
 def opened(seen: Snapshot, given: Settings | None = None) -> Roll:
-    return planner.open_roll(seen, given or settings(), Request(1), NOW, {})
+    return opening.open_roll(seen, given or settings(), Request(1), NOW, {})
 
 
 def in_phase(roll: Roll, **phases: Phase) -> Roll:
@@ -157,7 +157,7 @@ def test_the_keys_of_earlier_looks_count_unless_the_config_says_otherwise(
     *, may_subscribe: bool, keys: set[str]
 ) -> None:
     seen = snapshot(vassal(1, nodes=(), may_subscribe=may_subscribe), vassal(2), vassal(3))
-    roll = planner.open_roll(seen, settings(), Request(1), NOW, {"v1.ini": frozenset({"app"})})
+    roll = opening.open_roll(seen, settings(), Request(1), NOW, {"v1.ini": frozenset({"app"})})
     assert roll.vassals["v1.ini"].keys == keys
 
 
@@ -230,7 +230,7 @@ def test_one_that_dies_while_it_is_drained_keeps_the_others_from_being_touched()
 def test_a_vassal_that_accepts_but_has_lost_its_router_is_the_best_canary_at_once() -> None:
     lost = vassal(3, nodes=())
     seen = snapshot(vassal(1), vassal(2), lost)
-    roll = planner.open_roll(seen, settings(), Request(1), NOW, {"v3.ini": frozenset({"app"})})
+    roll = opening.open_roll(seen, settings(), Request(1), NOW, {"v3.ini": frozenset({"app"})})
     step = planner.plan(seen, roll, settings(), NOW)
     phases = {id_: one.phase for id_, one in step.roll.vassals.items()}
     assert phases == {"v1.ini": Phase.PENDING, "v2.ini": Phase.PENDING, "v3.ini": Phase.DRAINING}
@@ -248,7 +248,7 @@ def test_a_roll_begins_with_everybody_pending_and_says_who_is_left_alone() -> No
     )
     seen = replace(seen, vassals={**seen.vassals, "x.xml": vassal(7, id="x.xml")})
     given = settings(vassals=("v[123467]*", "x*"))
-    roll = planner.open_roll(seen, given, Request(1, only="[vx][12346.]*"), NOW, {})
+    roll = opening.open_roll(seen, given, Request(1, only="[vx][12346.]*"), NOW, {})
     assert roll.id == "1-1000000"
     assert (roll.started, roll.moved, roll.started_wall) == (NOW, NOW, WALL)
     assert {id_: (one.phase, one.since, one.first_pid) for id_, one in roll.vassals.items()} == {
@@ -262,7 +262,7 @@ def test_a_roll_begins_with_everybody_pending_and_says_who_is_left_alone() -> No
         "v5.ini": "not named by reload-hook-vassals",
         "x.xml": "its config does not end with .ini",
     }
-    narrowed = planner.open_roll(snapshot(vassal(1), vassal(2)), settings(), Request(1, only="v1*"), NOW, {})
+    narrowed = opening.open_roll(snapshot(vassal(1), vassal(2)), settings(), Request(1, only="v1*"), NOW, {})
     assert narrowed.aside == {"v2.ini": "not named by the trigger's only="}
 
 
@@ -332,7 +332,7 @@ def test_a_long_drain_is_no_stall() -> None:
 def test_a_vassal_that_starts_by_itself_is_left_to_settle_until_the_timeout(passed: float, phase: Phase) -> None:
     starting = vassal(1, accepting=False, nodes=())
     seen = snapshot(starting, vassal(2), vassal(3))
-    roll = planner.open_roll(seen, settings(timeout=20.0), Request(1), NOW, {"v1.ini": frozenset({"app"})})
+    roll = opening.open_roll(seen, settings(timeout=20.0), Request(1), NOW, {"v1.ini": frozenset({"app"})})
     step = planner.plan(seen, replace(roll, moved=NOW + passed), settings(timeout=20.0), NOW + passed)
     assert step.roll.vassals["v1.ini"].phase is phase
     assert step.roll.vassals["v2.ini"].phase is Phase.PENDING, "the better canary is waited for"
@@ -410,14 +410,14 @@ def test_one_that_accepts_and_no_router_lists_is_taken_with_room_only(others: in
     seen = snapshot(lost, *[vassal(number) for number in range(1, others + 1)])
     known = {"v9.ini": frozenset({"app"})}
     given = settings(minimum_active_vassals=Minimum(2), timeout=60.0)
-    roll = planner.open_roll(seen, given, Request(1), NOW, known)
+    roll = opening.open_roll(seen, given, Request(1), NOW, known)
     roll = planner.plan(seen, replace(roll, result=None), given, NOW).roll
     assert (roll.vassals["v9.ini"].phase is Phase.DRAINING) is taken
 
 
 def test_the_members_of_a_key_do_not_shrink_when_a_router_forgets_those_that_are_not_rolled() -> None:
     half = settings(minimum_active_vassals=Minimum(50, percent=True), vassals=("v[12].ini",))
-    roll = planner.open_roll(snapshot(*[vassal(number) for number in range(1, 7)]), half, Request(1), NOW, {})
+    roll = opening.open_roll(snapshot(*[vassal(number) for number in range(1, 7)]), half, Request(1), NOW, {})
     assert roll.minimum == {"app": 3}
     lost = snapshot(vassal(1), vassal(2), *[vassal(number, nodes=()) for number in range(3, 7)])
     step = planner.plan(lost, roll, half, NOW + 1)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.model import Snapshot
-from uwsgi_reload_hook.planning import planner, takeover, waking
+from uwsgi_reload_hook.planning import opening, planner, takeover, waking
 from uwsgi_reload_hook.planning.roll import Action, Request, Result, Roll, Step, Touch
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Settings
@@ -190,7 +190,7 @@ class Controller:
             snapshot = self._see(())  # a config that was just removed: this look shows that the Emperor has noticed
         if snapshot is None:
             return None
-        roll = planner.open_roll(snapshot, self._settings, request, self._now(), self._recorder.known_keys)
+        roll = opening.open_roll(snapshot, self._settings, request, self._now(), self._recorder.known_keys)
         return replace(roll, usual_load=self._recorder.usual_load)
 
     def _see(self, tracked: Collection[str]) -> Snapshot | None:

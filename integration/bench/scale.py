@@ -19,7 +19,7 @@ from integration.bench.real_emperor import read_cost
 from integration.bench.report import align
 from integration.bench.usage import cpu_seconds, peak_memory
 from integration.waiting import eventually
-from uwsgi_reload_hook.planning import planner
+from uwsgi_reload_hook.planning import opening, planner
 from uwsgi_reload_hook.planning.roll import Request
 from uwsgi_reload_hook.site.world import World
 
@@ -130,7 +130,7 @@ def _looks(directory: Path, emperor: int) -> dict[str, Any]:
     snapshot = world.look((), ())
     first = time.process_time() - used
     ids = sorted(snapshot.vassals)
-    roll = planner.open_roll(snapshot, options, Request(1), 0.0, {})
+    roll = opening.open_roll(snapshot, options, Request(1), 0.0, {})
     flying = planner.plan(snapshot, roll, options, 0.0).roll
     taken = [id_ for id_, progress in flying.vassals.items() if progress.phase.in_flight]
     assert len(taken) == len(ids) // 2

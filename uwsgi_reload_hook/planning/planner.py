@@ -10,127 +10,20 @@ that the same step has already taken. A vassal that serves under no key can be t
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import chain
 
-from uwsgi_reload_hook.model import Snapshot, Vassal
+from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.planning import absence, canary, pace, phases, room, waking
-from uwsgi_reload_hook.planning.roll import Action, Phase, Progress, Request, Result, Roll, Step
+from uwsgi_reload_hook.planning.opening import refusal
+from uwsgi_reload_hook.planning.roll import Action, Phase, Progress, Result, Roll, Step
 from uwsgi_reload_hook.planning.room import Kind, Room
 from uwsgi_reload_hook.planning.transitions import Moment, Moved
 from uwsgi_reload_hook.settings import Settings
 
 _NONE: frozenset[str] = frozenset()
-NAMED = 5
-"""How many vassals a reason names."""
-
-__all__ = ["abort", "fail_vassal", "open_roll", "plan"]
-
-
-def open_roll(
-    snapshot: Snapshot,
-    settings: Settings,
-    request: Request,
-    now: float,
-    known_keys: Mapping[str, frozenset[str]],
-) -> Roll:
-    """Begin a roll of every vassal that the settings and the request name, in the order of their ids.
-
-    Nothing is taken out of service yet.
-
-    `known_keys` are the keys of earlier looks: a vassal that is down shows none. One that does not subscribe any more
-    is not waited for.
-    """
-    aside = {vassal.id: why for vassal in snapshot.vassals.values() if (why := _why_aside(vassal, settings, request))}
-    rolled = {
-        vassal.id: Progress(
-            id=vassal.id,
-            since=now,
-            keys=vassal.keys or (known_keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE),
-            first_pid=vassal.pid if vassal.present else None,
-        )
-        for _, vassal in sorted(snapshot.vassals.items())
-        if vassal.id not in aside
-    }
-    roll = Roll(
-        id=f"{request.mtime_ns}-{int(snapshot.wall * 1000)}",
-        request=request,
-        started=now,
-        started_wall=snapshot.wall,
-        vassals=rolled,
-        aside=aside,
-        aside_keys={id_: keys for id_ in aside if (keys := snapshot.vassals[id_].keys)},
-        key_routers=absence.key_routers(snapshot),
-        routers=snapshot.routers,
-        emperor_pid=snapshot.emperor_pid,
-        moved=now,
-    )
-    roll = replace(roll, minimum=room.minimum(snapshot, roll, settings))
-    why = _refusal(snapshot, roll) if rolled else _nobody(aside)
-    return replace(roll, result=Result.REFUSED, finished=now, reason=why) if why else roll
-
-
-def _nobody(aside: Mapping[str, str]) -> str:
-    """Why a roll has no vassal: the first few that are left alone, and what for."""
-    if not aside:
-        return "there is no vassal to roll: the Emperor runs none"
-    named = [f"{id_}: {why}" for id_, why in sorted(aside.items())]
-    more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
-    return f"there is no vassal to roll ({_count(len(named))} left alone): {'; '.join(named[:NAMED])}{more}"
-
-
-def _why_aside(vassal: Vassal, settings: Settings, request: Request) -> str:
-    if vassal.aside:
-        return vassal.aside
-    if not vassal.config_exists and not vassal.is_lost:
-        return "its config was removed"
-    if not vassal.id.endswith(settings.vassal_config_file_suffix):
-        return f"its config does not end with {settings.vassal_config_file_suffix}"
-    if not any(fnmatch.fnmatchcase(vassal.id, glob) for glob in settings.vassals):
-        return "not named by reload-hook-vassals"
-    if not fnmatch.fnmatchcase(vassal.id, request.only):
-        return "not named by the trigger's only="
-    return ""
-
-
-def _refusal(snapshot: Snapshot, roll: Roll) -> str:
-    seen = snapshot.vassals
-    if lost := [id_ for id_ in roll.vassals if seen[id_].is_lost]:
-        return (
-            f"the Emperor runs {', '.join(lost[:NAMED])}, of which the hook finds no config: see that "
-            "reload-hook-emperor-path, if it is set, names where the Emperor finds them"
-        )
-    lonely = [id_ for id_, one in roll.vassals.items() if not one.keys and _may_be_unowned(seen[id_])]
-    if snapshot.unowned and lonely:
-        return (
-            f"it cannot be told whether {min(snapshot.unowned)}, a node at the router, is {lonely[0]}, so no minimum "
-            "can be kept: run the hook as the user of the Emperor, name the sockets of vassals after their configs, or "
-            "roll only vassals that subscribe (reload-hook-vassals)"
-        )
-    unknown = [snapshot.vassals[id_] for id_, progress in roll.vassals.items() if not progress.keys]
-    if any(room.is_down(vassal) or room.may_announce_itself(vassal) for vassal in unknown):
-        return ""  # it may turn out to serve the key that lacks vassals
-    rolled = frozenset().union(*(progress.keys for progress in roll.vassals.values()))
-    for key, count in sorted(room.members(snapshot, roll).items()):
-        minimum = roll.minimum[key]
-        if count <= minimum and key in rolled:
-            return (
-                f"key {key} has {_count(count)} and the minimum is {minimum}, so none can be reloaded: "
-                "add vassals, or lower reload-hook-minimum-active-vassals (0 allows a pause in which requests queue; a "
-                "percentage is written 50%% in an ini)"
-            )
-    return ""
-
-
-def _may_be_unowned(vassal: Vassal) -> bool:
-    """Whether a node of nobody may be this vassal's: of one that subscribes nowhere none is, whoever announces what."""
-    return vassal.accepting and vassal.may_subscribe
-
-
-def _count(vassals: int) -> str:
-    return "1 vassal" if vassals == 1 else f"{vassals} vassals"
+__all__ = ["abort", "fail_vassal", "plan"]
 
 
 def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step:
@@ -227,7 +120,7 @@ def _refused_late(roll: Roll, moment: Moment) -> Roll:
     """Refuse a roll of which nobody was taken yet, where the keys that a router listed later leave no room at all."""
     if roll.stop is not None or any(one.phase is not Phase.PENDING for one in roll.vassals.values()):
         return roll
-    why = _refusal(moment.snapshot, roll)
+    why = refusal(moment.snapshot, roll)
     return replace(roll, stop=Result.REFUSED, reason=why) if why else roll
 
 

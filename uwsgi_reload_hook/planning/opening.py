@@ -1,0 +1,123 @@
+"""How a roll is opened: who is in it, who is left alone, and why it may be refused before anybody is touched. Pure."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import replace
+
+from uwsgi_reload_hook.model import Snapshot, Vassal
+from uwsgi_reload_hook.planning import absence, room
+from uwsgi_reload_hook.planning.roll import Progress, Request, Result, Roll
+from uwsgi_reload_hook.settings import Settings
+
+__all__ = ["open_roll", "refusal"]
+
+_NONE: frozenset[str] = frozenset()
+NAMED = 5
+"""How many vassals a reason names."""
+
+
+def open_roll(
+    snapshot: Snapshot,
+    settings: Settings,
+    request: Request,
+    now: float,
+    known_keys: Mapping[str, frozenset[str]],
+) -> Roll:
+    """Begin a roll of every vassal that the settings and the request name, in the order of their ids.
+
+    Nothing is taken out of service yet.
+
+    `known_keys` are the keys of earlier looks: a vassal that is down shows none. One that does not subscribe any more
+    is not waited for.
+    """
+    aside = {vassal.id: why for vassal in snapshot.vassals.values() if (why := _why_aside(vassal, settings, request))}
+    rolled = {
+        vassal.id: Progress(
+            id=vassal.id,
+            since=now,
+            keys=vassal.keys or (known_keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE),
+            first_pid=vassal.pid if vassal.present else None,
+        )
+        for _, vassal in sorted(snapshot.vassals.items())
+        if vassal.id not in aside
+    }
+    roll = Roll(
+        id=f"{request.mtime_ns}-{int(snapshot.wall * 1000)}",
+        request=request,
+        started=now,
+        started_wall=snapshot.wall,
+        vassals=rolled,
+        aside=aside,
+        aside_keys={id_: keys for id_ in aside if (keys := snapshot.vassals[id_].keys)},
+        key_routers=absence.key_routers(snapshot),
+        routers=snapshot.routers,
+        emperor_pid=snapshot.emperor_pid,
+        moved=now,
+    )
+    roll = replace(roll, minimum=room.minimum(snapshot, roll, settings))
+    why = refusal(snapshot, roll) if rolled else _nobody(aside)
+    return replace(roll, result=Result.REFUSED, finished=now, reason=why) if why else roll
+
+
+def _nobody(aside: Mapping[str, str]) -> str:
+    """Why a roll has no vassal: the first few that are left alone, and what for."""
+    if not aside:
+        return "there is no vassal to roll: the Emperor runs none"
+    named = [f"{id_}: {why}" for id_, why in sorted(aside.items())]
+    more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f"there is no vassal to roll ({_count(len(named))} left alone): {'; '.join(named[:NAMED])}{more}"
+
+
+def _why_aside(vassal: Vassal, settings: Settings, request: Request) -> str:
+    if vassal.aside:
+        return vassal.aside
+    if not vassal.config_exists and not vassal.is_lost:
+        return "its config was removed"
+    if not vassal.id.endswith(settings.vassal_config_file_suffix):
+        return f"its config does not end with {settings.vassal_config_file_suffix}"
+    if not any(fnmatch.fnmatchcase(vassal.id, glob) for glob in settings.vassals):
+        return "not named by reload-hook-vassals"
+    if not fnmatch.fnmatchcase(vassal.id, request.only):
+        return "not named by the trigger's only="
+    return ""
+
+
+def refusal(snapshot: Snapshot, roll: Roll) -> str:
+    """Why a roll of which nobody was taken yet cannot be made, in words; empty = it can."""
+    seen = snapshot.vassals
+    if lost := [id_ for id_ in roll.vassals if seen[id_].is_lost]:
+        return (
+            f"the Emperor runs {', '.join(lost[:NAMED])}, of which the hook finds no config: see that "
+            "reload-hook-emperor-path, if it is set, names where the Emperor finds them"
+        )
+    lonely = [id_ for id_, one in roll.vassals.items() if not one.keys and _may_be_unowned(seen[id_])]
+    if snapshot.unowned and lonely:
+        return (
+            f"it cannot be told whether {min(snapshot.unowned)}, a node at the router, is {lonely[0]}, so no minimum "
+            "can be kept: run the hook as the user of the Emperor, name the sockets of vassals after their configs, or "
+            "roll only vassals that subscribe (reload-hook-vassals)"
+        )
+    unknown = [snapshot.vassals[id_] for id_, progress in roll.vassals.items() if not progress.keys]
+    if any(room.is_down(vassal) or room.may_announce_itself(vassal) for vassal in unknown):
+        return ""  # it may turn out to serve the key that lacks vassals
+    rolled = frozenset().union(*(progress.keys for progress in roll.vassals.values()))
+    for key, count in sorted(room.members(snapshot, roll).items()):
+        minimum = roll.minimum[key]
+        if count <= minimum and key in rolled:
+            return (
+                f"key {key} has {_count(count)} and the minimum is {minimum}, so none can be reloaded: "
+                "add vassals, or lower reload-hook-minimum-active-vassals (0 allows a pause in which requests queue; a "
+                "percentage is written 50%% in an ini)"
+            )
+    return ""
+
+
+def _may_be_unowned(vassal: Vassal) -> bool:
+    """Whether a node of nobody may be this vassal's: of one that subscribes nowhere none is, whoever announces what."""
+    return vassal.accepting and vassal.may_subscribe
+
+
+def _count(vassals: int) -> str:
+    return "1 vassal" if vassals == 1 else f"{vassals} vassals"
