@@ -184,12 +184,14 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
 from uwsgi_reload_hook.site import configs
+from uwsgi_reload_hook.uwsgi.known_options import known_options
 config = sys.argv[1]
 with open(config, "w") as file:
     text = eval(sys.argv[2])
     file.write(text[: configs.LONGEST])
 configs.may_subscribe(config)
 configs.vassal_options(0, config)
+known_options(["uwsgi", "--ini", config], "/", {}, configs.read_text, {"subscribe-to"})
 print("ended")
 """
 
@@ -201,6 +203,8 @@ print("ended")
         "' ' * (1 << 20)",
         "'[uwsgi]\\n' + 'inherit' * (1 << 18)",
         "'[uwsgi]\\na = ' + '%(' * 30_000",
+        "'[uwsgi]\\n# ' + '%(' * (1 << 19)",
+        "'[uwsgi]\\n# ' + '% ' * (1 << 19)",
         "'[uwsgi]\\n' + 'a = %(a)%(a)x\\n' * (1 << 16)",
         "'[uwsgi]\\n' + '\\n'.join(f'a{n} = {\"x\" * 60_000}' for n in range(17))",
         "'[uwsgi]\\n' + 'ini = %p\\nini = %d/./%s\\n' * (1 << 15)",

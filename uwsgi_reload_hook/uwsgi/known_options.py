@@ -34,7 +34,8 @@ _OTHER_CONFIG = re.compile(r"-[^-].*|.*\.(xml|ya?ml|js|json)(:.*)?|.*://.*", re.
 """Words of a command line that may be, or hold, a config which is no ini file; a short option is not looked into."""
 _CONFUSING = re.compile(r"%\s*?(\n|\Z)|\r(?!\n)|[\0\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 """What joins two lines for uWSGI (a `%` before the line's end), or parts one for Python only."""
-_USED = re.compile(r"%\(([^)]*)\)")
+_USED = re.compile(r"%\(([^()\n]{1,256})\)")
+"""As `uwsgi_config` has it, so that whatever else looks like one stays unexpanded."""
 _UNEXPANDED = re.compile(r"%|[$@]\(")
 
 
