@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from uwsgi_reload_hook.model import Node
+from uwsgi_reload_hook.site.authority import LINKS
 from uwsgi_reload_hook.site.configs import read_text
 from uwsgi_reload_hook.uwsgi.known_options import known_options
 from uwsgi_reload_hook.uwsgi.stats import VassalStats
@@ -108,12 +110,15 @@ def _changed_since(path: str, second: int) -> bool:
 
 
 def _links(path: str) -> Iterator[os.stat_result]:
-    """The symlinks that a path leads through. Raises OSError."""
-    at, names = "/", [*PurePath(path).parts[1:]]
+    """The symlinks that a path leads through. Raises OSError, also where they are more than the kernel follows."""
+    at, names, links = "/", [*PurePath(path).parts[1:]], 0
     while names:
         entry = os.path.join(at, names.pop(0))  # noqa: PTH118 - a Path costs more
         status = os.lstat(entry)
         if stat.S_ISLNK(status.st_mode):
+            links += 1
+            if links > LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
             yield status
             target = PurePath(os.readlink(entry))  # noqa: PTH115 - the same
             at = "/" if target.is_absolute() else at
