@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from uwsgi_reload_hook.model import Node
-from uwsgi_reload_hook.site.matching import RELIST, NodeMatcher
+from uwsgi_reload_hook.site.matching import RELIST, WARNINGS, NodeMatcher
 
 
 class Host:
@@ -154,3 +154,21 @@ def test_a_node_of_nobody_is_left_out_and_told_once(caplog: pytest.LogCaptureFix
     assert [record.getMessage().split(";")[0] for record in caplog.records] == [
         "node /run/x.sock belongs to no vassal of this Emperor that can be seen"
     ]
+
+
+def test_whoever_announces_any_number_of_nodes_fills_no_log_and_no_memory(caplog: pytest.LogCaptureFixture) -> None:
+    host = Host(sockets(p1="/run/a.sock"))
+    for look in range(3):
+        host.owners("/run/a.sock", *(f"/run/{look}-{number}.sock" for number in range(WARNINGS)), a=1)
+        assert len(host.matcher._sought) <= WARNINGS + 1
+    *named, last = caplog.messages
+    assert len(named) == WARNINGS
+    assert all(line.startswith("node /run/") for line in named)
+    assert last.endswith("no more of them are named")
+
+
+def test_a_node_that_is_listed_again_is_not_said_again(caplog: pytest.LogCaptureFixture) -> None:
+    host = Host()
+    for addresses in (["/run/x.sock"], [], ["/run/x.sock"]):
+        host.owners(*addresses, a=1)
+    assert len(caplog.messages) == 1

@@ -14,6 +14,8 @@ __all__ = ["NodeMatcher"]
 log = logging.getLogger(__name__)
 
 _PATHS = ("/", "@")
+WARNINGS = 100
+"""Nodes of nobody that are named, at most: whoever announces one can announce any number."""
 RELIST = 2.0
 """Seconds between two lists of the sockets, which cost milliseconds, unless an address was never sought."""
 
@@ -40,7 +42,8 @@ class NodeMatcher:
         self._pids: dict[str, int] = {}
         self._listed = float("-inf")
         self._sought: set[str] = set()
-        self._unknown: set[str] = set()
+        """Of the addresses that are listed now, those that were looked for."""
+        self._warned: set[str] = set()
 
     def match(self, nodes: Iterable[Node], pids: Mapping[str, int], suffix: str) -> dict[str, tuple[Node, ...]]:
         """Sort `nodes` by the ids of `pids` (id to the pid of its master, 0 = not running)."""
@@ -48,6 +51,7 @@ class NodeMatcher:
         known = {address: owner for address, owner in self._owners.items() if owner in pids}
         restarted = any(pid and self._pids.get(id_) != pid for id_, pid in pids.items())
         foreign = {node.address for node in nodes if node.address not in known}
+        self._sought &= {node.address for node in nodes}
         never_sought = not foreign <= self._sought
         if never_sought or ((restarted or foreign) and self._clock() - self._listed >= RELIST):
             self._relist({node.address for node in nodes}, pids, suffix)
@@ -72,9 +76,17 @@ class NodeMatcher:
                 owner = _by_file_name(address, stems)
             if owner is not None:
                 self._owners[address] = owner
-            elif address not in self._owners and address not in self._unknown:
-                self._unknown.add(address)
-                log.warning("node %s belongs to no vassal of this Emperor that can be seen; it is not counted", address)
+            elif address not in self._owners:
+                self._warn(address)
+
+    def _warn(self, address: str) -> None:
+        if address in self._warned or len(self._warned) > WARNINGS:
+            return
+        self._warned.add(address)
+        if len(self._warned) > WARNINGS:
+            log.warning("more nodes belong to no vassal of this Emperor that can be seen; no more of them are named")
+        else:
+            log.warning("node %s belongs to no vassal of this Emperor that can be seen; it is not counted", address)
 
     def _sockets(self, masters: Mapping[int, str], kind: str) -> dict[str, str]:
         """Each listening address and its vassal. Of the processes that share a socket psutil may tell one: a worker.
