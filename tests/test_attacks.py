@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +106,28 @@ def test_a_planted_history_is_set_aside_with_one_warning(
     assert f"{directory}/trigger.history.jsonl cannot be used (it " in line
     assert "set aside as trigger.history.jsonl.unusable" in line
     assert os.path.lexists(directory / "trigger.history.jsonl.unusable")
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("trigger.status.json", lambda store: store.write_status(STATUS)),
+        ("trigger.journal", lambda store: store.write_journal(Journal((1, 2)))),
+        ("trigger.history.jsonl", lambda store: store.append_history(ENDED)),
+    ],
+)
+def test_a_directory_in_the_place_of_a_file_is_set_aside_and_said_once(
+    directory: Path, name: str, write: Callable[[Store], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before: the file was never written, and `trigger --wait` saw no hook."""
+    store = Store(directory, "trigger")
+    for _ in range(2):
+        acts("os.path.lexists(arguments[0]) and os.unlink(arguments[0]); os.mkdir(arguments[0])", directory, name)
+        write(store)
+        assert (directory / name).is_file()
+        assert (directory / f"{name}.unusable").is_dir()
+    (line,) = caplog.messages
+    assert line.endswith(f"(Is a directory): set aside as {name}.unusable, a new one is begun")
 
 
 def test_a_history_and_its_place_aside_that_are_one_file_are_no_way_out(directory: Path, victim: Victim) -> None:

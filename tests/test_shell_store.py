@@ -100,7 +100,8 @@ def test_a_user_without_a_home_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_journal_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
     store, said = opened({"XDG_STATE_HOME": str(tmp_path)})
     assert store is not None
-    (tmp_path / "uwsgi-reload-hook" / "%2Fetc%2Fuwsgi%2Fvassals.journal").mkdir()
+    for name in ("%2Fetc%2Fuwsgi%2Fvassals.journal", "%2Fetc%2Fuwsgi%2Fvassals.journal.unusable"):
+        (tmp_path / "uwsgi-reload-hook" / name / "not empty").mkdir(parents=True)
     store.write_journal(UNFINISHED)
     store.write_journal(UNFINISHED)
     (line,) = said

@@ -170,7 +170,8 @@ def obstruct(path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_said_and_stops_no_roll(
     store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, write: Callable[[Store], None]
 ) -> None:
-    obstruct(tmp_path / name)
+    for each in (name, f"{name}.unusable"):
+        obstruct(tmp_path / each)
     with caplog.at_level(logging.ERROR):
         write(store)
     assert f"{tmp_path / name} cannot be written (Is a directory)" in caplog.text

@@ -53,6 +53,8 @@ class Store:
         """Those that the history lacks."""
         self._complaints: set[str] = set()
         """What was said since files could not be written."""
+        self._put_aside: set[str] = set()
+        """The names from which something was set aside, which is said once of each."""
         if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
             raise ConfigError(
                 f"the state directory {directory} cannot be written to by user {os.geteuid()}; "
@@ -122,7 +124,11 @@ class Store:
     def _tried(self, name: str, write: Callable[[str], None]) -> bool:
         """Log a failed write, and go on: with a full disk, to finish the roll matters more than to record it."""
         try:
-            write(name)
+            try:
+                write(name)
+            except (UntrustedError, IsADirectoryError) as error:
+                self._set_aside(name, error)
+                write(name)
         except OSError as error:
             reason = error.strerror or str(error)
             if reason not in self._complaints:
@@ -139,15 +145,19 @@ class Store:
             self._directory.replace(name, text, PRIVATE if name == self._journal else READABLE)
 
     def _append(self, name: str) -> None:
-        lines = "".join(self._lines)
+        self._directory.append(name, "".join(self._lines), READABLE)
+
+    def _set_aside(self, name: str, error: OSError) -> None:
+        """Make room for a new file. Raises the `error` that the old one has given where that fails too."""
+        aside = f"{name}.unusable"
         try:
-            self._directory.append(name, lines, READABLE)
-        except UntrustedError as error:
-            aside = f"{name}.unusable"
             self._directory.set_aside(name, aside)
+        except OSError:
+            raise error from None
+        if name not in self._put_aside:
+            self._put_aside.add(name)
             path = self._directory.path / name
             log.warning("%s cannot be used (%s): set aside as %s, a new one is begun", path, error.strerror, aside)
-            self._directory.append(name, lines, READABLE)
 
     def not_written(self, path: Path, reason: str) -> None:
         """Say that files cannot be written, once for each reason."""
