@@ -48,8 +48,9 @@ def own_directory() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def stranger(script: str, directory: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Run a script as the stranger, in a directory; it has `arguments`, as texts."""
-    with python("-c", BECOME + script, str(directory), json.dumps([str(one) for one in arguments])) as child:
+    """Run a script as the stranger, in a directory; it has `arguments`, as texts, which its command line shows too."""
+    texts = [str(one) for one in arguments]
+    with python("-c", BECOME + script, str(directory), json.dumps(texts), *texts) as child:
         yield child
 
 

@@ -97,7 +97,7 @@ def test_another_process_holds_the_lock_until_it_ends_however_it_ends(emperor: s
     with holder(emperor) as child:
         with emperor_lock(emperor, ours) as held:
             assert not held
-        assert lock_holder(emperor, ours) == child.pid
+        assert lock_holder(emperor, ours) == Peer(child.pid, os.geteuid())
         getattr(child, end)()
         child.wait()
         assert lock_holder(emperor, ours) is None
@@ -131,7 +131,7 @@ def test_what_somebody_else_claims_neither_takes_nor_hides_the_lock(emperor: str
             assert held
         with holder(emperor) as child, emperor_lock(emperor, ours) as held:
             assert not held
-            assert lock_holder(emperor, ours) == child.pid
+            assert lock_holder(emperor, ours) == Peer(child.pid, os.geteuid())
 
 
 def test_what_somebody_else_claims_is_said_in_one_line(emperor: str) -> None:
@@ -149,7 +149,7 @@ def test_a_claim_that_is_kept_full_counts_by_the_user_who_made_it(emperor: str) 
         first.connect(claim.getsockname())
         with emperor_lock(emperor, ours) as held:
             assert not held
-        assert lock_holder(emperor, ours) == 0
+        assert lock_holder(emperor, ours) == Peer(0, os.geteuid())
 
 
 def test_where_the_kernel_tells_no_users_a_full_claim_does_not_count_and_any_other_does(emperor: str) -> None:

@@ -14,10 +14,11 @@ import pytest
 from tests.children import waits
 from tests.rolling import settings
 from tests.servers import answers, listens, serves
-from tests.strangers import waiting_stranger
+from tests.strangers import STRANGER, waiting_stranger
 from uwsgi_reload_hook.model import Node, Vassal
 from uwsgi_reload_hook.planning.roll import Subscribe
 from uwsgi_reload_hook.site.discover import Place, Router, Surroundings
+from uwsgi_reload_hook.site.peers import Peer
 from uwsgi_reload_hook.site.sockets import StatsSocket
 from uwsgi_reload_hook.site.world import SAID, World
 from uwsgi_reload_hook.uwsgi import packets
@@ -55,8 +56,8 @@ def test_of_a_hook_of_another_user_its_config_alone_tells_the_options(tmp_path: 
         world = World(settings(), Place("shell"))
         world._around = Surroundings(StatsSocket(str(tmp_path / "emperor.stats")), os.getpid(), (), 17.0)
         world._emperor_pid = os.getpid()
-        with serves(tmp_path / "emperor.stats", *[answers(json.dumps(told))] * 2):
-            assert world.hook_options(hook.pid) == ({"trigger": ["/run/trigger"]} if known else {}, "/")
+        with serves(tmp_path / "emperor.stats", answers(json.dumps(told))):
+            assert world.hook_options(Peer(hook.pid, STRANGER)) == ({"trigger": ["/run/trigger"]} if known else {}, "/")
 
 
 def announced(tmp_path: Path, router: str, address: Path, *, pid: int) -> list[bytes]:

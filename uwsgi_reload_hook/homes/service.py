@@ -123,7 +123,7 @@ def _complain(world: World, emperor: Emperor) -> None:
     log.error(
         "refused: another hook%s holds the lock of the Emperor in %s, and only one may roll its vassals; "
         "remove this one, or the other. This one stands by until the other ends",
-        f" (pid {holder})" if holder else "",
+        f" (pid {holder.pid})" if holder and holder.pid else "",
         emperor.name,
     )
 

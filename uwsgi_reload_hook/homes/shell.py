@@ -21,9 +21,10 @@ from uwsgi_reload_hook.records.shell_store import ShellStore, own_journal
 from uwsgi_reload_hook.records.state import HookInfo, Store
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site import processes
-from uwsgi_reload_hook.site.authority import Authority, Emperor
+from uwsgi_reload_hook.site.authority import Authority, Emperor, own_users, person
 from uwsgi_reload_hook.site.discover import Place
 from uwsgi_reload_hook.site.lock import emperor_lock, ignored, lock_holder
+from uwsgi_reload_hook.site.peers import Peer
 from uwsgi_reload_hook.site.world import World
 
 __all__ = ["reload"]
@@ -104,14 +105,17 @@ def _code(ended: Roll | None) -> int:
 
 def _ask(world: World, emperor: Emperor, settings: Settings, say: Say, *, resume: bool) -> int:
     """Have the hook that holds the lock roll, by a touch of its trigger, and follow it."""
-    holder = lock_holder(emperor.identity, world.authority().may_act)
-    found = _files(*world.hook_options(holder)) if holder else None
+    peer = lock_holder(emperor.identity, world.authority().may_act)
+    holder = peer.pid if peer else 0
+    found = _files(*world.hook_options(peer)) if peer and holder else None
     suffix = settings.vassal_config_file_suffix
 
     def changed(id_: str, entry: Mapping[str, Any]) -> None:
         _tell(say, _name(id_, suffix), str(entry["phase"]), str(entry["reason"]))
 
     follower = found and follow.Follower(*found, changed)
+    if found is None and peer and holder and peer.uid not in own_users():
+        return _complain(ExitCode.USAGE, _not_led(peer, emperor))
     if found is None or follower is None or follower.read().hook_pid != holder:
         who = f"pid {holder}{_running(holder, world.authority())}" if holder else "a process that cannot be seen"
         words = f"another roll is under way: {who} holds the lock of the Emperor in {emperor.name}"
@@ -130,6 +134,14 @@ def _ask(world: World, emperor: Emperor, settings: Settings, say: Say, *, resume
         return _complain(ExitCode.USAGE, f"its trigger {trigger} cannot be touched: {error.strerror}")
     code, words = follower.follow(mtime, settings.deadline or None)
     return _complain(code, words) if code else code
+
+
+def _not_led(holder: Peer, emperor: Emperor) -> str:
+    return (
+        f"{person(holder)} holds the lock of the Emperor in {emperor.name}, and this user is not led by it, because "
+        "its words and its config are not root's or this user's own: touch that hook's trigger yourself, or run "
+        "`reload` as its user"
+    )
 
 
 def _files(options: Mapping[str, list[str]], base: str) -> tuple[Path, Path] | None:

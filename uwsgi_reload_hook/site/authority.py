@@ -24,7 +24,7 @@ from uwsgi_reload_hook.site.configs import read_text
 from uwsgi_reload_hook.site.peers import Peer
 from uwsgi_reload_hook.uwsgi import stats, uwsgi_config
 
-__all__ = ["Authority", "Emperor", "from_arguments", "identify", "is_kept", "person"]
+__all__ = ["Authority", "Emperor", "from_arguments", "identify", "is_kept", "options_of_hook", "own_users", "person"]
 
 ROOT = 0
 _DIRECTORY = "directory"
@@ -81,13 +81,18 @@ def _known(monitor: str, cwd: str) -> str:
     return f"glob {root.st_dev}:{root.st_ino}:{path}"
 
 
+def own_users() -> frozenset[int]:
+    """Root and this process's user, by whose words alone this process is led; the Emperor's user is not one of them."""
+    return frozenset({ROOT, os.geteuid()})
+
+
 class Authority:
     """Judges processes, by what the Emperor and the configs say at this moment: make another one for the next look."""
 
     def __init__(self, emperor_pid: int, configs: Callable[[], Mapping[int, str]]) -> None:
         """`configs` tells each vassal's pid and the path of its config; asked only where that decides."""
         above = processes.user(emperor_pid)
-        self.trusted = frozenset({ROOT, os.geteuid()} if above is None else {ROOT, os.geteuid(), above})
+        self.trusted = own_users() if above is None else own_users() | {above}
         """The users whose processes may act, all of them."""
         self._configs = configs
         self._foreign: dict[int, tuple[int, str]] | None = None
@@ -125,11 +130,11 @@ class Authority:
 
     def _hook(self, config: str) -> dict[str, list[str]]:
         if config not in self._options:
-            self._options[config] = _options_of_hook(config, self.trusted)
+            self._options[config] = options_of_hook(config, self.trusted)
         return self._options[config]
 
 
-def _options_of_hook(config: str, users: Collection[int]) -> dict[str, list[str]]:
+def options_of_hook(config: str, users: Collection[int]) -> dict[str, list[str]]:
     """The hook's options that a config gives by itself, without the process; none if it does not make it the hook."""
 
     def read(path: str) -> str | None:

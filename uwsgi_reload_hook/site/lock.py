@@ -58,13 +58,13 @@ def emperor_lock(emperor: str, may_act: MayAct) -> Iterator[bool]:
             claim.withdraw()
 
 
-def lock_holder(emperor: str, may_act: MayAct) -> int | None:
-    """The process that holds an Emperor's lock, 0 where its pid is not known; None if nobody holds it.
+def lock_holder(emperor: str, may_act: MayAct) -> Peer | None:
+    """The process that holds an Emperor's lock; None if nobody holds it.
 
     Raises ConfigError as `emperor_lock` does.
     """
     counting = _counting(_claims(emperor), may_act)
-    return counting[min(counting)].pid if counting else None
+    return counting[min(counting)] if counting else None
 
 
 def ignored(emperor: Emperor, authority: Authority) -> list[str]:

@@ -27,6 +27,7 @@ __all__ = [
     "reloads",
     "send_signal",
     "shares_network",
+    "sole_user",
     "started",
     "user",
     "working_directory",
@@ -144,6 +145,15 @@ def user(pid: int) -> int | None:
         return int(_process(pid).uids().effective)
     except psutil.Error:
         return None
+
+
+def sole_user(pid: int) -> int | None:
+    """The only user whom a process belongs to; None of a set-uid program too, because another user has started that."""
+    try:
+        found = set(_process(pid).uids())
+    except psutil.Error:
+        return None
+    return int(found.pop()) if len(found) == 1 else None
 
 
 def shares_network(pid: int) -> bool | None:

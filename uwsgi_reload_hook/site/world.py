@@ -15,15 +15,15 @@ from uwsgi_reload_hook.planning.roll import Action
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site import configs, processes
 from uwsgi_reload_hook.site.acts import Scene, perform
-from uwsgi_reload_hook.site.authority import Authority, Emperor, identify
+from uwsgi_reload_hook.site.authority import Authority, Emperor, identify, options_of_hook, own_users
 from uwsgi_reload_hook.site.configs import vassal_options
 from uwsgi_reload_hook.site.discover import Place, Surroundings, discover, find_emperor, given_to, instance_of
 from uwsgi_reload_hook.site.matching import NodeMatcher
-from uwsgi_reload_hook.site.peers import listening_pid
+from uwsgi_reload_hook.site.peers import Peer, is_listener, listening_pid
 from uwsgi_reload_hook.site.probing import Prober
 from uwsgi_reload_hook.site.sockets import is_local
 from uwsgi_reload_hook.site.subscriptions import ForeignKeys, configured_keys
-from uwsgi_reload_hook.uwsgi import stats
+from uwsgi_reload_hook.uwsgi import stats, uwsgi_config
 
 __all__ = ["World"]
 
@@ -91,22 +91,25 @@ class World:
             return path
         raise UnavailableError(f"the Emperor lists no vassal with the hook's pid {self._place.own_pid}")
 
-    def hook_options(self, hook: int) -> tuple[dict[str, list[str]], str]:
+    def hook_options(self, hook: Peer) -> tuple[dict[str, list[str]], str]:
         """The options of the hook that is the process `hook`, and where its relative paths start.
 
-        Of a hook that only its config makes one, because its user may not act for the Emperor, the config alone
-        counts. Raises UnavailableError.
+        The words of a process lead this one only if it is root's or this user's own. Of a hook of another user, the
+        Emperor's too, the config alone counts, without relative paths, and that only if nobody else can change it.
+        Raises UnavailableError.
         """
-        told = stats.emperor(self._surroundings().emperor.read())
-        authority = self.authority()
-        if processes.user(hook) not in authority.trusted:
-            return authority.options(hook), told.cwd
-        written = instance_of(told.pid).options
+        stats_socket = self._surroundings().emperor
+        told = stats.emperor(stats_socket.read())
         paths = self._paths_of(told)
-        for pid in (hook, processes.parent(hook)):
-            if pid is not None and pid in paths:
-                written = vassal_options(pid, paths[pid])
-        return {**from_uwsgi_opt(written), **given_to(hook)}, processes.working_directory(hook) or "/"
+        vassal = next((pid for pid in (hook.pid, processes.parent(hook.pid)) if pid in paths), None)
+        own = own_users()
+        if hook.uid not in own or processes.sole_user(hook.pid) != hook.uid:
+            found = options_of_hook(paths[vassal], own) if vassal else {}
+            return {name: texts for name, texts in found.items() if os.path.isabs(texts[-1])}, "/"  # noqa: PTH117 - text
+        written: uwsgi_config.Options = {}
+        if is_listener(stats_socket.address, own) and processes.sole_user(told.pid) in own:
+            written = vassal_options(vassal, paths[vassal]) if vassal else instance_of(told.pid).options
+        return {**from_uwsgi_opt(written), **given_to(hook.pid)}, processes.working_directory(hook.pid) or "/"
 
     def _surroundings(self) -> Surroundings:
         if self._around is None:
