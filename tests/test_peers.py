@@ -4,8 +4,10 @@ import os
 import socket
 from pathlib import Path
 
+import pytest
+
 from tests.strangers import STRANGER, waiting_stranger
-from uwsgi_reload_hook.site.peers import Peer, datagram_user, listener, udp_users
+from uwsgi_reload_hook.site.peers import Peer, datagram_user, is_listener, listener, port_users
 
 DATAGRAMS = """
 unix, udp = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)
@@ -43,11 +45,11 @@ def test_whose_a_datagram_socket_is_is_told(tmp_path: Path) -> None:
 def test_whose_a_udp_port_is_is_told() -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.create_server(("127.0.0.1", 0)) as tcp:
         udp.bind(("127.0.0.1", 0))
-        port = udp.getsockname()[1]
-        assert udp_users()[port] == {os.geteuid()}
-        if port != tcp.getsockname()[1]:
-            assert tcp.getsockname()[1] not in udp_users()
-    assert port not in udp_users()
+        at, other = (f"127.0.0.1:{one.getsockname()[1]}" for one in (udp, tcp))
+        assert port_users(at, "udp") == {os.geteuid()}
+        if at != other:
+            assert port_users(other, "udp") == frozenset()
+    assert port_users(at, "udp") == frozenset()
 
 
 def test_the_datagram_sockets_of_another_user_are_told_as_his() -> None:
@@ -57,4 +59,32 @@ def test_the_datagram_sockets_of_another_user_are_told_as_his() -> None:
         port = udp.getsockname()[1]
     with waiting_stranger(DATAGRAMS, name, str(port)):
         assert datagram_user(f"@{name}") == STRANGER
-        assert udp_users()[port] == {STRANGER}
+        assert port_users(f"127.0.0.1:{port}", "udp") == {STRANGER}
+
+
+TCP = """
+listener = socket.socket()
+listener.bind((sys.argv[1], int(sys.argv[2])))
+listener.listen()
+"""
+
+
+def test_a_tcp_port_counts_by_the_user_who_made_its_socket() -> None:
+    """Before: whoever listened at a TCP port was taken for a trusted user."""
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        port = ours.getsockname()[1]
+        with waiting_stranger(TCP, "127.0.0.2", str(port)):
+            trusted = {host: is_listener(f"{host}:{port}", {os.geteuid()}) for host in HOSTS}
+    assert trusted == HOSTS
+    assert not is_listener(f"127.0.0.1:{port}", {os.geteuid()})
+
+
+HOSTS = {"127.0.0.1": True, "localhost": True, "127.0.0.2": False, "0.0.0.0": False}  # noqa: S104 - compared, not bound
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_who_listens_on_all_hosts_listens_on_each(host: str) -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as ours:
+        at = f"{host}:{ours.getsockname()[1]}"
+        assert is_listener(at, {os.geteuid()})
+        assert not is_listener(at, {STRANGER})

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.children import python, waits
-from tests.strangers import READY, waiting_stranger
+from tests.strangers import READY, STRANGER, waiting_stranger
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.site.routers import gateway_sockets, subscription_server
 from uwsgi_reload_hook.uwsgi.stats import EmperorStats, RouterStats
@@ -99,7 +99,30 @@ def test_a_router_of_another_user_that_is_named_takes_subscriptions_of_his() -> 
     port = free_udp()
     with waiting_stranger(BIND, str(port)) as router:
         told = RouterStats(router.pid, "/", (f"127.0.0.1:{port}",), ())
+        assert subscription_server(told, "router.stats", TRUSTED, named=True) == f"127.0.0.1:{port}"
+
+
+def test_the_pid_of_an_answer_counts_if_that_process_gives_the_answer(shared: Path) -> None:
+    """Before: an answer could name any process, and thereby the user whose sockets were trusted."""
+    port, shared_by_all = free_udp(), str(shared / "stats")
+    with waiting_stranger(LISTEN + BIND.replace("argv[1]", "argv[2]"), shared_by_all, str(port)) as router:
+        told = RouterStats(router.pid, "/", (f"127.0.0.1:{port}",), ())
+        assert subscription_server(told, shared_by_all, TRUSTED) == f"127.0.0.1:{port}"
+        with gateway(shared / "ours"), pytest.raises(UnavailableError, match="subscription-server"):
+            subscription_server(told, str(shared / "ours"), TRUSTED)
+
+
+def test_a_udp_port_that_a_tenant_shares_with_the_router_gets_no_packet() -> None:
+    shares = "socket.SOL_SOCKET, socket.SO_REUSEADDR, 1"
+    with socket.socket(type=socket.SOCK_DGRAM) as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ours.bind(("127.0.0.1", 0))
+        port = ours.getsockname()[1]
+        told = RouterStats(os.getpid(), "/", (f"127.0.0.1:{port}",), ())
         assert subscription_server(told, "router.stats", TRUSTED) == f"127.0.0.1:{port}"
+        script = BIND.replace("udp.bind", f"udp.setsockopt({shares})\nudp.bind")
+        with waiting_stranger(script, str(port)), pytest.raises(UnavailableError, match="subscription-server"):
+            subscription_server(told, "router.stats", TRUSTED)
 
 
 def test_a_path_of_another_users_datagram_socket_gets_no_packet(shared: Path) -> None:
@@ -108,3 +131,12 @@ def test_a_path_of_another_users_datagram_socket_gets_no_packet(shared: Path) ->
         ours.bind(str(shared / "b"))
         told = RouterStats(os.getpid(), str(shared), ("a", "b"), ())
         assert subscription_server(told, "router.stats", TRUSTED) == str(shared / "b")
+
+
+def test_a_process_with_the_rights_of_another_user_than_his_who_started_it_is_no_router(shared: Path) -> None:
+    """Before: `su`, which waits for a password with root's rights, made a socket that it had inherited a router's."""
+    script = f"import os\nos.setresuid({STRANGER}, 0, 0)\n" + LISTEN + READY
+    with emperor() as told, python("-c", script, str(shared / "stats")) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        assert gateway_sockets(told, TRUSTED)[0] == []

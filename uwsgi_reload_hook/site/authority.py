@@ -91,7 +91,7 @@ class Authority:
 
     def __init__(self, emperor_pid: int, configs: Callable[[], Mapping[int, str]]) -> None:
         """`configs` tells each vassal's pid and the path of its config; asked only where that decides."""
-        above = processes.user(emperor_pid)
+        above = processes.sole_user(emperor_pid)
         self.trusted = own_users() if above is None else own_users() | {above}
         """The users whose processes may act, all of them."""
         self._configs = configs

@@ -85,8 +85,12 @@ def discover(settings: Settings, place: Place) -> Surroundings:
     document = stats.emperor(emperor.read())
     instance = instance or instance_of(document.pid)
     trusted = Authority(document.pid, dict).trusted
+    named = bool(settings.fastrouter_stats_socket)
     known = tuple(
-        Router(found, settings.subscription_server or routers.subscription_server(document_, found.address, trusted))
+        Router(
+            found,
+            settings.subscription_server or routers.subscription_server(document_, found.address, trusted, named=named),
+        )
         for found, document_ in _routers(settings, document, instance, trusted)
     )
     if place.host is not None:

@@ -19,7 +19,7 @@ __all__ = [
     "listener",
     "listening_inodes",
     "listening_pid",
-    "udp_users",
+    "port_users",
 ]
 
 SOCKETS = Path("/proc/self/net/unix")
@@ -32,6 +32,10 @@ _BY_FAMILY, _LISTENING, _ANY_STATE = 20, 1 << 10, 2**32 - 1
 _NAME, _VFS, _UID = 0, 1, 7
 _SHOW = 1 << 0 | 1 << 1 | 1 << 6
 """Of linux/netlink.h, sock_diag.h and unix_diag.h. Linux 5.3 and newer tell the user."""
+_LISTEN = "0A"
+"""Of net/tcp_states.h, as /proc/net/tcp has it."""
+_DIGITS = 5
+"""Of a port."""
 _HEADER, _MESSAGE, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BBBBIII"), struct.Struct("=HH")
 
 
@@ -75,10 +79,11 @@ def listening_pid(address: str) -> int | None:
 def is_listener(address: str, users: Collection[int]) -> bool:
     """Whether who listens at an address is one of `users`: at a path, somebody else may do so by now.
 
-    For a TCP port the kernel does not tell, and it is taken to be so.
+    For a TCP port the kernel tells no process, but the user who made the socket, whoever has inherited it since.
     """
     if not address.startswith(("/", "@")):
-        return True
+        makers = port_users(address, "tcp")
+        return bool(makers) and makers <= frozenset(users)
     try:
         peer = listener(address)
     except BlockingIOError:
@@ -176,17 +181,35 @@ def _number(attribute: bytes | None) -> int | None:
     return None if attribute is None else int(struct.unpack_from("=I", attribute)[0])
 
 
-def udp_users() -> dict[int, frozenset[int]]:
-    """The UDP ports bound in this network namespace, and the users who have made their sockets (proc(5))."""
-    found: dict[int, set[int]] = {}
-    for version in ("udp", "udp6"):
+def port_users(address: str, kind: str) -> frozenset[int]:
+    """The users who have made the sockets that get what is sent to host:port in this network namespace.
+
+    `kind` is `tcp`, of which only those listened on count, or `udp`. A socket that is bound to the host itself comes
+    before those of all hosts.
+    """
+    host, _, text = address.rpartition(":")
+    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
+        return frozenset()
+    host = host.strip("[]")
+    host = {"localhost": "127.0.0.1", "*": "", "0.0.0.0": "", "::": ""}.get(host, host)  # noqa: S104 - not bound
+    there = [(bound, user) for bound, port, user in _bound(kind) if port == int(text)]
+    exact = frozenset(user for bound, user in there if bound == host)
+    return exact or frozenset(user for bound, user in there if not (host and bound))
+
+
+def _bound(kind: str) -> Iterator[tuple[str, int, int]]:
+    """The host, empty for all, the port and the maker's user of each socket of a kind that is bound (proc(5))."""
+    for family, version in ((socket.AF_INET, kind), (socket.AF_INET6, f"{kind}6")):
         try:
-            lines = (SOCKETS.with_name(version)).read_text().splitlines()[1:]
+            lines = SOCKETS.with_name(version).read_text().splitlines()[1:]
         except OSError:
             continue
         for words in map(str.split, lines):
-            found.setdefault(int(words[1].rpartition(":")[2], 16), set()).add(int(words[7]))
-    return {port: frozenset(users) for port, users in found.items()}
+            if kind == "udp" or words[3] == _LISTEN:
+                told, _, port = words[1].partition(":")
+                parts = (int(told[at : at + 8], 16) for at in range(0, len(told), 8))
+                packed = b"".join(struct.pack("=I", part) for part in parts)
+                yield socket.inet_ntop(family, packed) if any(packed) else "", int(port, 16), int(words[7])
 
 
 def _messages(data: bytes, header: struct.Struct) -> Iterator[tuple[int, bytes]]:

@@ -12,8 +12,8 @@ from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.settings import PREFIX
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.authority import person
-from uwsgi_reload_hook.site.peers import Peer, datagram_user, is_listener, udp_users
-from uwsgi_reload_hook.site.sockets import is_datagram_path, resolve
+from uwsgi_reload_hook.site.peers import Peer, datagram_user, is_listener, listening_pid, port_users
+from uwsgi_reload_hook.site.sockets import is_datagram_path, resolve, same_socket
 from uwsgi_reload_hook.uwsgi import stats
 
 __all__ = ["gateway_sockets", "subscription_server"]
@@ -26,13 +26,14 @@ def gateway_sockets(emperor: stats.EmperorStats, trusted: Collection[int]) -> tu
     """Addresses that one process alone listens on, among the Emperor's siblings and its vassals' children.
 
     A gateway binds its stats socket after the fork; a socket for requests is shared by a master and its workers.
-    Such a process of a user who is not `trusted` is passed over, which comes second, in words.
+    Such a process of a user who is not `trusted` is passed over, which comes second, in words. A set-uid program counts
+    for nothing: a tenant can start one, and have it inherit a socket of his.
     """
     above = processes.parent(emperor.pid)
     parents = {above} if above is not None and above > 1 else set()
     parents |= {vassal.pid for vassal in emperor.vassals if vassal.pid > 0}
     gateways = {pid for one in parents for pid, _ in processes.children(one) or ()} - {emperor.pid}
-    users = {pid: user for pid in parents | gateways if (user := processes.user(pid)) is not None}
+    users = {pid: user for pid in parents | gateways if (user := processes.sole_user(pid)) is not None}
     listening = processes.listening()
     ours = _held_alone((pid for pid, user in users.items() if user in trusted), listening)
     theirs = _held_alone((pid for pid, user in users.items() if user not in trusted), listening)
@@ -53,24 +54,33 @@ def _held_alone(pids: Iterable[int], listening: Mapping[int, frozenset[str]]) ->
     return {pid: addresses for pid, addresses in alone.items() if addresses}
 
 
-def subscription_server(router: stats.RouterStats, name: str, trusted: Collection[int]) -> str:
+def subscription_server(router: stats.RouterStats, name: str, trusted: Collection[int], *, named: bool = False) -> str:
     """The address of a router's subscription socket, if it belongs to a trusted user or to the router's own.
+
+    The router's user is that of the pid in its answer only if this process answers at `name`, or an operator has
+    `named` the router: else it would be any user whom the answer chooses.
 
     Whose a UDP socket is the kernel tells everybody, and whose that of a path is, it tells by netlink; where that is
     not to be had, the socket of a path is taken for the router's. Raises UnavailableError, with the `name` of the
     router.
     """
-    users = {*trusted, processes.user(router.pid)}
+    own = processes.sole_user(router.pid) if named or _holds(router.pid, name) else None
+    users = frozenset(trusted) if own is None else frozenset({*trusted, own})
     addresses = [resolve(address, router.cwd) for address in router.sockets]
     for address in addresses:
         if is_datagram_path(address) and datagram_user(address) in {*users, None}:
             return address
-    ports = udp_users()
     for address in addresses:
-        port = address.rpartition(":")[2]
-        if port.isdecimal() and ports.get(int(port), frozenset()) & users:
+        makers = port_users(address, "udp")
+        if makers and makers <= users:
             return address
     raise UnavailableError(
         f"no subscription socket of the router at {name} was found that belongs to root, to the Emperor's user or to "
         f"the router's; set {PREFIX}subscription-server to the address of its fastrouter-subscription-server"
     )
+
+
+def _holds(pid: int, address: str) -> bool:
+    if address.startswith(("/", "@")):
+        return listening_pid(address) == pid
+    return any(same_socket(address, one) for one in processes.listening().get(pid, ()))
