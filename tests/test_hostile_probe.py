@@ -132,6 +132,20 @@ def test_a_host_that_no_resolver_takes_is_no_address(address: str) -> None:
         sockets.send(address, b"")
 
 
+@pytest.mark.parametrize("address", ["name.test:80", "127.1:80", "ip6-localhost:80"])
+def test_a_host_that_is_a_name_is_not_looked_up(address: str) -> None:
+    """Before: whoever's name it was could let his name server wait, and all vassals with it."""
+    with pytest.raises(UnavailableError, match="is no address in numbers"):
+        sockets.open_stream(address)
+    assert not sockets.accepts(address)
+    assert not sockets.is_here(address)
+
+
+def test_only_this_hosts_own_addresses_are_here() -> None:
+    here = ["127.0.0.1:80", "localhost:80", ":80", "0.0.0.0:80", "/run/socket", "192.0.2.1:80"]
+    assert [sockets.is_here(address) for address in here] == [True, True, True, True, True, False]
+
+
 @settings(deadline=None)
 @given(st.text(st.characters(blacklist_categories=()), max_size=255))
 @example("\0")

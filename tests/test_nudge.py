@@ -14,7 +14,7 @@ import pytest
 from tests.children import python
 from tests.servers import answers, listens, serves
 from tests.strangers import READY, STRANGER, waiting_stranger
-from uwsgi_reload_hook.site.nudge import MEANINGLESS, nudge
+from uwsgi_reload_hook.site.nudge import MEANINGLESS, MOST, nudge
 
 HOLD = "import os, sys\nos.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)\n"
 
@@ -96,6 +96,28 @@ def test_a_socket_that_says_nothing_wakes_nobody(shared: Path) -> None:
     named = config(shared, f"stats = {shared}/stats", "stats-server = /none")
     with listens(shared / "stats"):
         assert not nudge(os.getpid(), named)
+
+
+def test_of_many_sockets_that_say_nothing_one_takes_all_the_patience(shared: Path) -> None:
+    """Before: each had a patience of its own, and a config that named 9,000 held up all vassals for half an hour."""
+    named = config(shared, *(f"stats = {shared}/{'./' * number}stats" for number in range(20)))
+    with listens(shared / "stats", backlog=100) as listener:
+        assert not nudge(os.getpid(), named)
+        listener.setblocking(False)
+        listener.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def test_of_many_sockets_that_are_somebody_elses_a_few_are_asked(shared: Path) -> None:
+    named = config(shared, *(f"stats = {shared}/{'./' * number}stats" for number in range(20)))
+    with listens(shared / "stats", backlog=100) as listener, waiting_stranger("") as vassal:
+        assert not nudge(vassal.pid, named)
+        listener.setblocking(False)
+        for _ in range(MOST):
+            listener.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_of_nobody_nothing_is_touched() -> None:

@@ -88,3 +88,4 @@ def test_who_listens_on_all_hosts_listens_on_each(host: str) -> None:
         at = f"{host}:{ours.getsockname()[1]}"
         assert is_listener(at, {os.geteuid()})
         assert not is_listener(at, {STRANGER})
+        assert not is_listener(at.replace(host, "name.test"), {os.geteuid()})

@@ -11,7 +11,7 @@ from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.configs import open_as, vassal_options
 from uwsgi_reload_hook.site.peers import credentials
-from uwsgi_reload_hook.site.sockets import open_stream, resolve
+from uwsgi_reload_hook.site.sockets import is_here, open_stream, resolve
 
 __all__ = ["nudge"]
 
@@ -19,7 +19,9 @@ MEANINGLESS = b"\n"
 """No command of the master FIFO (core/fifo.c): it is read, and nothing is done."""
 
 PATIENCE = 0.25
-"""Seconds for a stats socket's answer, which comes at once, and the master is awake then."""
+"""Seconds for all of one nudge: a stats socket's answer comes at once, and the master is awake then."""
+MOST = 4
+"""FIFOs that a config names, and stats sockets, of which uWSGI takes the last: it may name thousands."""
 CHUNK = 1 << 18
 
 
@@ -27,19 +29,21 @@ def nudge(pid: int, config: str) -> bool:
     """Wake the master `pid` by its FIFO, else by a read of its own stats socket; returns whether there was either.
 
     Both are found in its config. A master FIFO that is not is found among the files that the process holds open. What
-    a config names, or a process holds, may be somebody else's: only what belongs to the vassal is written to and read.
+    a config names, or a process holds, may be somebody else's: only what belongs to the vassal is written to and read,
+    and nothing on another host. However many there are, all vassals of a roll wait for it, so that it soon ends.
     """
+    end = time.monotonic() + PATIENCE
     user = processes.user(pid)
     if user is None:
         return False
     found = vassal_options(pid, config)
     directory = processes.working_directory(pid)
-    fifos = (resolve(path, directory) for path in found.get("master-fifo", []))
+    fifos = (resolve(path, directory) for path in found.get("master-fifo", [])[:MOST])
     held = (path for path in processes.open_files(pid) if path.startswith("/"))
-    if any(_write(path, user) for path in (*fifos, *held)):
+    if any(time.monotonic() < end and _write(path, user) for path in (*fifos, *held)):
         return True
     stats = [resolve(address, directory) for name in ("stats", "stats-server") for address in found.get(name, [])]
-    return any(_read(address, pid, user) for address in stats)
+    return any(time.monotonic() < end and _read(address, pid, user, end) for address in stats[-MOST:])
 
 
 def _write(path: str, user: int) -> bool:
@@ -56,10 +60,11 @@ def _write(path: str, user: int) -> bool:
         os.close(descriptor)
 
 
-def _read(address: str, pid: int, user: int) -> bool:
-    """Read a stats socket that the master or its user listens on, to its end, as far as that comes in time."""
-    end = time.monotonic() + PATIENCE
+def _read(address: str, pid: int, user: int, end: float) -> bool:
+    """Read a stats socket that the master or its user listens on, to its end, as far as that comes before `end`."""
     answered = False
+    if not is_here(address):
+        return False
     try:
         with open_stream(address) as connection:
             if connection.family == socket.AF_UNIX:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import socket
@@ -192,6 +193,10 @@ def port_users(address: str, kind: str) -> frozenset[int]:
         return frozenset()
     host = host.strip("[]")
     host = {"localhost": "127.0.0.1", "*": "", "0.0.0.0": "", "::": ""}.get(host, host)  # noqa: S104 - not bound
+    try:
+        ipaddress.ip_address(host or "::")
+    except ValueError:  # a name is not looked up, because whoever has chosen it may let its name server wait
+        return frozenset()
     there = [(bound, user) for bound, port, user in _bound(kind) if port == int(text)]
     exact = frozenset(user for bound, user in there if bound == host)
     return exact or frozenset(user for bound, user in there if not (host and bound))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
-import re
 import socket
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.site.names import OddNames
 from uwsgi_reload_hook.uwsgi import stats
 
-__all__ = ["StatsSocket", "accepts", "is_datagram_path", "is_local", "open_stream", "resolve", "same_socket", "send"]
+__all__ = ["StatsSocket", "accepts", "is_datagram_path", "is_here", "open_stream", "resolve", "same_socket", "send"]
 
 TIMEOUT = 4.0
 """uWSGI's own `socket-timeout`: a reader that waits longer waits for nothing."""
@@ -45,6 +45,32 @@ def _parse(address: str) -> tuple[socket.AddressFamily, SocketAddress]:
     return family, ("127.0.0.1" if host in {"0.0.0.0", "*"} else host, int(port))  # noqa: S104 - compared, not bound
 
 
+def _numeric(address: str) -> tuple[socket.AddressFamily, SocketAddress]:
+    """Parse an address that a tenant may have chosen: its host is not looked up, because his name server may wait."""
+    family, target = _parse(address)
+    if isinstance(target, str):
+        return family, target
+    host = "127.0.0.1" if target[0] == "localhost" else target[0]
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise UnavailableError(f"{address} is no address in numbers, and a name is not looked up here") from None
+    return family, (host, target[1])
+
+
+def is_here(address: str) -> bool:
+    """Whether an address is a path, or a host in numbers that is this one: nobody can bind another host's."""
+    try:
+        family, target = _numeric(address)
+        if isinstance(target, str):
+            return True
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((target[0], 0))
+    except (OSError, UnavailableError):
+        return False
+    return True
+
+
 def _is_path(address: str) -> bool:
     try:
         os.fsencode(address)
@@ -64,12 +90,6 @@ def resolve(address: str, directory: str | None) -> str:
     if ":" in address or address.startswith(("@", "/", "\0")) or directory is None:
         return address
     return str(Path(directory) / address)
-
-
-def is_local(address: str) -> bool:
-    """Whether an address can be bound on this host only: a path, an abstract name, or a loopback address."""
-    host = address.rpartition(":")[0].strip("[]")
-    return address.startswith(("/", "@", "\0")) or host == "::1" or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
 def same_socket(node: str, listening: str) -> bool:
@@ -173,8 +193,11 @@ def is_datagram_path(path: str) -> bool:
 
 
 def open_stream(address: str) -> socket.socket:
-    """Begin to connect, without waiting. Raises OSError; BlockingIOError where a unix socket's backlog is full."""
-    family, target = _parse(address)
+    """Begin to connect, without waiting. Raises OSError; BlockingIOError where a unix socket's backlog is full.
+
+    Raises UnavailableError of a host's name, as of what is no address.
+    """
+    family, target = _numeric(address)
     connection = socket.socket(family, socket.SOCK_STREAM)
     connection.setblocking(False)
     try:
@@ -190,9 +213,9 @@ def open_stream(address: str) -> socket.socket:
 
 
 def accepts(address: str) -> bool:
-    """Whether somebody listens at a node's address; a full backlog counts."""
+    """Whether somebody listens at a node's address; a full backlog counts. At a host's name nobody does."""
     try:
-        family, target = _parse(address)
+        family, target = _numeric(address)
         with socket.socket(family, socket.SOCK_STREAM) as connection:
             connection.settimeout(TIMEOUT)
             connection.connect(target)

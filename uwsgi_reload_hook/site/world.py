@@ -21,7 +21,7 @@ from uwsgi_reload_hook.site.discover import Place, Surroundings, discover, find_
 from uwsgi_reload_hook.site.matching import NodeMatcher
 from uwsgi_reload_hook.site.peers import Peer, is_listener, listening_pid
 from uwsgi_reload_hook.site.probing import Prober
-from uwsgi_reload_hook.site.sockets import is_local
+from uwsgi_reload_hook.site.sockets import is_here
 from uwsgi_reload_hook.site.subscriptions import ForeignKeys, configured_keys
 from uwsgi_reload_hook.uwsgi import stats, uwsgi_config
 
@@ -177,7 +177,7 @@ class World:
         """
         nodeless = (one for one in vassals if one.accepting and not one.nodes and one.may_subscribe)
         if addresses and all(processes.open_files(one.pid) for one in nodeless):
-            return [address for address in addresses if not is_local(address)]
+            return [address for address in addresses if not is_here(address)]
         return addresses
 
     def _note_left_out(self, router: str, words: str) -> None:
