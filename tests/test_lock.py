@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.children import python
-from tests.strangers import STRANGER, waiting_stranger
+from tests.strangers import READY, STRANGER, waiting_stranger
 from uwsgi_reload_hook.site import lock, peers
 from uwsgi_reload_hook.site.authority import Authority, Emperor
 from uwsgi_reload_hook.site.lock import emperor_lock, ignored, lock_holder
@@ -140,6 +140,32 @@ def test_what_somebody_else_claims_is_said_in_one_line(emperor: str) -> None:
         (line,) = ignored(Emperor("/etc/vassals", emperor), authority)
     assert line.startswith(f"pid {child.pid} of user nobody claims the lock of the Emperor in /etc/vassals")
     assert ignored(Emperor("/etc/vassals", emperor), authority) == []
+
+
+MANY_USERS = """
+import os, socket
+os.setgroups([])
+claims = []
+for user in range(100_000, 100_020):
+    os.seteuid(user)
+    claim, full = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    claim.bind(f"\\0uwsgi-reload-hook:{sys.argv[1]}:{os.urandom(16).hex()}")
+    claim.listen(0)
+    full.connect(claim.getsockname())
+    claims += [claim, full]
+    os.seteuid(0)
+"""
+
+
+def test_the_claims_of_many_users_have_one_patience_and_few_lines(emperor: str) -> None:
+    """Before: a patience for each user, which is longer here than their process lives."""
+    with python("-c", "import sys\n" + MANY_USERS + READY, emperor) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        lines = ignored(Emperor("/etc/vassals", emperor), Authority(os.getpid(), dict))
+        assert child.poll() is None
+    assert len(set(lines)) == lock.WARNINGS
+    assert all(line.startswith("a process of user 1000") for line in lines)
 
 
 def test_a_claim_that_is_kept_full_counts_by_the_user_who_made_it(emperor: str) -> None:

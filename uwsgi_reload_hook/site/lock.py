@@ -35,6 +35,8 @@ DELAY = 0.02
 """Seconds between two of those looks, times a random factor from 0.5 to 1.5: a look takes 1 ms."""
 PATIENCE = 2.0
 """Seconds to find out whose all the claims of one look are: a thousand take 0.03 s."""
+WARNINGS = 10
+"""Users whose claims are ignored that a hook names at its start: one user may have thousands of subordinate ones."""
 FULL = 0.02
 """Seconds to wait in one go for room in the backlog of a claim, which somebody may keep full."""
 
@@ -68,14 +70,20 @@ def lock_holder(emperor: str, may_act: MayAct) -> Peer | None:
 
 
 def ignored(emperor: Emperor, authority: Authority) -> list[str]:
-    """A line for each user with a claim that does not count. Raises ConfigError as `emperor_lock` does."""
+    """A line for each user with a claim that does not count, but for a few only.
+
+    All their claims together are asked for one patience. Raises ConfigError as `emperor_lock` does.
+    """
     names = {user: name for name, user in _claims(emperor.identity).items()}
-    found = {}
-    for user, name in names.items():
-        for _, attested in _peers([name]):
-            peer = Peer(0, user) if attested is None and user is not None else attested
-            if peer is not None and not authority.may_act(peer):
-                found[peer.uid] = peer
+    users = {name: user for user, name in names.items()}
+    found: dict[int, Peer] = {}
+    for name, attested in _peers(list(users)):
+        user = users[name]
+        peer = Peer(0, user) if attested is None and user is not None else attested
+        if peer is not None and not authority.may_act(peer):
+            found[peer.uid] = peer
+        if len(found) == WARNINGS:
+            break
     return [
         f"{person(peer)} claims the lock of the Emperor in {emperor.name}; this is not taken for a hook, because it "
         "belongs neither to root, nor to the Emperor's user, nor to a vassal whose config, which nobody else may "
