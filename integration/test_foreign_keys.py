@@ -17,6 +17,7 @@ from integration.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from integration.farm import Farm
 
@@ -69,7 +70,8 @@ def test_a_foreign_key_lends_no_vassal_to_a_key_of_others(start: Callable[[Layou
 
 
 def test_where_the_configs_may_name_more_every_key_is_taken_for_their_own(start: Callable[[Layout], Farm]) -> None:
-    farm = start(Layout(apps=(App(vassals=2, load_seconds=0, lines=("if-env = HOME", "endif =")),), hook=None))
+    lines = ("for = a b", "env = LOOP=%(_)", "endfor =")
+    farm = start(Layout(apps=(App(vassals=2, load_seconds=0, lines=lines),), hook=None))
     announce(farm, "more", socket_of(farm, "app-1"))
     command = Command("reload", *sockets(farm))
     try:
@@ -77,3 +79,15 @@ def test_where_the_configs_may_name_more_every_key_is_taken_for_their_own(start:
     finally:
         command.end()
     assert "key more has 1 vassal and the minimum is 1" in command.said
+
+
+def test_conditions_and_an_include_that_can_be_read_hide_no_foreign_key(
+    start: Callable[[Layout], Farm], tmp_path: Path
+) -> None:
+    common = tmp_path / "common.ini"
+    common.write_text("[uwsgi]\nenv = COMMON=1\n")
+    lines = ("if-env = HOME", "env = HAS=HOME", "endif =", f"include = {common}")
+    farm = start(Layout(apps=(App(vassals=2, load_seconds=0, lines=lines),)))
+    announce(farm, "evil", socket_of(farm, "app-1"))
+    roll = farm.roll_now()
+    assert (roll["result"], roll["minimum"]) == ("done", {"app.test": 1}), roll

@@ -140,7 +140,7 @@ def test_what_grows_ends_at_a_bound_and_the_rest_is_not_known(text: str) -> None
         ("ini = more.ini", True),
         ("ini = :more", True),
         ("ini = gone.ini", False),
-        ("include = more.ini", False),
+        ("include = more.ini", True),
         ("inherit-template = more.ini", False),
         ("yaml = more.yaml", False),
         ("config = more", False),

@@ -21,10 +21,12 @@ def known(
     arguments: tuple[str, ...] = ("--ini", "app.ini"),
     environment: Mapping[str, str] | None = None,
     more: Mapping[str, str] | None = None,
+    branches: bool = False,
 ) -> list[str] | None:
     """What `subscribe-to` is known to be."""
     files = {"/etc/app.ini": text, **(more or {})}
-    found = known_options(["uwsgi", *arguments], "/etc", environment or {}, files.get, {"subscribe-to", "st"})
+    wanted = {"subscribe-to", "st"}
+    found = known_options(["uwsgi", *arguments], "/etc", environment or {}, files.get, wanted, branches=branches)
     return None if found is None else found.get("subscribe-to", [])
 
 
@@ -46,6 +48,19 @@ def test_a_config_of_several_files_is_known_if_all_can_be_read() -> None:
     text = "[uwsgi]\nini = more.ini\n"
     assert known(text, more={"/etc/more.ini": PLAIN}) == ["/run/router.sock:shop.test"]
     assert known(text) is None
+
+
+def test_a_config_that_includes_an_ini_is_known_if_that_can_be_read() -> None:
+    text = "[uwsgi]\ninclude = more.ini\n"
+    assert known(text, more={"/etc/more.ini": PLAIN}) == ["/run/router.sock:shop.test"]
+
+
+def test_of_a_config_with_conditions_each_branch_is_known_for_who_asks_what_is_never_set() -> None:
+    text = "[uwsgi]\nif-env = X\nsubscribe-to = /r:a\nendif =\nif-not-env = X\nsubscribe-to = /r:b\nendif =\n"
+    assert known(text) is None
+    assert known(text, branches=True) == ["/r:a", "/r:b"]
+    assert known(f"{text}for = a b\nsubscribe-to = /r:%(_)\nendfor =\n", branches=True) is None
+    assert known(f"{text}if-exists = /x\ninclude = gone.ini\nendif =\n", branches=True) is None
 
 
 @pytest.mark.parametrize(

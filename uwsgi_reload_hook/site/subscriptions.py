@@ -91,7 +91,7 @@ def configured_keys(
         files.append(file)
         return read_text(file)
 
-    options = known_options(arguments, directory or "/", environment, read, _WANTED)
+    options = known_options(arguments, directory or "/", environment, read, _WANTED, branches=True)
     if options is None or any(_changed_since(file, entry.last_run) for file in files):
         return None
     return own_keys(options)

@@ -30,6 +30,7 @@ _LEADS_ELSEWHERE = re.compile(
     r"|xml(config)?|ya?ml|js(on)?|config|ldap|sqlite3?"
 )
 """Options that read another config, or decide what is read of this one (core/uwsgi.c, core/config.c)."""
+_CONDITION = re.compile(r"if(-.*)?|if(env|exists|plugin|dir)")
 _OTHER_CONFIG = re.compile(r"-[^-].*|.*\.(xml|ya?ml|js|json)(:.*)?|.*://.*", re.DOTALL)
 """Words of a command line that may be, or hold, a config which is no ini file; a short option is not looked into."""
 _CONFUSING = re.compile(r"%\s*?(\n|\Z)|\r(?!\n)|[\0\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
@@ -39,16 +40,19 @@ _USED = re.compile(r"%\(([^()\n]{1,256})\)")
 _UNEXPANDED = re.compile(r"%|[$@]\(")
 
 
-def known_options(
+def known_options(  # noqa: PLR0913 - a process is told by its first three, and the rest says what is asked of it
     arguments: Sequence[str],
     directory: str,
     environment: Mapping[str, str],
     read: Callable[[str], str | None],
     wanted: Collection[str],
+    *,
+    branches: bool = False,
 ) -> Options | None:
     """The options of a process with this command line and environment; None where one of `wanted` may be another.
 
-    `directory` is where the process was started, `read` returns a file's text or None if it cannot be read.
+    `directory` is where the process was started, `read` returns a file's text or None if it cannot be read. With
+    `branches` the options of every condition are among them: what is not there is set on no condition.
     """
     texts: list[str | None] = []
 
@@ -66,13 +70,19 @@ def known_options(
         or len(texts) > FILES
         or any(_CONFUSING.search(text) for text in readable)
         or any(_OTHER_CONFIG.fullmatch(word) for word in arguments[1:])
-        or any(_LEADS_ELSEWHERE.fullmatch(name) for name in (*found, *exported))
+        or any(_leads_elsewhere(name, branches=branches) for name in (*found, *exported))
         or not exported.isdisjoint(wanted)
         or any(_UNEXPANDED.search(value) for name in wanted for value in found.get(name, ()))
         or _is_ambiguous(readable, found, exported)
     ):
         return None
     return found
+
+
+def _leads_elsewhere(name: str, *, branches: bool) -> bool:
+    if branches and _CONDITION.fullmatch(name):
+        return False
+    return _LEADS_ELSEWHERE.fullmatch(name) is not None
 
 
 def _is_ambiguous(texts: Iterable[str], found: Options, exported: Collection[str]) -> bool:

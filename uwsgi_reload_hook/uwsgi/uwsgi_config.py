@@ -99,7 +99,7 @@ class _Reader:
         if name in {"set-ph", "set-placeholder", "set"}:
             name, _, value = value.partition("=")
         name, value = name.strip(), value.strip()
-        if name == "ini":
+        if name == "ini" or (name == "include" and PurePath(value).suffix == ".ini"):
             self._file(value)
             return
         if _ELSEWHERE.fullmatch(name):
