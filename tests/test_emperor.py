@@ -179,4 +179,24 @@ def test_it_logs_to_the_file_that_it_is_told(tmp_path: Path, name: str) -> None:
     if path.exists():
         assert ("no Emperor has started this process" in path.read_text(), err) == (True, "")
     else:
-        assert err == f"uwsgi-reload-hook: --log-file {path} cannot be written: No such file or directory\n"
+        why = f"uwsgi-reload-hook: --log-file {path} cannot be written (No such file or directory): logs here instead\n"
+        assert err.startswith(why)
+        assert "no Emperor has started this process" in err
+
+
+def test_a_log_file_that_was_exchanged_for_a_link_ends_no_hook_at_its_reload(tmp_path: Path) -> None:
+    """Before: the hook ended with 2 at the next touch of its config, and the Emperor's vassals had none any more."""
+    (tmp_path / "log").symlink_to(tmp_path / "target")
+    (tmp_path / "target").touch()
+    emperor, vassal = socket.socketpair()
+    with emperor, vassal:
+        environment = {**os.environ, "UWSGI_EMPEROR_FD": str(vassal.fileno())}
+        arguments = ("-m", "uwsgi_reload_hook", "vassal", "--trigger", "trigger", "--log-file", "log")
+        with python(*arguments, environment=environment, cwd=tmp_path, keeps=[vassal.fileno()]) as child:
+            vassal.close()
+            emperor.send(b"\1\2")  # reload, and stop
+            _, err = child.communicate()
+    assert child.returncode == 0
+    assert err.count("--log-file log cannot be written (it is a symlink): logs here instead\n") == 2
+    assert "ends: it was told to stop" in err
+    assert (tmp_path / "target").read_bytes() == b""

@@ -114,7 +114,9 @@ def _vassal(given: argparse.Namespace) -> int:
     try:
         log = log_stream(Path(given.log_file))
     except OSError as error:
-        raise ConfigError(f"--log-file {given.log_file} cannot be written: {error.strerror}") from error
+        why = f"--log-file {given.log_file} cannot be written ({error.strerror}): logs here instead"
+        write_line(sys.stderr, f"uwsgi-reload-hook: {why}")  # to end would leave the vassals without a hook
+        return vassal.run(_options(given), sys.stderr)
     with log:
         return vassal.run(_options(given), log)
 
