@@ -39,7 +39,8 @@ def answer(address, words):
 
 vassal = dict.fromkeys(("last_mod", "last_run", "accepting", "respawns", "cursed", "zerg"), 0)
 vassal.update({"pid": os.getpid(), "id": "hook.ini", "on_demand": "", "monitor": here})
-told = {"pid": os.getpid(), "cwd": here, "emperor": [here], "vassals": [vassal], "blacklist": []}
+vassals = [] if sys.argv[-1].startswith("--ini") else [vassal]
+told = {"pid": os.getpid(), "cwd": here, "emperor": [here], "vassals": vassals, "blacklist": []}
 answer(f"{here}/emperor.stats", json.dumps(told).encode())
 router = {"version": "2", "pid": os.getpid(), "cwd": here, "active_sessions": 0, "fastrouter": [], "subscriptions": []}
 answer(f"{here}/router.stats", json.dumps(router).encode())
@@ -47,16 +48,16 @@ answer(f"\\0uwsgi-reload-hook:{identity}:{'0' * 32}", b"")
 """
 """An Emperor, a router and a hook that is its vassal, all of them one process; its own words come after the first two.
 
-Where a config makes it the hook, that is `hook.ini`.
+Where a config makes it the hook, that is `hook.ini`. If its last word names that, there is no vassal.
 """
 
 
-def reload(here: Path, trigger: Path, config: str, owner: int) -> tuple[int | None, str, int]:
+def reload(here: Path, trigger: Path, config: str, owner: int, *more: str) -> tuple[int | None, str, int]:
     """Have root reload beside such a hook; its exit code, what it says, and the hook's pid."""
     (here / "hook.ini").write_text(f"[uwsgi]\n{config}\n")
     os.chown(here / "hook.ini", owner, owner)
     identity = identify(EmperorStats(os.getpid(), "/", (str(here),), (), {})).identity
-    own_words = ("--trigger", str(trigger), "--state-directory", str(here))
+    own_words = ("--trigger", str(trigger), "--state-directory", str(here), *more)
     sockets = ("--emperor-stats-socket", f"{here}/emperor.stats", "--fastrouter-stats-socket", f"{here}/router.stats")
     given = (*sockets, "--subscription-server", f"{here}/subscriptions", "--deadline", "1")
     with (
@@ -79,13 +80,14 @@ def test_a_hook_of_the_emperors_user_names_no_file_for_root(tmp_path: Path, conf
     assert f"pid {hook} of user nobody holds the lock of the Emperor in {here}, and this user is not led by it" in line
 
 
-def test_it_is_asked_by_a_config_that_nobody_but_root_can_change(tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", [False, True])
+def test_it_is_asked_by_a_config_that_nobody_but_root_can_change(tmp_path: Path, *, host: bool) -> None:
     trigger = tmp_path / "nologin"
     with own_directory() as here:
         os.chown(here, 0, 0)
         here.chmod(0o1777)  # a sticky directory: everybody keeps what is his
         config = f"reload-hook-trigger = {trigger}\nreload-hook-state-directory = {here}"
-        _, err, hook = reload(here, tmp_path / "other", config, 0)
+        _, err, hook = reload(here, tmp_path / "other", config, 0, *[f"--ini={here}/hook.ini"][: int(host)])
     assert f"asks the hook that runs here (pid {hook}), with its own options, by {trigger}" in err
     assert trigger.exists()
     assert not (tmp_path / "other").exists()

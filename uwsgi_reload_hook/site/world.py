@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 SAID = 100
 """Different texts of subscribers that are repeated in the log: one who makes up more of them fills no disk."""
+ARGUMENTS = 100
+"""Of the Emperor's command: one of them names the config of the instance whose mule the hook may be."""
 
 
 class World:
@@ -104,7 +106,9 @@ class World:
         vassal = next((pid for pid in (hook.pid, processes.parent(hook.pid)) if pid in paths), None)
         own = own_users()
         if hook.uid not in own or processes.sole_user(hook.pid) != hook.uid:
-            found = options_of_hook(paths[vassal], own) if vassal else {}
+            named = [paths[vassal]] if vassal else processes.command_line(told.pid)[:ARGUMENTS]
+            hooks = (options_of_hook(one.partition("=")[2] if one.startswith("--") else one, own) for one in named)
+            found = next(filter(None, hooks), {})
             return {name: texts for name, texts in found.items() if os.path.isabs(texts[-1])}, "/"  # noqa: PTH117 - text
         written: uwsgi_config.Options = {}
         if is_listener(stats_socket.address, own) and processes.sole_user(told.pid) in own:
