@@ -75,6 +75,23 @@ def test_a_roll_of_nobody_is_shown(trigger: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.splitlines()[-1] == "roll 5-1: done"
 
 
+def test_a_forged_roll_is_shown_short(trigger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line was filled up to the longest id: one of 4 MB among 500,000 made 2 TB."""
+    long = "i" * 10_000
+    vassals = {id_: Progress(id_, Phase.DONE, reason=long) for id_ in (long, "app1.ini")}
+    aside = {long: long, "hook.ini": "the hook's own vassal"}
+    write(trigger, Roll(**{**vars_of(ROLL), "vassals": vassals, "aside": aside, "result": Result.DONE, "reason": long}))
+    assert main(["status", str(trigger)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == f"roll 5-1: done {'i' * 299}\u2026"
+    assert lines[2:] == [
+        f"  {'app1.ini':60}  done        {'i' * 299}\u2026",
+        f"  {'i' * 299}\u2026  done        {'i' * 299}\u2026",
+        f"  {'hook.ini':60}  left alone: the hook's own vassal",
+        f"  {'i' * 299}\u2026  left alone: {'i' * 299}\u2026",
+    ]
+
+
 def test_json_is_the_whole_document(trigger: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = write(trigger, ROLL)
     assert main(["status", "--json", str(trigger)]) == 0
@@ -161,6 +178,11 @@ def test_a_name_that_the_terminal_cannot_show_is_escaped_and_no_crash(trigger: P
         ["status", "--unknown", "trigger"],
         ["status", "a", "b"],
         ["demo", "--vassals", "many"],
+        ["demo", "--vassals", "0"],
+        ["demo", "--vassals", "-1"],
+        ["demo", "--load-seconds", "-0.1"],
+        ["demo", "--load-seconds", "nan"],
+        ["demo", "--load-seconds", "inf"],
     ],
 )
 def test_wrong_usage_is_2_and_shows_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

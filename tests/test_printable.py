@@ -156,3 +156,22 @@ def test_each_writer_of_the_command_line_writes_printable_lines(capsys: pytest.C
 def test_the_demo_shows_its_lines_and_sends_no_escape(capsys: pytest.CaptureFixture[str]) -> None:
     demo.say("\nfailed: \x1b[31mred")
     assert capsys.readouterr().out == "\nfailed: \\x1b[31mred\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["\x1b[31m"],
+        ["status", "trigger", "\x1b[31m", "a\nb"],
+        ["status", "--json\x1b[31m", "trigger"],
+        ["demo", "--vassals", "\x1b[31m"],
+        ["status", "trigger", "\udcff"],
+    ],
+)
+def test_a_wrong_usage_sends_no_escape(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    *usage, last = capsys.readouterr().err[:-1].split("\n")
+    assert usage[0].startswith("usage: ")
+    assert last.isprintable()
+    assert "uwsgi-reload-hook" in last

@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from uwsgi_reload_hook import __version__, follow
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.exit_codes import ExitCode
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_environment
-from uwsgi_reload_hook.printable import write_line
+from uwsgi_reload_hook.printable import printable, write_line
 from uwsgi_reload_hook.records import status_reader
 from uwsgi_reload_hook.records.files import log_stream
 from uwsgi_reload_hook.records.status import StatusDocument, VassalDocument, status_name
 from uwsgi_reload_hook.settings import OPTIONS, parse
 
 __all__ = ["main"]
+
+WIDTH = 60
+"""Characters of the column of ids, at most: each line is filled up to it, and a forged id may have megabytes."""
+LONGEST = 300
+"""Characters of an id or a reason that `status` shows; `--json` shows all."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Show a wrong argument without the escapes that it may hold."""
+        super().error(printable(message))
+
+
+def _count(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if (count := int(text)) > 0:
+            return count
+    raise argparse.ArgumentTypeError(f"not accepted: {text}; give a whole number from 1 on")
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= (seconds := float(text)) < math.inf:
+            return seconds
+    raise argparse.ArgumentTypeError(f"not accepted: {text}; give seconds, from 0 on")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,12 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="uwsgi-reload-hook", description="Rolls the vassals of a uWSGI Emperor.")
+    parser = _Parser(prog="uwsgi-reload-hook", description="Rolls the vassals of a uWSGI Emperor.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser("demo", help="start a whole site in a temporary directory and roll it before your eyes")
-    demo.add_argument("--vassals", type=int, default=4, help="how many (default 4)")
-    demo.add_argument("--load-seconds", type=float, default=1.0, help="the application's load time (default 1.0)")
+    demo.add_argument("--vassals", type=_count, default=4, help="how many (default 4)")
+    demo.add_argument("--load-seconds", type=_seconds, default=1.0, help="the application's load time (default 1.0)")
     demo.set_defaults(run=_demo)
     status = commands.add_parser("status", help="show what the hook of a trigger is doing")
     status.add_argument("--json", action="store_true", help="the whole status, as JSON")
@@ -162,8 +190,12 @@ def _lines(document: StatusDocument) -> list[str]:
     lines = [f"{document['state']}: hook pid {hook['pid']} in a {hook['mode']}, version {hook['version']}"]
     if roll is None:
         return [*lines, "no roll yet"]
-    lines.append(f"roll {roll['id']}: {roll['result'] or 'under way'} {roll['reason']}".rstrip())
-    width = max(map(len, roll["vassals"]), default=0)
-    lines += [f"  {id_:{width}}  {one['phase']:10}  {one['reason']}" for id_, one in roll["vassals"].items()]
-    lines += [f"  {id_:{width}}  left alone: {why}" for id_, why in roll["left_alone"].items()]
-    return lines
+    lines.append(f"roll {roll['id']}: {roll['result'] or 'under way'} {_cut(roll['reason'])}".rstrip())
+    width = min(WIDTH, max(map(len, roll["vassals"]), default=0))
+    rows = [(id_, f"{one['phase']:10}  {_cut(one['reason'])}") for id_, one in roll["vassals"].items()]
+    rows += [(id_, f"left alone: {_cut(why)}") for id_, why in roll["left_alone"].items()]
+    return [*lines, *(f"  {_cut(id_):{width}}  {words}" for id_, words in rows)]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
