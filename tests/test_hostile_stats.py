@@ -71,6 +71,7 @@ def router(*pools: dict[str, Any], minified: bool = False) -> stats.RouterStats:
 @example('x"\ny"', "a", False)
 @example('x","nodes":[]}],"subscriptions":[{"key":"y', "a", True)
 @example("a", 'x","modifier1":1,"key":"', True)
+@example("", '","pid":1,"on_demand":"', False)
 def test_no_subscriber_hides_or_changes_the_nodes_of_another_one(key: str, address: str, minified: bool) -> None:
     honest = router(pool("a", "/1", "/2"), pool("b", "/3")).nodes
     told = router(pool("a", "/1", "/2"), pool(key, address, "/mine"), pool("b", "/3"), minified=minified)

@@ -34,9 +34,11 @@ OPERATORS = 1 << 18
 
 _LIST = re.compile(r'"(vassals|subscriptions)":\[')
 _END = re.compile(r'\]\s*(?:,\s*"\w+":-?\d+\s*)*\}\s*')
-_MISLEADING = re.compile(
-    r'":"[^"]*"(?!,\s*"(?:pid|throttle_level|hash|modifier1|uid|suspended|respawns|attrs)":[-\d\[])'
+_MISLEADING_POOL = re.compile(
+    r'"name":"[^"]*"(?!,\s*"modifier1":\d)|"key":"[^"]*"(?!,\s*"(?:hash|nodes)":[\d\[])'
+    r'|":"[^"]*"(?!,\s*"(?:hash|nodes|modifier1)":[\d\[])'
 )
+_MISLEADING_VASSAL = re.compile(r'":"[^"]*"(?!,\s*"(?:pid|throttle_level|uid|suspended|respawns|attrs)":[-\d\[])')
 """A name after which another field comes than the one that uWSGI writes there: it holds a quote."""
 _STRING_LINE = re.compile(r'^(?P<head>\s*(?:"\w+":)?)"(?P<text>.*)"(?P<comma>,?)\s*$')
 _VASSAL = re.compile(r'\{\s*"(id)":"')
@@ -110,7 +112,7 @@ def _with_quotes_escaped(line: re.Match[str]) -> str:
 
 
 def _pools(text: str) -> Document:
-    entries = None if _MISLEADING.search(text) else _json(f"[{_doubled(text)}]")
+    entries = None if _MISLEADING_POOL.search(text) else _json(f"[{_doubled(text)}]")
     return _pools_by_layout(text) if entries is None else {"subscriptions": entries}
 
 
@@ -141,7 +143,7 @@ def _vassals(text: str, odd: Collection[str]) -> Document:
     plain = _known(_doubled(text), odd)
     vassals, found, blacklist = plain.rpartition('"blacklist":[')
     vassals = vassals.rstrip().removesuffix(",")
-    if found and '"vassals":[' not in plain and not _MISLEADING.search(plain):
+    if found and '"vassals":[' not in plain and not _MISLEADING_VASSAL.search(plain):
         entries = _json(f'{{"vassals":[{vassals},"blacklist":[{blacklist}]}}')
         if isinstance(entries, dict) and entries.keys() == {"vassals", "blacklist"}:
             return entries
