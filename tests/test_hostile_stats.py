@@ -299,6 +299,14 @@ def test_a_hostile_answer_of_the_longest_length_takes_linear_time_and_memory(hea
     assert (out, err) == ("ended\n", "")
 
 
+def test_a_router_that_lists_thirty_thousand_nodes_is_read(tmp_path: Path) -> None:
+    """Somebody who announced 12,000 keys ended every look."""
+    count = 30_000
+    document = {**ROUTER, "subscriptions": [pool(f"key-{number}.test", "/run/a.sock") for number in range(count)]}
+    with serves(tmp_path / "s", answers(written(document))):
+        assert len(stats.router(StatsSocket(str(tmp_path / "s")).read(), "r").nodes) == count
+
+
 def test_the_longest_answer_holds_more_vassals_than_one_emperor_has() -> None:
     entry = len(written([VASSAL], 1))
     assert sockets.LIMIT // entry > 10_000
