@@ -27,7 +27,7 @@ def key_routers(snapshot: Snapshot) -> dict[str, frozenset[str]]:
 
 
 def note_absence(progress: Progress, vassal: Vassal, moment: Moment) -> Progress:
-    """Note since when a vassal that is not in flight accepts without being listed under all of its keys.
+    """Note since when a pending vassal accepts without being listed under all of its keys.
 
     One without any key is noted too where its config may subscribe it: its keys are only not known yet.
     """

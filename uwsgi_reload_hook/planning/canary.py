@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Roll
+from uwsgi_reload_hook.planning.roll import Phase, Roll
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["is_proven", "next_proof", "note", "seconds_left"]
+__all__ = ["next_proof", "note", "oldest_watched", "seconds_left"]
 
 SLACK = 1e-6
 """Seconds by which two sums of floats may differ."""
@@ -31,17 +31,22 @@ def seconds_left(roll: Roll, settings: Settings, now: float) -> float:
     return 0.0 if roll.canary_done is None else _left(roll.canary_done, settings, now)
 
 
-def is_proven(progress: Progress, settings: Settings, now: float) -> bool:
-    """Whether a vassal that is done has lived for `canary-time`."""
-    return progress.finished is None or not _left(progress.finished, settings, now)
+def oldest_watched(settings: Settings, now: float) -> float:
+    """When a vassal has to have been done by now, at the latest, to have lived for `canary-time`."""
+    return now - settings.canary_time + SLACK
 
 
 def next_proof(roll: Roll, settings: Settings, now: float) -> float | None:
     """Seconds until the next of the vassals that are done has lived for `canary-time`; None = there is none."""
     if not settings.canary or not settings.canary_time:
         return None
-    left = [_left(one.finished, settings, now) for one in roll.within(Phase.DONE) if one.finished is not None]
-    return min((seconds for seconds in left if seconds), default=None)
+    oldest, done = oldest_watched(settings, now), Phase.DONE
+    watched = [
+        one.finished
+        for one in roll.vassals.values()
+        if one.phase is done and one.finished is not None and one.finished > oldest
+    ]
+    return min(watched) + settings.canary_time - now if watched else None
 
 
 def _left(since: float, settings: Settings, now: float) -> float:

@@ -9,6 +9,7 @@ __all__ = [
     "death",
     "executed",
     "has_new_workers",
+    "is_another",
     "is_drained",
     "live_again",
     "not_live",
@@ -32,6 +33,11 @@ def death(progress: Progress, vassal: Vassal) -> str:
     if vassal.respawns < progress.respawns:
         return "died and was started again (the Emperor's count of its reloads fell); see its log"
     return ""
+
+
+def is_another(progress: Progress, vassal: Vassal) -> bool:
+    """Whether a vassal that was done is another process now, or none: the quick look at each, at every step."""
+    return vassal.pid != progress.pid or vassal.cursed or not vassal.present
 
 
 def renewed(progress: Progress, vassal: Vassal) -> bool:

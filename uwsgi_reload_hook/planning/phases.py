@@ -134,7 +134,7 @@ def _done(progress: Progress, vassal: Vassal, moment: Moment) -> Progress:
     """Fail a vassal that died after it was done, because the new code may do that to every one."""
     why = evidence.death(progress, vassal)
     if not why or not vassal.config_exists:
-        return absence.note_absence(progress, vassal, moment)
+        return progress
     return enter(progress, Phase.FAILED, moment.now, f"after it was done: {why}")
 
 

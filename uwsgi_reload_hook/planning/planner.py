@@ -15,11 +15,11 @@ from dataclasses import replace
 from itertools import chain
 
 from uwsgi_reload_hook.model import Snapshot
-from uwsgi_reload_hook.planning import absence, canary, pace, phases, room, waking
+from uwsgi_reload_hook.planning import absence, canary, evidence, pace, phases, room, waking
 from uwsgi_reload_hook.planning.opening import refusal
 from uwsgi_reload_hook.planning.roll import Action, Phase, Progress, Result, Roll, Step
 from uwsgi_reload_hook.planning.room import Kind, Room
-from uwsgi_reload_hook.planning.transitions import Moment, Moved
+from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Moment, Moved
 from uwsgi_reload_hook.settings import Settings
 
 _NONE: frozenset[str] = frozenset()
@@ -72,8 +72,13 @@ def fail_vassal(roll: Roll, id_: str, reason: str, now: float) -> Step:
 
 def _advance(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
     """Move all that are not draining, those too that are done and have died since."""
-    draining, done = Phase.DRAINING, Phase.DONE
-    these = [one for one in roll.vassals.values() if one.phase is done or not (one.phase.over or one.phase is draining)]
+    draining, done, seen = Phase.DRAINING, Phase.DONE, moment.snapshot.vassals
+    these = [
+        one
+        for one in roll.vassals.values()
+        if not (one.phase.over or one.phase is draining)
+        or (one.phase is done and evidence.is_another(one, seen[one.id]))
+    ]
     return _merged(roll, room.spare(_moves(these, moment), moment.snapshot, roll))
 
 
@@ -137,8 +142,10 @@ def _stalled(roll: Roll, moment: Moment) -> Roll:
         return roll
     pending = roll.within(Phase.PENDING)
     seen = moment.snapshot.vassals
-    awaited = any(absence.is_awaited(progress, seen[progress.id], moment) for progress in roll.vassals.values())
-    if awaited:
+    if any(absence.is_awaited(progress, seen[progress.id], moment) for progress in pending):
+        return roll
+    unlisted = any(not moment.snapshot.served[one.id] >= one.keys for one in roll.within(Phase.DONE))
+    if unlisted and moment.now - since < max(limit, ANNOUNCE_WAIT):
         return roll
     waiting = [progress.id for progress in pending]
     if not waiting or any(progress.phase.in_flight for progress in roll.vassals.values()):

@@ -122,11 +122,13 @@ def needed(draining: Iterable[Progress], snapshot: Snapshot, roll: Roll) -> froz
 
     One that did not serve when it was taken is of no use to anybody.
     """
+    draining = [*draining]
     listed, told = Counter(roll.minimum), Counter(roll.minimum)
     listed.subtract(serving(snapshot, roll))
-    told.subtract(accepting(snapshot, roll))
+    if any(progress.unseen_since is not None for progress in draining):
+        told.subtract(accepting(snapshot, roll))
     back = set()
-    for progress in reversed([*draining]):
+    for progress in reversed(draining):
         short = listed if progress.unseen_since is None else told  # by whose word it was taken
         keys = {node.key for node in progress.nodes if short[node.key] > 0}
         if keys and progress.pid is not None and snapshot.vassals[progress.id].accepting:
@@ -180,7 +182,10 @@ class Room:
         self._settings = moment.settings
         self._better_canary = better_canary
         self._serving = serving(snapshot, roll)
-        self._accepting = accepting(snapshot, roll)
+        self._told: Counter[str] | None = None
+        """Those that accept by the Emperor's word, counted when somebody asks: that is seldom."""
+        self._taken: Counter[Kind] = Counter()
+        self._seen = snapshot, roll
         self._minimum = roll.minimum
         self._at_minimum = {key for key, number in self._serving.items() if number <= roll.minimum.get(key, 0)}
         self._flying = 0
@@ -190,9 +195,11 @@ class Room:
         self._done: Counter[str] = Counter()
         self._proven: Counter[str] = Counter()
         self._unknown_flying = 0
+        oldest = canary.oldest_watched(moment.settings, moment.now)
+        done = Phase.DONE
         alike = Counter(
             [
-                (one.phase, one.keys, one.phase is Phase.DONE and canary.is_proven(one, moment.settings, moment.now))
+                (one.phase, one.keys, one.phase is done and (one.finished is None or one.finished <= oldest))
                 for one in roll.vassals.values()
             ]
         )
@@ -241,7 +248,13 @@ class Room:
         minimum = self._minimum
         if all(self._serving[key] >= minimum.get(key, 0) for key in one.unlisted):
             return True
-        return one.overdue and all(self._accepting[key] > minimum.get(key, 0) for key in one.unlisted)
+        return one.overdue and all(self._accepting(key) > minimum.get(key, 0) for key in one.unlisted)
+
+    def _accepting(self, key: str) -> int:
+        """How many accept and are known to serve a key, less those that this step has taken."""
+        if self._told is None:
+            self._told = accepting(*self._seen)
+        return self._told[key] - sum(number for one, number in self._taken.items() if key in one.serves | one.unlisted)
 
     def _canary_allows(self, one: Kind) -> bool:
         """Whether the first wave is over, or has a place left; for the whole roll, and for each key by itself.
@@ -266,7 +279,7 @@ class Room:
             if left <= self._minimum.get(key, 0):
                 self._at_minimum.add(key)
             alone = alone or not left
-        self._accepting.subtract(one.serves | one.unlisted)
+        self._taken[one] += 1
         if self._settings.canary:
             self._begun.update(one.groups)
         self._flying += 1
