@@ -130,6 +130,14 @@ def test_a_file_that_others_link_to_is_a_problem_for_an_emperor_that_follows(tmp
     assert touchable(str(config), SECOND, [link], by_options=True) == Touchable(str(config), may_set_mtime=True)
 
 
+def test_shared_links_that_an_archive_made_look_followed_are_touched_by_what_the_options_say(
+    tmp_path: Path, config: Path
+) -> None:
+    link, other = (str(linked(tmp_path / name, config, SECOND - 500)) for name in ("link.ini", "other.ini"))
+    assert touchable(link, SECOND, [link, other], by_options=True) == Touchable(link, may_set_mtime=True)
+    assert other in touchable(link, SECOND, [link, other]).problem, "where nothing else tells the mtimes do"
+
+
 def test_what_may_not_be_looked_at_may_exist(tmp_path: Path, config: Path) -> None:
     assert may_exist(str(config))
     assert may_exist("a\0b")

@@ -91,7 +91,8 @@ def touchable(path: str, last_mod: int, others: Iterable[str], by_options: bool 
     if target is link:
         return _refused(path, path, sharing) if sharing else Touchable(path, _owns(link))
     real = os.path.realpath(path)
-    if looks_at_link is None and not (sharing and _second(target) == last_mod != _second(link)):
+    seems_to_follow = by_options is None and _second(target) == last_mod != _second(link)
+    if looks_at_link is None and not (sharing and seems_to_follow):
         return _both(path, link, real, target, shared=bool(sharing))
     return _refused(path, real, sharing) if sharing else Touchable(real, _owns(target))
 
