@@ -448,3 +448,14 @@ def test_a_vassal_that_the_emperor_runs_without_a_config_to_be_found_refuses_the
     assert roll.result is Result.REFUSED
     assert roll.reason.startswith("the Emperor runs v3.ini, of which the hook finds no config")
     assert "reload-hook-emperor-path" in roll.reason
+
+
+@pytest.mark.parametrize(("passed", "result"), [(30.1, None), (37.9, None), (38.0, Result.TIMED_OUT)])
+def test_room_is_waited_for_from_the_end_of_the_canarys_watch(passed: float, result: Result | None) -> None:
+    """The watch is longer than the timeout here, and no phase changes during it."""
+    given = settings(minimum_active_vassals=Minimum(2), canary_time=30.0, timeout=8.0)
+    roll = in_phase(opened(snapshot(vassal(1), vassal(2), vassal(3)), given), v1=Phase.DONE)
+    done = roll.vassals["v1.ini"]._replace(pid=101, finished=NOW)
+    roll = replace(roll, canary_done=NOW, vassals={**roll.vassals, "v1.ini": done})
+    without_room = snapshot(vassal(1, accepting=False), vassal(2), vassal(3))
+    assert planner.plan(without_room, roll, given, NOW + passed).roll.result is result

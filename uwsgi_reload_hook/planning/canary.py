@@ -11,7 +11,7 @@ from dataclasses import replace
 from uwsgi_reload_hook.planning.roll import Phase, Roll
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["next_proof", "note", "oldest_watched", "seconds_left"]
+__all__ = ["next_proof", "note", "oldest_watched", "seconds_left", "watched_until"]
 
 SLACK = 1e-6
 """Seconds by which two sums of floats may differ."""
@@ -29,6 +29,13 @@ def note(roll: Roll, settings: Settings, now: float) -> Roll:
 def seconds_left(roll: Roll, settings: Settings, now: float) -> float:
     """Seconds that the first wave still has to live; 0 before it is done."""
     return 0.0 if roll.canary_done is None else _left(roll.canary_done, settings, now)
+
+
+def watched_until(roll: Roll, settings: Settings) -> float:
+    """When the first wave will have lived for `canary-time`; the roll's beginning while that is not known."""
+    if roll.canary_done is None or not settings.canary_time:
+        return roll.started
+    return roll.canary_done + settings.canary_time
 
 
 def oldest_watched(settings: Settings, now: float) -> float:

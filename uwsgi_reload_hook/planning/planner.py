@@ -137,14 +137,15 @@ def _return_drained(roll: Roll, now: float, reason: str) -> tuple[Roll, tuple[Ac
 def _stalled(roll: Roll, moment: Moment) -> Roll:
     """Stop a roll that waits for room which does not come: a vassal died by itself, or never came back."""
     limit = moment.settings.timeout
-    since = max(roll.moved, moment.now if canary.seconds_left(roll, moment.settings, moment.now) else roll.moved)
+    since = max(roll.moved, canary.watched_until(roll, moment.settings))
     if roll.stop is not None or moment.now - since < limit or absence.unsettled(roll, moment):
         return roll
     pending = roll.within(Phase.PENDING)
     seen = moment.snapshot.vassals
     if any(absence.is_awaited(progress, seen[progress.id], moment) for progress in pending):
         return roll
-    unlisted = any(not moment.snapshot.served[one.id] >= one.keys for one in roll.within(Phase.DONE))
+    served = moment.snapshot.served
+    unlisted = any(seen[one.id].accepting and not served[one.id] >= one.keys for one in roll.within(Phase.DONE))
     if unlisted and moment.now - since < max(limit, ANNOUNCE_WAIT):
         return roll
     waiting = [progress.id for progress in pending]
