@@ -91,7 +91,7 @@ class Store:
             return decode_journal(self._directory.read(self._journal, JOURNAL_LIMIT).decode())
         except FileNotFoundError:
             return None
-        except _UNUSABLE as error:
+        except (OSError, ValueError) as error:
             aside = f"{self._journal}.unusable"
             why = error.strerror if isinstance(error, OSError) else error
             log.warning("the journal %s cannot be used (%s): set aside as %s", path, why, aside)
@@ -166,7 +166,3 @@ class Store:
     def written_again(self) -> None:
         """Say that all files are as they should be."""
         log.warning("the files in %s are written again, and are up to date", self._directory.path)
-
-
-_UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What reading a file raises that somebody has changed, torn or locked away."""
