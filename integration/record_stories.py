@@ -21,8 +21,8 @@ from integration.waiting import eventually
 from tests.stories import IDS, LOAD, RECORDED, STORIES, Story, play
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.settings import Settings
-from uwsgi_reload_hook.site.discover import Place
-from uwsgi_reload_hook.site.world import World
+from uwsgi_reload_hook.site.discovery import Place
+from uwsgi_reload_hook.site.site import World
 
 RUNS = 8
 APP = App(vassals=len(IDS), load_seconds=LOAD)

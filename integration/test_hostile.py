@@ -11,7 +11,7 @@ import pytest
 
 from integration.layout import HERE, App, Layout, environment_lines, ini
 from integration.waiting import eventually
-from uwsgi_reload_hook.model import Node
+from uwsgi_reload_hook.snapshot import Node
 from uwsgi_reload_hook.uwsgi import packets
 
 if TYPE_CHECKING:

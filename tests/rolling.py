@@ -25,7 +25,7 @@ from uwsgi_reload_hook.planning.roll import (
 from uwsgi_reload_hook.planning.transitions import NEXT
 from uwsgi_reload_hook.records.journal import Journal
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.state import HookInfo, Store
+from uwsgi_reload_hook.records.store import HookInfo, Store
 from uwsgi_reload_hook.settings import Settings
 
 __all__ = ["Outcome", "Shelf", "WatchedSite", "run", "settings"]

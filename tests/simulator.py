@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
-from uwsgi_reload_hook.model import Blacklisting, Details, Node, ProbeResult, Snapshot, Vassal
 from uwsgi_reload_hook.planning.roll import (
     Action,
     ClearBlacklist,
@@ -23,6 +22,7 @@ from uwsgi_reload_hook.planning.roll import (
     Touch,
     Unsubscribe,
 )
+from uwsgi_reload_hook.snapshot import Blacklisting, Details, Node, ProbeResult, Snapshot, Vassal
 
 WALL = 1_000_000.25
 """The wall clock when the monotonic one is 0: not on a whole second."""

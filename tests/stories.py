@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 from tests.rolling import INFO, Shelf, Touches, settings
 from uwsgi_reload_hook.controller import Controller, Inbox, Outside
-from uwsgi_reload_hook.model import Snapshot, Vassal
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.records.journal import Journal
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.snapshot import Snapshot, Vassal
 
 RECORDED = Path(__file__).with_name("recorded")
 IDS = tuple(f"app-{number}.ini" for number in (1, 2, 3, 4))

@@ -7,11 +7,11 @@ import pytest
 
 from tests.children import waits
 from tests.servers import listens
-from uwsgi_reload_hook.model import Node
 from uwsgi_reload_hook.planning.roll import SendProbe
 from uwsgi_reload_hook.probe_spec import parse
-from uwsgi_reload_hook.site.acts import Scene, perform
-from uwsgi_reload_hook.site.probing import Prober
+from uwsgi_reload_hook.site.actuator import Scene, perform
+from uwsgi_reload_hook.site.prober import Prober
+from uwsgi_reload_hook.snapshot import Node
 
 
 def asked(directory: Path, pid: int, line: str, *nodes: Node) -> str:

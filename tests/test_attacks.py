@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.strangers import STRANGER, acts, own_directory, stranger
-from uwsgi_reload_hook import follow
+from uwsgi_reload_hook.client import follow
 from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.journal import Journal
-from uwsgi_reload_hook.records.state import Store
 from uwsgi_reload_hook.records.status import HookInfo, roll_document, status_document
+from uwsgi_reload_hook.records.store import Store
 
 ENDED = roll_document(Roll("1", Request(1, message="; touch /hacked"), 1.0, 1000.0, {}, result=Result.DONE))
 STATUS = status_document("idle", HookInfo(os.getpid(), "mule", "0.1", 1000.0), ENDED)

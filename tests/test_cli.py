@@ -11,8 +11,8 @@ from tests.children import python
 from uwsgi_reload_hook import __version__
 from uwsgi_reload_hook.cli import main
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
-from uwsgi_reload_hook.records.state import HookInfo, Store, roll_document, status_document
 from uwsgi_reload_hook.records.status import StatusDocument
+from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
 from uwsgi_reload_hook.site.trigger import Trigger, parse_text
 
 HOOK = HookInfo(os.getpid(), "mule", "0.1", 1000.0)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_reload_hook.site.configs import (
+from uwsgi_reload_hook.site.vassal_config import (
     Touchable,
     config_path,
     may_exist,

@@ -10,11 +10,11 @@ import pytest
 from tests.rolling import INFO, Outcome, Shelf, Touches, WatchedSite, WatchingRecorder, settings
 from tests.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.planning.roll import Action
 from uwsgi_reload_hook.records.journal import Journal, decode, encode
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Minimum, Settings
+from uwsgi_reload_hook.snapshot import Snapshot
 
 
 class KilledError(BaseException):

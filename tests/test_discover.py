@@ -11,7 +11,7 @@ import pytest
 from tests.rolling import settings
 from tests.servers import answers, serves
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.site.discover import Instance, Place, discover
+from uwsgi_reload_hook.site.discovery import Instance, Place, discover
 
 
 def router(name: str) -> str:

@@ -12,8 +12,8 @@ import pytest
 
 from tests.children import python
 from uwsgi_reload_hook.controller import Inbox
-from uwsgi_reload_hook.homes.vassal import Line
-from uwsgi_reload_hook.uwsgi.emperor import ToVassal, decode, greeting
+from uwsgi_reload_hook.homes.attached import Line
+from uwsgi_reload_hook.uwsgi.emperor_protocol import ToVassal, decode, greeting
 
 
 @dataclass

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_reload_hook.follow import Follower, touch
+from uwsgi_reload_hook.client.follow import Follower, touch
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
-from uwsgi_reload_hook.records.state import HookInfo, Store, roll_document, status_document
+from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
 from uwsgi_reload_hook.site.trigger import parse_text
 
 ALIVE = HookInfo.of_this_process("mule")

@@ -9,12 +9,12 @@ import pytest
 
 from tests.servers import listens
 from uwsgi_reload_hook.errors import ActionError
-from uwsgi_reload_hook.model import Node
 from uwsgi_reload_hook.planning.roll import SendProbe, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.probe_spec import Probe
-from uwsgi_reload_hook.site import nudge
-from uwsgi_reload_hook.site.acts import Scene, perform
-from uwsgi_reload_hook.site.probing import Prober
+from uwsgi_reload_hook.site import master
+from uwsgi_reload_hook.site.actuator import Scene, perform
+from uwsgi_reload_hook.site.prober import Prober
+from uwsgi_reload_hook.snapshot import Node
 
 LONG = "k" * 70_000
 
@@ -34,18 +34,18 @@ def test_a_fifo_that_is_swapped_with_a_file_gets_nothing_written_into(
         return real(name, flags)
 
     monkeypatch.setattr(os, "open", swapped)
-    assert not nudge._write(str(path), 0)
+    assert not master._write(str(path), 0)
     assert victim.read_text() == "secret"
 
 
 def test_a_fifo_that_is_read_gets_its_newline_and_one_that_is_not_gets_none(tmp_path: Path) -> None:
     path = tmp_path / "fifo"
     os.mkfifo(path)
-    assert not nudge._write(str(path), 0)
-    assert not nudge._write(str(tmp_path / "gone"), 0)
-    assert not nudge._write("a\0b", 0)
+    assert not master._write(str(path), 0)
+    assert not master._write(str(tmp_path / "gone"), 0)
+    assert not master._write("a\0b", 0)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    assert nudge._write(str(path), 0)
+    assert master._write(str(path), 0)
     assert os.read(reader, 10) == b"\n"
     os.close(reader)
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.children import python
-from uwsgi_reload_hook.site.configs import LONGEST, may_subscribe, read_text, vassal_options
-from uwsgi_reload_hook.uwsgi.uwsgi_config import FILES, OPTIONS, VALUE, WHOLE, Found, options
+from uwsgi_reload_hook.site.vassal_config import LONGEST, may_subscribe, read_text, vassal_options
+from uwsgi_reload_hook.uwsgi.ini import FILES, OPTIONS, VALUE, WHOLE, Found, options
 
 
 def fifo(path: Path) -> None:
@@ -183,15 +183,15 @@ BOUNDED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
-from uwsgi_reload_hook.site import configs
+from uwsgi_reload_hook.site import vassal_config
 from uwsgi_reload_hook.uwsgi.known_options import known_options
 config = sys.argv[1]
 with open(config, "w") as file:
     text = eval(sys.argv[2])
-    file.write(text[: configs.LONGEST])
-configs.may_subscribe(config)
-configs.vassal_options(0, config)
-known_options(["uwsgi", "--ini", config], "/", {}, configs.read_text, {"subscribe-to"})
+    file.write(text[: vassal_config.LONGEST])
+vassal_config.may_subscribe(config)
+vassal_config.vassal_options(0, config)
+known_options(["uwsgi", "--ini", config], "/", {}, vassal_config.read_text, {"subscribe-to"})
 print("ended")
 """
 

@@ -17,8 +17,8 @@ from uwsgi_reload_hook import option_sources, settings
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.settings import OPTIONS, PREFIX, Settings
 from uwsgi_reload_hook.site import processes
-from uwsgi_reload_hook.uwsgi import emperor
-from uwsgi_reload_hook.uwsgi.emperor import ToVassal
+from uwsgi_reload_hook.uwsgi import emperor_protocol
+from uwsgi_reload_hook.uwsgi.emperor_protocol import ToVassal
 
 any_text = st.text(st.characters(blacklist_categories=()), max_size=20)
 values = st.one_of(
@@ -66,7 +66,7 @@ def test_whatever_uwsgi_holds_it_is_options_of_texts(opt: Mapping[str, object]) 
 
 @given(st.binary())
 def test_whatever_the_emperor_sends_only_known_messages_come_of_it(data: bytes) -> None:
-    told = list(emperor.decode(data))
+    told = list(emperor_protocol.decode(data))
     assert len(told) <= max(1, len(data))
     assert set(told) <= set(ToVassal)
     assert (ToVassal.GONE in told) is (not data)

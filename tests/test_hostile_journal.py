@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from tests.journals import rolls, strategy
 from tests.rolling import INFO, Shelf, settings
-from uwsgi_reload_hook.model import Snapshot, Vassal
-from uwsgi_reload_hook.planning import planner, takeover
+from uwsgi_reload_hook.planning import planner, recovery
 from uwsgi_reload_hook.planning.roll import Result, Roll
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.records.journal import Journal, decode, encode
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.state import roll_document
+from uwsgi_reload_hook.records.store import roll_document
+from uwsgi_reload_hook.snapshot import Snapshot, Vassal
 
 vassals = strategy(Vassal)
 
@@ -36,7 +36,7 @@ def test_whatever_roll_a_journal_holds_it_is_taken_up_and_goes_on(roll: Roll, da
     assert unfinished is not None
     options = settings(probe=data.draw(st.sampled_from([None, Probe("/")])))
     now = data.draw(st.floats(0, 1e9))
-    for take_up in (takeover.resume, takeover.bring_back):
+    for take_up in (recovery.resume, recovery.bring_back):
         step = take_up(unfinished, data.draw(looks(unfinished)), options, now)
         recorder.resumed(unfinished, step.roll, now)
         for _ in range(2):

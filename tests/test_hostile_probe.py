@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.servers import listens
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.model import ProbeResult
 from uwsgi_reload_hook.probe_spec import Probe, parse
 from uwsgi_reload_hook.site import sockets
-from uwsgi_reload_hook.site.probing import Prober
+from uwsgi_reload_hook.site.prober import Prober
+from uwsgi_reload_hook.snapshot import ProbeResult
 from uwsgi_reload_hook.uwsgi import probe
 
 OK = b"HTTP/1.1 200 OK\r\n"

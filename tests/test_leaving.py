@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from tests.rolling import settings
-from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
-from uwsgi_reload_hook.planning.leaving import draining
+from uwsgi_reload_hook.planning.draining import draining
 from uwsgi_reload_hook.planning.roll import Action, Phase, Progress, Subscribe, Touch
 from uwsgi_reload_hook.planning.transitions import Moment
+from uwsgi_reload_hook.snapshot import Details, Node, Snapshot, Vassal
 
 WALL = 1000.5
 NODE = Node("router", "app", "/run/app.sock", death_mark=True)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from uwsgi_reload_hook.model import Node
-from uwsgi_reload_hook.site.matching import RELIST, WARNINGS, NodeMatcher
+from uwsgi_reload_hook.site.ownership import RELIST, WARNINGS, NodeMatcher
+from uwsgi_reload_hook.snapshot import Node
 
 
 class Host:

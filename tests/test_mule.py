@@ -9,7 +9,7 @@ import pytest
 
 from tests.children import python
 from uwsgi_reload_hook import mule
-from uwsgi_reload_hook.uwsgi import uwsgi_api
+from uwsgi_reload_hook.uwsgi import api
 
 RUN = "from uwsgi_reload_hook.mule import run; run()"
 
@@ -26,7 +26,7 @@ def fake_uwsgi(directory: Path, opt: Mapping[str, object], config: bytes | None 
 
 
 def test_without_uwsgi_the_module_can_be_imported_and_registers_nothing() -> None:
-    assert not uwsgi_api.in_master()
+    assert not api.in_master()
     assert callable(mule.run)
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.children import python
 from tests.servers import answers, listens, serves
 from tests.strangers import READY, STRANGER, waiting_stranger
-from uwsgi_reload_hook.site.nudge import MEANINGLESS, MOST, nudge
+from uwsgi_reload_hook.site.master import MEANINGLESS, MOST, nudge
 
 HOLD = "import os, sys\nos.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)\n"
 

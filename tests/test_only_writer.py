@@ -13,14 +13,14 @@ import uwsgi_reload_hook
 PACKAGE = Path(uwsgi_reload_hook.__file__).parent
 HOME = "records/files.py"
 ELSEWHERE = {
-    ("site/acts.py", "touch"): "calls configs.touch",
+    ("site/actuator.py", "touch"): "calls that of vassal_config.py",
     ("cli.py", "touch"): "calls follow.touch",
-    ("homes/shell.py", "touch"): "calls follow.touch",
+    ("homes/oneshot.py", "touch"): "calls follow.touch",
     ("demo/site.py", "touch"): "calls follow.touch",
     ("demo/__init__.py", "touch"): "calls the site's, which calls follow.touch",
-    ("follow.py", "touch"): "calls that of files.py",
-    ("site/configs.py", "utime"): "the mtime of a vassal's config is what the hook is there to set; no content changes",
-    ("site/configs.py", "os.open"): "opens what exists: to read, or as the FIFO of a vassal's master, to wake it",
+    ("client/follow.py", "touch"): "calls that of files.py",
+    ("site/vassal_config.py", "utime"): "sets the mtime of a config, which is the work of the hook; no content changes",
+    ("site/vassal_config.py", "os.open"): "opens what exists: to read, or as the FIFO of a vassal's master, to wake it",
     ("records/directories.py", "os.open"): "opens what exists, with the flags of files.py",
     ("demo/__init__.py", "mkdtemp"): "the demo's own directory, which nobody else can enter",
     ("demo/__init__.py", "rmtree"): "the same, at the end",

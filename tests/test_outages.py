@@ -15,13 +15,13 @@ import pytest
 from tests.children import python
 from tests.rolling import Touches, WatchedSite, settings
 from tests.simulator import Clock, FakeVassal
+from uwsgi_reload_hook.client.follow import Follower
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.follow import Follower
 from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.journal import Journal
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.state import OWED_LINES, Store
 from uwsgi_reload_hook.records.status import HookInfo, RollDocument, roll_document, status_document
+from uwsgi_reload_hook.records.store import OWED_LINES, Store
 
 INFO = HookInfo.of_this_process("mule")
 
@@ -98,7 +98,7 @@ FULL = """
 import sys
 from pathlib import Path
 from tests.test_outages import INFO, ended
-from uwsgi_reload_hook.records.state import Store
+from uwsgi_reload_hook.records.store import Store
 from uwsgi_reload_hook.records.status import status_document
 store = Store(Path(sys.argv[1]), "trigger")
 for line in sys.stdin:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.rolling import settings
-from uwsgi_reload_hook.planning.pace import AT_ONCE, CLOSE, FAST, STEADY, pause
+from uwsgi_reload_hook.planning.polling import AT_ONCE, CLOSE, FAST, STEADY, pause
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
 
 

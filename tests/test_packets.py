@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uwsgi_reload_hook.model import Node
+from uwsgi_reload_hook.snapshot import Node
 from uwsgi_reload_hook.uwsgi import packets
 
 NODE = Node("/run/router.stats", "app.local", "/run/app1.sock", 5, 1, cores=2, load=7, weight=3, ref=9, death_mark=True)

@@ -8,11 +8,11 @@ import pytest
 
 from tests.rolling import WatchedSite, run, settings
 from tests.simulator import FakeVassal
-from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
 from uwsgi_reload_hook.planning import opening, planner
-from uwsgi_reload_hook.planning.pace import AT_ONCE, FAST
+from uwsgi_reload_hook.planning.polling import AT_ONCE, FAST
 from uwsgi_reload_hook.planning.roll import Nudge, Phase, Request, Result, Roll, Subscribe
 from uwsgi_reload_hook.settings import Minimum, Settings
+from uwsgi_reload_hook.snapshot import Details, Node, Snapshot, Vassal
 
 WALL = 1000.0
 NOW = 50.0

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from uwsgi_reload_hook import cli, demo
 from uwsgi_reload_hook.cli import main
-from uwsgi_reload_hook.homes import shell
+from uwsgi_reload_hook.homes import oneshot
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
 from uwsgi_reload_hook.printable import printable
-from uwsgi_reload_hook.records.state import HookInfo, Store, roll_document, status_document
 from uwsgi_reload_hook.records.status import VassalDocument
+from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
 
 FORGED = "x\n2026-01-01 00:00:00,000 [uwsgi-reload-hook] INFO roll 1 is done"
 HOSTILE = [
@@ -82,7 +82,7 @@ def logger(stream: io.StringIO) -> logging.Logger:
 
 
 def test_the_log_of_the_package_has_printable_lines(stream: io.StringIO) -> None:
-    logging.getLogger("uwsgi_reload_hook.site.world").warning("node %s belongs to no vassal", FORGED)
+    logging.getLogger("uwsgi_reload_hook.site.site").warning("node %s belongs to no vassal", FORGED)
     assert stream.getvalue().count("\n") == 1
     assert r"node x\n2026-01-01 00:00:00,000 [uwsgi-reload-hook] INFO roll 1 is done belongs" in stream.getvalue()
 
@@ -146,7 +146,7 @@ def test_each_writer_of_the_command_line_writes_printable_lines(capsys: pytest.C
     }  # fmt: skip
     cli._say(text)
     cli._follow_line(text, entry)
-    shell._tell(cli._say, text, Phase.FAILED.value, f"{text} (timeout of 1 s reached)")
+    oneshot._tell(cli._say, text, Phase.FAILED.value, f"{text} (timeout of 1 s reached)")
     out, err = capsys.readouterr()
     assert out.count("\n") == 3
     assert err.count("\n") == 1

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_reload_hook.model import ProbeResult
 from uwsgi_reload_hook.probe_spec import Probe, parse
-from uwsgi_reload_hook.site.probing import Prober
+from uwsgi_reload_hook.site.prober import Prober
+from uwsgi_reload_hook.snapshot import ProbeResult
 from uwsgi_reload_hook.uwsgi import probe
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

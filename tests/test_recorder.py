@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.state import HookInfo, Store
+from uwsgi_reload_hook.records.store import HookInfo, Store
+from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
 FIRST = Request(mtime_ns=5_000_000_000, inode=1, message="first")
 LATER = Request(mtime_ns=6_000_000_000, inode=1)

@@ -13,12 +13,12 @@ import pytest
 from tests.rolling import INFO, Shelf, Touches, WatchedSite, run, settings
 from tests.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.planning.roll import ClearBlacklist, Nudge, Pause, SendProbe, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.records.journal import Journal
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Minimum
+from uwsgi_reload_hook.snapshot import Snapshot
 
 WAVE = 2.0
 """The application's load time."""

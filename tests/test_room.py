@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.rolling import settings
-from uwsgi_reload_hook.model import Blacklisting, Node, ProbeResult, Snapshot, Vassal
+from uwsgi_reload_hook.planning.budget import Kind, Room, is_down, members, needed, spare
 from uwsgi_reload_hook.planning.roll import Pause, Phase, Progress, Request, Roll, SendProbe, Unsubscribe
-from uwsgi_reload_hook.planning.room import Kind, Room, is_down, members, needed, spare
 from uwsgi_reload_hook.planning.transitions import Moment, Moved
+from uwsgi_reload_hook.snapshot import Blacklisting, Node, ProbeResult, Snapshot, Vassal
 
 APP, OTHER, BOTH = frozenset({"app"}), frozenset({"other"}), frozenset({"app", "other"})
 NODE = Node("router", "app", "/run/a.sock", last_check=1000)

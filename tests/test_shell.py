@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from tests.rolling import INFO, WatchedSite, settings
 from tests.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.homes.shell import NoTrigger, Speaker
+from uwsgi_reload_hook.homes.oneshot import NoTrigger, Speaker
 from uwsgi_reload_hook.planning.roll import Request, Result
 from uwsgi_reload_hook.records.shell_store import ShellStore
 from uwsgi_reload_hook.settings import Minimum, Settings

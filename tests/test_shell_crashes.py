@@ -15,7 +15,7 @@ from tests.rolling import INFO, Shelf, WatchingRecorder, settings
 from tests.simulator import Clock
 from tests.test_crashes import Fragile, KilledError
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.homes import shell
+from uwsgi_reload_hook.homes import oneshot
 from uwsgi_reload_hook.planning.roll import Phase, Result, Subscribe, Touch
 from uwsgi_reload_hook.records.journal import decode, encode
 from uwsgi_reload_hook.settings import Minimum
@@ -24,7 +24,7 @@ IDS = [f"v{number}.ini" for number in range(4)]
 RELOADED = [f"v{number}: reloaded" for number in range(4)]
 
 
-class WatchingSpeaker(WatchingRecorder, shell.Speaker):
+class WatchingSpeaker(WatchingRecorder, oneshot.Speaker):
     """Says it, and checks every step."""
 
 
@@ -46,7 +46,7 @@ class Shell:
         clock = Clock(self.site, lambda: clock.end() if stop_at() else None, tick=0.05)
         speaker = WatchingSpeaker(self.shelf, INFO, self.said.append, ".ini")
         given = settings(minimum_active_vassals=Minimum(self.minimum), timeout=8.0)
-        return shell.roll(Controller(self.site, shell.NoTrigger(), given, speaker, clock), resume=resume)
+        return oneshot.roll(Controller(self.site, oneshot.NoTrigger(), given, speaker, clock), resume=resume)
 
     def killed(self, acts: int, *, after: bool = True, resume: bool = False) -> bool:
         """Kill a reload at its `acts`-th act; False if it made fewer."""

@@ -11,8 +11,8 @@ from tests.strangers import STRANGER
 from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.journal import Journal
 from uwsgi_reload_hook.records.shell_store import ShellStore, own_journal
-from uwsgi_reload_hook.records.state import Store
 from uwsgi_reload_hook.records.status import HookInfo, roll_document, status_document
+from uwsgi_reload_hook.records.store import Store
 
 EMPEROR = "/etc/uwsgi/vassals"
 ENDED = roll_document(Roll("1", Request(1), 1.0, 1000.0, {}, result=Result.DONE))

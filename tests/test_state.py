@@ -17,7 +17,7 @@ from tests.journals import journals, rolls
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
 from uwsgi_reload_hook.records.journal import Journal, encode, shifted
-from uwsgi_reload_hook.records.state import HookInfo, Store, roll_document, status_document
+from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
 
 HOOK = HookInfo(pid=7, mode="mule", version="0.1", started=1000.5, start_ticks=77, boot_id="b")
 REQUEST = Request(mtime_ns=5_000_000_001, inode=9, request_id="42", message="hello", only="a*")

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.model import Blacklisting, Node
+from uwsgi_reload_hook.snapshot import Blacklisting, Node
 from uwsgi_reload_hook.uwsgi import stats
 
 HEADERS = (

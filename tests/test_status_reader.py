@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tests.journals import rolls
 from uwsgi_reload_hook.cli import main
+from uwsgi_reload_hook.client.follow import Follower
 from uwsgi_reload_hook.demo.watch import read_status
-from uwsgi_reload_hook.follow import Follower
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
 from uwsgi_reload_hook.records.status import HookInfo, RollDocument, roll_document, status_document
 from uwsgi_reload_hook.records.status_reader import LIMIT, StatusError, decode, decode_roll, encode

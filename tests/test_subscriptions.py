@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.site.authority import LINKS
 from uwsgi_reload_hook.site.subscriptions import WARNINGS, ForeignKeys, _links, configured_keys, own_keys
+from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 from uwsgi_reload_hook.uwsgi.stats import VassalStats
 
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.rolling import settings
-from uwsgi_reload_hook.model import Node, ProbeResult, Snapshot, Vassal
-from uwsgi_reload_hook.planning import planner, takeover
+from uwsgi_reload_hook.planning import planner, recovery
 from uwsgi_reload_hook.planning.roll import (
     ClearBlacklist,
     Phase,
@@ -22,6 +21,7 @@ from uwsgi_reload_hook.planning.roll import (
     Unsubscribe,
 )
 from uwsgi_reload_hook.probe_spec import Probe
+from uwsgi_reload_hook.snapshot import Node, ProbeResult, Snapshot, Vassal
 
 NOW = 50.0
 NODE = Node("router", "app", "127.0.0.1:4000", last_check=1000)
@@ -57,7 +57,7 @@ REMOVED_BUT_RUNNING = replace(SAME, config_exists=False)
 
 
 def both(roll: Roll, snapshot: Snapshot) -> list[Step]:
-    return [take(roll, snapshot, settings(), NOW) for take in (takeover.resume, takeover.bring_back)]
+    return [take(roll, snapshot, settings(), NOW) for take in (recovery.resume, recovery.bring_back)]
 
 
 @pytest.mark.parametrize("phase", [Phase.DRAINING, Phase.TOUCHED])
@@ -75,7 +75,7 @@ def test_no_packet_is_sent_for_a_vassal_that_is_another_process_or_removed(phase
 
 
 def test_a_roll_taken_up_starts_what_is_missing_anew_and_counts_from_now() -> None:
-    step = takeover.resume(left_in(Phase.RESTARTING), seen(MISSING), settings(), NOW)
+    step = recovery.resume(left_in(Phase.RESTARTING), seen(MISSING), settings(), NOW)
     assert step.actions == (ClearBlacklist(("a.ini",)),)
     assert step.roll.moved == NOW
     anew = step.roll.vassals["a.ini"]
@@ -97,7 +97,7 @@ def test_one_that_was_done_and_is_another_process_by_now_is_waited_for_once_more
     ):
         snapshot = seen(replace(SAME, last_mod=9))
         snapshot = replace(snapshot, vassals={**snapshot.vassals, "b.ini": other})
-        step = takeover.resume(left, snapshot, settings(), NOW)
+        step = recovery.resume(left, snapshot, settings(), NOW)
         anew = step.roll.vassals["b.ini"]
         assert step.actions == actions
         assert (anew.phase, anew.new_process, anew.finished) == (Phase.RESTARTING, True, None)
@@ -111,7 +111,7 @@ def test_those_that_serve_again_when_a_roll_is_taken_up_are_probed_in_service() 
         for id_ in ("a.ini", "b.ini", "c.ini")
     }
     snapshot = Snapshot(1000.0, vassals)
-    step = takeover.resume(left_in(Phase.RESTARTING), snapshot, given, NOW)
+    step = recovery.resume(left_in(Phase.RESTARTING), snapshot, given, NOW)
     actions = list(step.actions)
     for _ in range(3):
         step = planner.plan(snapshot, step.roll, given, NOW)
@@ -128,7 +128,7 @@ def test_one_that_was_done_and_whose_config_is_gone_stays_done() -> None:
     left = left_in(Phase.RESTARTING)
     snapshot = seen(replace(SAME, last_mod=9))
     gone = Vassal("b.ini", config_exists=False, present=False)
-    step = takeover.resume(left, replace(snapshot, vassals={**snapshot.vassals, "b.ini": gone}), settings(), NOW)
+    step = recovery.resume(left, replace(snapshot, vassals={**snapshot.vassals, "b.ini": gone}), settings(), NOW)
     assert step.roll.vassals["b.ini"].phase is Phase.DONE
 
 
@@ -136,7 +136,7 @@ def test_one_that_lacks_one_of_its_keys_is_not_back_yet() -> None:
     roll = left_in(Phase.DRAINING)
     two = roll.vassals["a.ini"]._replace(keys=KEYS | {"web"})
     web = replace(SAME, nodes=(replace(NODE, key="web"),))
-    step = takeover.bring_back(replace(roll, vassals={"a.ini": two}), seen(web), settings(), NOW)
+    step = recovery.bring_back(replace(roll, vassals={"a.ini": two}), seen(web), settings(), NOW)
     assert step.actions == (Subscribe("a.ini", (NODE,)),)
 
 
@@ -144,12 +144,12 @@ def test_one_without_a_router_is_back_when_it_accepts() -> None:
     roll = left_in(Phase.RESTARTING)
     keyless = replace(roll, vassals={"a.ini": roll.vassals["a.ini"]._replace(keys=frozenset())})
     for accepting, left in ((True, set()), (False, {"a.ini"})):
-        step = takeover.bring_back(keyless, seen(replace(SAME, last_mod=9, accepting=accepting)), settings(), NOW)
+        step = recovery.bring_back(keyless, seen(replace(SAME, last_mod=9, accepting=accepting)), settings(), NOW)
         assert set(step.roll.vassals) == left
 
 
 def test_nobody_else_is_left_of_a_roll_that_is_only_brought_back() -> None:
-    step = takeover.bring_back(left_in(Phase.RESTARTING), seen(replace(SAME, last_mod=9)), settings(), NOW)
+    step = recovery.bring_back(left_in(Phase.RESTARTING), seen(replace(SAME, last_mod=9)), settings(), NOW)
     assert set(step.roll.vassals) == {"a.ini"}
     assert step.roll.stop is Result.INTERRUPTED
 
@@ -157,14 +157,14 @@ def test_nobody_else_is_left_of_a_roll_that_is_only_brought_back() -> None:
 @pytest.mark.parametrize("vassal", [ANEW, MISSING, REMOVED, SERVING, MOVED])
 def test_a_journal_from_long_ago_is_over_at_the_first_look(vassal: Vassal) -> None:
     snapshot = seen(vassal)
-    step = takeover.bring_back(left_in(Phase.WARMING), snapshot, settings(), NOW)
+    step = recovery.bring_back(left_in(Phase.WARMING), snapshot, settings(), NOW)
     step = planner.plan(snapshot, step.roll, settings(), NOW)
     assert step.actions == ()
     assert step.roll.result is Result.INTERRUPTED
 
 
 def test_a_removed_vassal_is_withdrawn_from_the_roll_that_goes_on() -> None:
-    step = takeover.resume(left_in(Phase.DRAINING), seen(REMOVED), settings(), NOW)
+    step = recovery.resume(left_in(Phase.DRAINING), seen(REMOVED), settings(), NOW)
     step = planner.plan(seen(REMOVED), step.roll, settings(), NOW)
     assert step.roll.vassals["a.ini"].phase is Phase.WITHDRAWN
 
@@ -175,7 +175,7 @@ def test_one_that_died_after_it_was_done_stops_the_roll_unless_its_emperor_went_
 ) -> None:
     left = replace(left_in(Phase.DONE), emperor_pid=7 if emperor else 0)
     died = replace(seen(Vassal("a.ini", pid=666, accepting=True, nodes=(NODE,))), emperor_pid=emperor)
-    step = takeover.resume(left, died, settings(), NOW)
+    step = recovery.resume(left, died, settings(), NOW)
     assert step.roll.vassals["a.ini"].phase is phase
     assert step.roll.emperor_pid == emperor
     if phase is Phase.FAILED:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.strangers import STRANGER, own_directory
 from uwsgi_reload_hook.cli import main
-from uwsgi_reload_hook.follow import KEYS, touch
+from uwsgi_reload_hook.client.follow import KEYS, touch
 from uwsgi_reload_hook.site.trigger import parse_text
 
 TEXT = {"message": "hello"}

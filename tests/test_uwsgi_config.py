@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from uwsgi_reload_hook.uwsgi.uwsgi_config import Options, options
+from uwsgi_reload_hook.uwsgi.ini import Options, options
 
 
 def read(files: Mapping[str, str], *arguments: str, environment: Mapping[str, str] | None = None) -> Options:

@@ -8,10 +8,10 @@ import pytest
 
 from tests.rolling import WatchedSite, run, settings
 from tests.simulator import MASTER_CYCLE, FakeVassal
-from uwsgi_reload_hook.model import Details, Snapshot, Vassal
 from uwsgi_reload_hook.planning.roll import Nudge, Phase, Progress, Request, Roll, Touch
+from uwsgi_reload_hook.planning.throttle import ENDING, detailed, spread, wake
 from uwsgi_reload_hook.planning.transitions import Moment, Moved
-from uwsgi_reload_hook.planning.waking import ENDING, detailed, spread, wake
+from uwsgi_reload_hook.snapshot import Details, Snapshot, Vassal
 
 OLD, NEW = frozenset({(1, 1)}), frozenset({(2, 2)})
 READY = Details(reloads=0, children=frozenset())

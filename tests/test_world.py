@@ -15,12 +15,12 @@ from tests.children import waits
 from tests.rolling import settings
 from tests.servers import answers, listens, serves
 from tests.strangers import STRANGER, waiting_stranger
-from uwsgi_reload_hook.model import Node, Vassal
 from uwsgi_reload_hook.planning.roll import Subscribe
-from uwsgi_reload_hook.site.discover import Place, Router, Surroundings
+from uwsgi_reload_hook.site.discovery import Place, Router, Surroundings
 from uwsgi_reload_hook.site.peers import Peer
+from uwsgi_reload_hook.site.site import SAID, World
 from uwsgi_reload_hook.site.sockets import StatsSocket
-from uwsgi_reload_hook.site.world import SAID, World
+from uwsgi_reload_hook.snapshot import Node, Vassal
 from uwsgi_reload_hook.uwsgi import packets
 from uwsgi_reload_hook.uwsgi.stats import VassalStats
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from uwsgi_reload_hook import __version__, follow
+from uwsgi_reload_hook import __version__
+from uwsgi_reload_hook.client import follow
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.exit_codes import ExitCode
 from uwsgi_reload_hook.logs import log_to
@@ -116,14 +117,14 @@ def _demo(given: argparse.Namespace) -> int:
 
 
 def _reload(given: argparse.Namespace) -> int:
-    from uwsgi_reload_hook.homes import shell  # noqa: PLC0415 - other commands need no watchdog
+    from uwsgi_reload_hook.homes import oneshot  # noqa: PLC0415 - other commands need no watchdog
 
     options = _options(given)
     if "trigger" in options and "state-directory" not in options:
         options["state-directory"] = [str(Path(options["trigger"][0]).absolute().parent)]
     settings = parse({"trigger": ["reload"], **options})
     log_to(sys.stderr, quiet=True)
-    return shell.reload(settings, _say_nothing if settings.quiet else _say, resume=given.resume)
+    return oneshot.reload(settings, _say_nothing if settings.quiet else _say, resume=given.resume)
 
 
 def _say(line: str) -> None:
@@ -135,18 +136,18 @@ def _say_nothing(_line: str) -> None:
 
 
 def _vassal(given: argparse.Namespace) -> int:
-    from uwsgi_reload_hook.homes import vassal  # noqa: PLC0415 - other commands need no watchdog
+    from uwsgi_reload_hook.homes import attached  # noqa: PLC0415 - other commands need no watchdog
 
     if given.log_file is None:
-        return vassal.run(_options(given), sys.stderr)
+        return attached.run(_options(given), sys.stderr)
     try:
         log = log_stream(Path(given.log_file))
     except OSError as error:
         why = f"--log-file {given.log_file} cannot be written ({error.strerror}): logs here instead"
         write_line(sys.stderr, f"uwsgi-reload-hook: {why}")  # to end would leave the vassals without a hook
-        return vassal.run(_options(given), sys.stderr)
+        return attached.run(_options(given), sys.stderr)
     with log:
-        return vassal.run(_options(given), log)
+        return attached.run(_options(given), log)
 
 
 def _trigger(given: argparse.Namespace) -> int:

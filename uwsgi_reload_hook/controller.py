@@ -9,11 +9,11 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
-from uwsgi_reload_hook.model import Snapshot
-from uwsgi_reload_hook.planning import opening, planner, takeover, waking
+from uwsgi_reload_hook.planning import opening, planner, recovery, throttle
 from uwsgi_reload_hook.planning.roll import Action, Request, Result, Roll, Step, Touch
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.snapshot import Snapshot
 
 __all__ = ["Controller", "Inbox", "Outside", "TriggerFile"]
 
@@ -121,11 +121,11 @@ class Controller:
 
     def finish(self, roll: Roll) -> Roll | None:
         """Go on with an unfinished roll where it was; returns it as it ended, None if it could not begin."""
-        return self._go_on(roll, takeover.resume)
+        return self._go_on(roll, recovery.resume)
 
     def bring_back(self, roll: Roll) -> None:
         """Return to service what an unfinished roll has taken out of it, and touch nobody."""
-        self._go_on(roll, takeover.bring_back)
+        self._go_on(roll, recovery.bring_back)
 
     def once(self, request: Request) -> Roll | None:
         """Make one roll, whoever asks for it, and return it as it ended; None if it could not begin."""
@@ -212,13 +212,13 @@ class Controller:
     def _plan(self, roll: Roll) -> Step:
         try:
             confirmed = [id_ for id_, progress in roll.vassals.items() if progress.needs_workers]
-            snapshot = self._outside.look(roll.vassals, waking.detailed(roll), confirmed)
+            snapshot = self._outside.look(roll.vassals, throttle.detailed(roll), confirmed)
         except UnavailableError as error:
             return self._blind(roll, error)
         if snapshot.emperor_pid != self._emperor_pid:
             log.warning("the Emperor was started anew in the middle of the roll, and so was every vassal")
             self._emperor_pid = snapshot.emperor_pid
-            return takeover.resume(replace(roll, blind_since=None), snapshot, self._settings, self._now())
+            return recovery.resume(replace(roll, blind_since=None), snapshot, self._settings, self._now())
         self._recorder.saw(snapshot, roll)
         step = planner.plan(snapshot, replace(roll, blind_since=None), self._settings, self._now())
         return replace(step, wait=max(step.wait, snapshot.emperor_seconds * REST))

@@ -14,13 +14,13 @@ import sys
 
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ConfigError
-from uwsgi_reload_hook.homes.service import serve
+from uwsgi_reload_hook.homes.daemon import serve
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt, texts, with_repeats
 from uwsgi_reload_hook.settings import parse
-from uwsgi_reload_hook.site import configs, processes
-from uwsgi_reload_hook.site.discover import Instance, Place
-from uwsgi_reload_hook.uwsgi import uwsgi_api
+from uwsgi_reload_hook.site import processes, vassal_config
+from uwsgi_reload_hook.site.discovery import Instance, Place
+from uwsgi_reload_hook.uwsgi import api
 
 __all__ = ["run"]
 
@@ -59,7 +59,7 @@ def _serve(inbox: Inbox) -> None:
 def _place() -> Place:
     """Tell a mule of the instance that hosts the Emperor from one of a vassal, which has a pipe to it."""
     master = os.getppid()
-    options = texts(uwsgi_api.options())
+    options = texts(api.options())
     if "emperor" in options:  # a vassal can host an Emperor of its own: that one is meant
         return Place("host", host=Instance(options, processes.working_directory(master) or "/"))
     if "UWSGI_EMPEROR_FD" in os.environ:
@@ -71,20 +71,20 @@ def _place() -> Place:
 
 def _given() -> dict[str, list[str]]:
     """The hook's options. Where one is given several times uWSGI has the last only, and the config has them all."""
-    given = from_uwsgi_opt(uwsgi_api.options())
-    config = uwsgi_api.config_file()
+    given = from_uwsgi_opt(api.options())
+    config = api.config_file()
     if config is None:
         return given
-    return with_repeats(given, from_uwsgi_opt(configs.vassal_options(os.getpid(), config)))
+    return with_repeats(given, from_uwsgi_opt(vassal_config.vassal_options(os.getpid(), config)))
 
 
 def _register() -> None:
     try:
-        uwsgi_api.register_mule(run)
+        api.register_mule(run)
     except ConfigError as error:
         log_to(sys.stderr)
         log.error("does not run: %s", error)  # noqa: TRY400 - in words for an operator
 
 
-if uwsgi_api.in_master():
+if api.in_master():
     _register()

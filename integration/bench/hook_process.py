@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from uwsgi_reload_hook.controller import Inbox
-from uwsgi_reload_hook.homes.service import serve
+from uwsgi_reload_hook.homes.daemon import serve
 from uwsgi_reload_hook.settings import Settings, parse
-from uwsgi_reload_hook.site.discover import Place
+from uwsgi_reload_hook.site.discovery import Place
 
 
 def settings(directory: Path) -> Settings:

@@ -21,14 +21,14 @@ from integration.bench.usage import cpu_seconds, peak_memory
 from integration.waiting import eventually
 from uwsgi_reload_hook.planning import opening, planner
 from uwsgi_reload_hook.planning.roll import Request
-from uwsgi_reload_hook.site.world import World
+from uwsgi_reload_hook.site.site import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from uwsgi_reload_hook.model import Snapshot
     from uwsgi_reload_hook.planning.roll import Roll
     from uwsgi_reload_hook.settings import Settings
+    from uwsgi_reload_hook.snapshot import Snapshot
 
 ROOT = Path(__file__).parents[2]
 SIZES = (10, 100, 1000)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uwsgi_reload_hook
-from uwsgi_reload_hook import follow
+from uwsgi_reload_hook.client import follow
 from uwsgi_reload_hook.records.files import Directory, log_stream, make_private
 from uwsgi_reload_hook.records.status import status_name
 

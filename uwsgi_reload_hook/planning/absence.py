@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.planning.roll import Progress, Roll
 from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Moment
+from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
 __all__ = ["is_awaited", "key_routers", "note_absence", "note_routers", "routed", "unsettled"]
 

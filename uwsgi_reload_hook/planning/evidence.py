@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.planning.roll import Progress
+from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
 __all__ = [
     "death",

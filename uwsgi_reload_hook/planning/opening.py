@@ -6,10 +6,10 @@ import fnmatch
 from collections.abc import Mapping
 from dataclasses import replace
 
-from uwsgi_reload_hook.model import Snapshot, Vassal
-from uwsgi_reload_hook.planning import absence, room
+from uwsgi_reload_hook.planning import absence, budget
 from uwsgi_reload_hook.planning.roll import Progress, Request, Result, Roll
 from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.snapshot import Snapshot, Vassal
 
 __all__ = ["open_roll", "refusal"]
 
@@ -56,7 +56,7 @@ def open_roll(
         emperor_pid=snapshot.emperor_pid,
         moved=now,
     )
-    roll = replace(roll, minimum=room.minimum(snapshot, roll, settings))
+    roll = replace(roll, minimum=budget.minimum(snapshot, roll, settings))
     why = refusal(snapshot, roll) if rolled else _nobody(aside)
     return replace(roll, result=Result.REFUSED, finished=now, reason=why) if why else roll
 
@@ -100,10 +100,10 @@ def refusal(snapshot: Snapshot, roll: Roll) -> str:
             "roll only vassals that subscribe (reload-hook-vassals)"
         )
     unknown = [snapshot.vassals[id_] for id_, progress in roll.vassals.items() if not progress.keys]
-    if any(room.is_down(vassal) or room.may_announce_itself(vassal) for vassal in unknown):
+    if any(budget.is_down(vassal) or budget.may_announce_itself(vassal) for vassal in unknown):
         return ""  # it may turn out to serve the key that lacks vassals
     rolled = frozenset().union(*(progress.keys for progress in roll.vassals.values()))
-    for key, count in sorted(room.members(snapshot, roll).items()):
+    for key, count in sorted(budget.members(snapshot, roll).items()):
         minimum = roll.minimum[key]
         if count <= minimum and key in rolled:
             return (

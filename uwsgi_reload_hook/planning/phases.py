@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from uwsgi_reload_hook.model import Node, Vassal
 from uwsgi_reload_hook.planning import absence, evidence
-from uwsgi_reload_hook.planning.leaving import draining
+from uwsgi_reload_hook.planning.draining import draining
 from uwsgi_reload_hook.planning.roll import (
     ClearBlacklist,
     Pause,
@@ -33,6 +32,7 @@ from uwsgi_reload_hook.planning.transitions import (
     unless_late,
 )
 from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.snapshot import Node, Vassal
 
 __all__ = ["advance", "begin", "fail_done", "give_back", "refused", "same_process", "take_up"]
 

@@ -14,13 +14,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import chain
 
-from uwsgi_reload_hook.model import Snapshot
-from uwsgi_reload_hook.planning import absence, canary, evidence, pace, phases, room, waking
+from uwsgi_reload_hook.planning import absence, budget, canary, evidence, phases, polling, throttle
+from uwsgi_reload_hook.planning.budget import Kind, Room
 from uwsgi_reload_hook.planning.opening import refusal
 from uwsgi_reload_hook.planning.roll import Action, Phase, Progress, Result, Roll, Step
-from uwsgi_reload_hook.planning.room import Kind, Room
 from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Moment, Moved
 from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.snapshot import Snapshot
 
 _NONE: frozenset[str] = frozenset()
 __all__ = ["abort", "fail_vassal", "plan"]
@@ -31,13 +31,13 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
     moment = Moment(snapshot, settings, now, roll.ignored_by)
     before = roll.vassals
     roll, actions = _advance(absence.note_routers(roll, moment), moment)
-    woken, nudges = waking.wake(roll, snapshot)
+    woken, nudges = throttle.wake(roll, snapshot)
     roll = _stopped(replace(roll, vassals={**roll.vassals, **woken}), moment)
     draining = roll.within(Phase.DRAINING)
     if roll.stop is None and draining:  # what has failed since the last look keeps the drained ones from being touched
         roll, more = _advance_draining(roll, draining, moment)
         roll, actions = _stopped(roll, moment), (*actions, *more)
-    roll = canary.note(replace(roll, minimum=room.minimum(snapshot, roll, settings)), settings, now)
+    roll = canary.note(replace(roll, minimum=budget.minimum(snapshot, roll, settings)), settings, now)
     more = ()
     roll = _refused_late(roll, moment)
     if roll.stop is not None:
@@ -48,7 +48,7 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
     if any(old.phase is not new.phase for old, new in changes):
         roll = replace(roll, moved=now)
     roll = _ended(_stalled(roll, moment), moment)
-    return Step((*actions, *nudges, *more), roll, pace.pause(roll, settings, now))
+    return Step((*actions, *nudges, *more), roll, polling.pause(roll, settings, now))
 
 
 def abort(roll: Roll, now: float, result: Result, reason: str) -> Step:
@@ -79,7 +79,7 @@ def _advance(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
         if not (one.phase.over or one.phase is draining)
         or (one.phase is done and evidence.is_another(one, seen[one.id]))
     ]
-    return _merged(roll, room.spare(_moves(these, moment), moment.snapshot, roll))
+    return _merged(roll, budget.spare(_moves(these, moment), moment.snapshot, roll))
 
 
 def _advance_draining(roll: Roll, draining: Iterable[Progress], moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
@@ -92,11 +92,11 @@ def _advance_draining(roll: Roll, draining: Iterable[Progress], moment: Moment) 
     failures = [(new, actions) for new, actions in moves if new.phase is Phase.FAILED]
     if failures:
         return _merged(roll, failures)
-    needed = room.needed(draining, moment.snapshot, roll)
+    needed = budget.needed(draining, moment.snapshot, roll)
     why = "given its traffic back: another vassal serves no more, and the minimum needs this one"
     back = [phases.give_back(progress, moment.now, why) for progress in draining if progress.id in needed]
     moves = [move for move in moves if move[0].id not in needed]
-    return _merged(roll, [*back, *waking.spread(moves, roll, moment)])
+    return _merged(roll, [*back, *throttle.spread(moves, roll, moment)])
 
 
 def _moves(these: Iterable[Progress], moment: Moment) -> list[Moved]:
@@ -151,7 +151,7 @@ def _stalled(roll: Roll, moment: Moment) -> Roll:
     waiting = [progress.id for progress in pending]
     if not waiting or any(progress.phase.in_flight for progress in roll.vassals.values()):
         return roll
-    serve = room.serving(moment.snapshot, roll)
+    serve = budget.serving(moment.snapshot, roll)
     short = ", ".join(f"{key}: {serve[key]} of {number} needed" for key, number in sorted(roll.minimum.items()))
     reason = f"no room for {', '.join(sorted(waiting))} within {limit:g} s (serving under {short})"
     if lost := [id_ for id_ in sorted(waiting) if not seen[id_].config_exists]:
@@ -175,15 +175,15 @@ def _candidates(roll: Roll, moment: Moment) -> tuple[list[tuple[str, Kind]], Col
     seen, served = moment.snapshot.vassals, moment.snapshot.served
     young = moment.now - roll.started < moment.settings.timeout
     kinds: dict[tuple[frozenset[str], frozenset[str], bool, bool, frozenset[str], bool, bool, bool], Kind] = {}
-    ranks: list[list[tuple[str, Kind]]] = [[] for _ in range(room.LAST + 1)]
+    ranks: list[list[tuple[str, Kind]]] = [[] for _ in range(budget.LAST + 1)]
     for progress in roll.within(Phase.PENDING):
         id_, keys = progress.id, progress.keys
         vassal, serves = seen[id_], served[id_]
         unseen = progress.unseen_since is not None and vassal.accepting
         unlisted = keys - serves if unseen else _NONE
-        down = room.is_down(vassal) or bool(keys and not serves and not unlisted)
+        down = budget.is_down(vassal) or bool(keys and not serves and not unlisted)
         starting = vassal.present and not vassal.accepting
-        settling = starting and young and (down or (not keys and room.is_starting(vassal)))
+        settling = starting and young and (down or (not keys and budget.is_starting(vassal)))
         overdue = unseen and not absence.is_awaited(progress, vassal, moment)
         traits = (serves, keys, down, settling, unlisted, overdue, unseen and not keys, vassal.is_lost)
         kind = kinds.get(traits)

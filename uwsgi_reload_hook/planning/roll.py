@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from uwsgi_reload_hook.clocks import Monotonic, Seconds, WallClock
-from uwsgi_reload_hook.model import Blacklisting, Node
+from uwsgi_reload_hook.snapshot import Blacklisting, Node
 
 __all__ = [
     "Action",

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.planning.roll import Action, Phase, Progress, Subscribe
 from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
 __all__ = [
     "ANNOUNCE_WAIT",

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
 from uwsgi_reload_hook.records.journal import Journal, shifted
-from uwsgi_reload_hook.records.state import HookInfo, Store
 from uwsgi_reload_hook.records.status import RollDocument, roll_document, status_document
+from uwsgi_reload_hook.records.store import HookInfo, Store
+from uwsgi_reload_hook.snapshot import Snapshot
 
 __all__ = ["Recorder"]
 

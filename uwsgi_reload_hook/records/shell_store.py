@@ -11,8 +11,8 @@ from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.records.directories import UntrustedError
 from uwsgi_reload_hook.records.files import Directory, make_private
 from uwsgi_reload_hook.records.journal import Journal
-from uwsgi_reload_hook.records.state import Store
 from uwsgi_reload_hook.records.status import RollDocument, StatusDocument
+from uwsgi_reload_hook.records.store import Store
 
 __all__ = ["ShellStore", "own_journal"]
 

@@ -20,9 +20,9 @@ from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.option_sources import from_environment, from_uwsgi_opt
 from uwsgi_reload_hook.settings import OPTIONS
 from uwsgi_reload_hook.site import processes
-from uwsgi_reload_hook.site.configs import read_text
 from uwsgi_reload_hook.site.peers import Peer
-from uwsgi_reload_hook.uwsgi import stats, uwsgi_config
+from uwsgi_reload_hook.site.vassal_config import read_text
+from uwsgi_reload_hook.uwsgi import ini, stats
 
 __all__ = ["Authority", "Emperor", "from_arguments", "identify", "is_kept", "options_of_hook", "own_users", "person"]
 
@@ -140,7 +140,7 @@ def options_of_hook(config: str, users: Collection[int]) -> dict[str, list[str]]
     def read(path: str) -> str | None:
         return read_text(path) if is_kept(path, users) else None
 
-    found = uwsgi_config.options(["uwsgi", "--ini", config], str(Path(config).parent), {}, read)
+    found = ini.options(["uwsgi", "--ini", config], str(Path(config).parent), {}, read)
     variables = dict(text.partition("=")[::2] for text in found.get("env", ()))
     options = {**from_environment(variables), **from_uwsgi_opt(found)}
     for privilege in ("privileged", "unprivileged"):  # a Python vassal may have its options in its command

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from uwsgi_reload_hook.model import Node
 from uwsgi_reload_hook.site.authority import LINKS
-from uwsgi_reload_hook.site.configs import read_text
+from uwsgi_reload_hook.site.vassal_config import read_text
+from uwsgi_reload_hook.snapshot import Node
+from uwsgi_reload_hook.uwsgi.ini import Options
 from uwsgi_reload_hook.uwsgi.known_options import known_options
 from uwsgi_reload_hook.uwsgi.stats import VassalStats
-from uwsgi_reload_hook.uwsgi.uwsgi_config import Options
 
 __all__ = ["ForeignKeys", "configured_keys", "own_keys"]
 

@@ -1,6 +1,6 @@
 """The options of a uWSGI process where every one of them is known: what is not among them is certainly not set.
 
-`uwsgi_config` finds what it can, which does where an answer proves the find. Here it is asked what is not there, so one
+`ini.py` finds what it can, which does where an answer proves the find. Here it is asked what is not there, so one
 line that is not understood, or one file that cannot be read, makes all of it unknown.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from uwsgi_reload_hook.uwsgi import uwsgi_config
-from uwsgi_reload_hook.uwsgi.uwsgi_config import Options
+from uwsgi_reload_hook.uwsgi import ini
+from uwsgi_reload_hook.uwsgi.ini import Options
 
 __all__ = ["is_set", "known_options"]
 
 FILES = 8
-"""Files that a config may be made of; deeper ones `uwsgi_config` does not follow."""
+"""Files that a config may be made of; deeper ones `ini.py` does not follow."""
 
 _INTERNAL = frozenset(
     f"UWSGI_{name}"
@@ -36,7 +36,7 @@ _OTHER_CONFIG = re.compile(r"-[^-].*|.*\.(xml|ya?ml|js|json)(:.*)?|.*://.*", re.
 _CONFUSING = re.compile(r"%\s*?(\n|\Z)|\r(?!\n)|[\0\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 """What joins two lines for uWSGI (a `%` before the line's end), or parts one for Python only."""
 _USED = re.compile(r"%\(([^()\n]{1,256})\)")
-"""As `uwsgi_config` has it, so that whatever else looks like one stays unexpanded."""
+"""As `ini.py` has it, so that whatever else looks like one stays unexpanded."""
 _UNEXPANDED = re.compile(r"%|[$@]\(")
 
 
@@ -60,7 +60,7 @@ def known_options(  # noqa: PLR0913 - a process is told by its first three, and 
         texts.append(read(path))
         return texts[-1]
 
-    found = uwsgi_config.options(arguments, directory, {}, noted)  # without variables: an `env` line may change them
+    found = ini.options(arguments, directory, {}, noted)  # without variables: an `env` line may change them
     readable = [text for text in texts if text is not None]
     exported = {name[6:].lower().replace("_", "-") for name in environment if name.startswith("UWSGI_")} - {
         name[6:].lower().replace("_", "-") for name in _INTERNAL
@@ -86,7 +86,7 @@ def _leads_elsewhere(name: str, *, branches: bool) -> bool:
 
 
 def _is_ambiguous(texts: Iterable[str], found: Options, exported: Collection[str]) -> bool:
-    """Whether a placeholder has several values: uWSGI takes the first (core/config.c), `uwsgi_config` the last."""
+    """Whether a placeholder has several values: uWSGI takes the first (core/config.c), `ini.py` the last."""
     used = {name for text in texts for name in _USED.findall(text)}
     return any(name in exported or len(found.get(name, ())) > 1 for name in used)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from uwsgi_reload_hook.model import Node
+from uwsgi_reload_hook.snapshot import Node
 
 __all__ = ["encode", "subscribe", "unsubscribe"]
 

@@ -8,8 +8,8 @@ import socket
 from typing import cast
 from urllib.parse import unquote
 
-from uwsgi_reload_hook.model import ProbeResult
 from uwsgi_reload_hook.probe_spec import Probe, is_number
+from uwsgi_reload_hook.snapshot import ProbeResult
 from uwsgi_reload_hook.uwsgi import packets
 
 __all__ = ["LIMIT", "judge", "request"]

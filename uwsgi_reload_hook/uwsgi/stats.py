@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.model import Blacklisting, Node
+from uwsgi_reload_hook.snapshot import Blacklisting, Node
 from uwsgi_reload_hook.uwsgi.stats_text import LEFT_OUT, Document, decode
 
 __all__ = [

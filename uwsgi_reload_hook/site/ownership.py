@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 
-from uwsgi_reload_hook.model import Node
 from uwsgi_reload_hook.site.sockets import same_socket
+from uwsgi_reload_hook.snapshot import Node
 
 __all__ = ["NodeMatcher"]
 

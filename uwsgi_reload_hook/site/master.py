@@ -9,9 +9,9 @@ import time
 
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.site import processes
-from uwsgi_reload_hook.site.configs import open_as, vassal_options
 from uwsgi_reload_hook.site.peers import credentials
 from uwsgi_reload_hook.site.sockets import is_here, open_stream, resolve
+from uwsgi_reload_hook.site.vassal_config import open_as, vassal_options
 
 __all__ = ["nudge"]
 

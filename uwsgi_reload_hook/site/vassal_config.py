@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uwsgi_reload_hook.site import processes
-from uwsgi_reload_hook.uwsgi import uwsgi_config
+from uwsgi_reload_hook.uwsgi import ini
 from uwsgi_reload_hook.uwsgi.known_options import is_set, known_options
 
 __all__ = [
@@ -162,10 +162,10 @@ def nofollow(emperor: int, directory: str) -> bool | None:
     return is_set(found, NOFOLLOW)
 
 
-def vassal_options(pid: int, config: str) -> uwsgi_config.Found:
+def vassal_options(pid: int, config: str) -> ini.Found:
     """The options that a vassal's ini holds, as its process sees them; not `complete` where not all can be read."""
     environment = processes.environment(pid) or {}
-    return uwsgi_config.options(["uwsgi", "--ini", config], str(Path(config).parent), environment, read_text)
+    return ini.options(["uwsgi", "--ini", config], str(Path(config).parent), environment, read_text)
 
 
 def may_subscribe(config: str) -> bool:

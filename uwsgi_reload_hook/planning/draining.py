@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from uwsgi_reload_hook.model import Vassal
 from uwsgi_reload_hook.planning import evidence
 from uwsgi_reload_hook.planning.roll import ClearBlacklist, Phase, Progress, Touch, Unsubscribe
 from uwsgi_reload_hook.planning.transitions import (
@@ -15,6 +14,7 @@ from uwsgi_reload_hook.planning.transitions import (
     subscribe,
     unless_late,
 )
+from uwsgi_reload_hook.snapshot import Vassal
 
 __all__ = ["draining"]
 

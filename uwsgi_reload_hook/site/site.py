@@ -9,21 +9,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.model import Details, Node, Snapshot, Vassal
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt
 from uwsgi_reload_hook.planning.roll import Action
 from uwsgi_reload_hook.settings import Settings
-from uwsgi_reload_hook.site import configs, processes
-from uwsgi_reload_hook.site.acts import Scene, perform
+from uwsgi_reload_hook.site import processes, vassal_config
+from uwsgi_reload_hook.site.actuator import Scene, perform
 from uwsgi_reload_hook.site.authority import Authority, Emperor, identify, options_of_hook, own_users
-from uwsgi_reload_hook.site.configs import vassal_options
-from uwsgi_reload_hook.site.discover import Place, Surroundings, discover, find_emperor, given_to, instance_of
-from uwsgi_reload_hook.site.matching import NodeMatcher
+from uwsgi_reload_hook.site.discovery import Place, Surroundings, discover, find_emperor, given_to, instance_of
+from uwsgi_reload_hook.site.ownership import NodeMatcher
 from uwsgi_reload_hook.site.peers import Peer, is_listener, listening_pid
-from uwsgi_reload_hook.site.probing import Prober
+from uwsgi_reload_hook.site.prober import Prober
 from uwsgi_reload_hook.site.sockets import is_here
 from uwsgi_reload_hook.site.subscriptions import ForeignKeys, configured_keys
-from uwsgi_reload_hook.uwsgi import stats, uwsgi_config
+from uwsgi_reload_hook.site.vassal_config import vassal_options
+from uwsgi_reload_hook.snapshot import Details, Node, Snapshot, Vassal
+from uwsgi_reload_hook.uwsgi import ini, stats
 
 __all__ = ["World"]
 
@@ -80,7 +80,7 @@ class World:
     def _paths_of(self, told: stats.EmperorStats) -> dict[int, str]:
         given = self._settings.emperor_path
         return {
-            entry.pid: configs.config_path(entry.id, entry.monitor, told.cwd, given)
+            entry.pid: vassal_config.config_path(entry.id, entry.monitor, told.cwd, given)
             for entry in told.vassals
             if entry.pid > 0
         }
@@ -110,7 +110,7 @@ class World:
             hooks = (options_of_hook(one.partition("=")[2] if one.startswith("--") else one, own) for one in named)
             found = next(filter(None, hooks), {})
             return {name: texts for name, texts in found.items() if os.path.isabs(texts[-1])}, "/"  # noqa: PTH117 - text
-        written: uwsgi_config.Options = {}
+        written: ini.Options = {}
         if is_listener(stats_socket.address, own) and processes.sole_user(told.pid) in own:
             written = vassal_options(vassal, paths[vassal]) if vassal else instance_of(told.pid).options
         return {**from_uwsgi_opt(written), **given_to(hook.pid)}, processes.working_directory(hook.pid) or "/"
@@ -202,7 +202,7 @@ class World:
             monitor = monitors.get(id_) or self._monitors.get(id_, default)
             if self._monitors.get(id_) != monitor:
                 self._monitors[id_] = monitor
-                self._paths[id_] = configs.config_path(id_, monitor, emperor.cwd, self._settings.emperor_path)
+                self._paths[id_] = vassal_config.config_path(id_, monitor, emperor.cwd, self._settings.emperor_path)
 
     def _configured_keys(self, entry: stats.VassalStats) -> frozenset[str] | None:
         environment = processes.environment(entry.pid) or {}
@@ -216,7 +216,7 @@ class World:
         nodes: tuple[Node, ...],
         hosts: Collection[int | None],
     ) -> Vassal:
-        exists = configs.may_exist(self._paths[id_])
+        exists = vassal_config.may_exist(self._paths[id_])
         foreign = self._foreign_keys.get(id_, frozenset())
         if foreign:  # its own come first: a probe asks for the host that the first one names
             nodes = tuple(sorted(nodes, key=lambda node: node.key in foreign))
@@ -238,7 +238,7 @@ class World:
             aside=self._why_aside(entry, hosts),
             nodes=nodes,
             foreign_keys=foreign,
-            may_subscribe=bool(nodes) or configs.may_subscribe(self._paths[id_]),
+            may_subscribe=bool(nodes) or vassal_config.may_subscribe(self._paths[id_]),
         )
 
     def _why_aside(self, entry: stats.VassalStats, hosts: Collection[int | None]) -> str:
@@ -252,7 +252,7 @@ class World:
 
     def _with_details(self, vassal: Vassal) -> Vassal:
         nofollow = self._surroundings().nofollow
-        found = configs.touchable(self._paths[vassal.id], vassal.last_mod, self._paths.values(), nofollow)
+        found = vassal_config.touchable(self._paths[vassal.id], vassal.last_mod, self._paths.values(), nofollow)
         details = Details(
             reloads=processes.reloads(vassal.pid) if vassal.present else None,
             children=processes.children(vassal.pid) if vassal.present else None,

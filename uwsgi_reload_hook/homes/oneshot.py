@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from uwsgi_reload_hook import follow
+from uwsgi_reload_hook.client import follow
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.exit_codes import OF_RESULT, ExitCode
@@ -18,14 +18,14 @@ from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
 from uwsgi_reload_hook.printable import write_line
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.records.shell_store import ShellStore, own_journal
-from uwsgi_reload_hook.records.state import HookInfo, Store
+from uwsgi_reload_hook.records.store import HookInfo, Store
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.authority import Authority, Emperor, own_users, person
-from uwsgi_reload_hook.site.discover import Place
+from uwsgi_reload_hook.site.discovery import Place
 from uwsgi_reload_hook.site.lock import emperor_lock, ignored, lock_holder
 from uwsgi_reload_hook.site.peers import Peer
-from uwsgi_reload_hook.site.world import World
+from uwsgi_reload_hook.site.site import World
 
 __all__ = ["reload"]
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.option_sources import from_environment
 from uwsgi_reload_hook.settings import PREFIX, Settings
-from uwsgi_reload_hook.site import configs, processes, routers
+from uwsgi_reload_hook.site import processes, routers, vassal_config
 from uwsgi_reload_hook.site.authority import Authority, from_arguments
-from uwsgi_reload_hook.site.configs import NOFOLLOW, read_text
 from uwsgi_reload_hook.site.peers import is_listener
 from uwsgi_reload_hook.site.sockets import StatsSocket, resolve
-from uwsgi_reload_hook.uwsgi import stats, uwsgi_config
+from uwsgi_reload_hook.site.vassal_config import NOFOLLOW, read_text
+from uwsgi_reload_hook.uwsgi import ini, stats
 from uwsgi_reload_hook.uwsgi.known_options import is_set
 
 __all__ = ["Instance", "Place", "Router", "Surroundings", "discover", "find_emperor", "given_to", "instance_of"]
@@ -52,7 +52,7 @@ class Surroundings:
 class Instance:
     """A uWSGI instance: its options, and the directory its relative paths start from."""
 
-    options: uwsgi_config.Options
+    options: ini.Options
     directory: str
 
     def values(self, names: Iterable[str]) -> Iterator[str]:
@@ -96,7 +96,7 @@ def discover(settings: Settings, place: Place) -> Surroundings:
     if place.host is not None:
         nofollow: bool | None = is_set(instance.options, NOFOLLOW)
     else:
-        nofollow = configs.nofollow(document.pid, instance.directory)
+        nofollow = vassal_config.nofollow(document.pid, instance.directory)
     return Surroundings(emperor, document.pid, known, _tolerance(instance), nofollow)
 
 
@@ -118,7 +118,7 @@ def instance_of(emperor_pid: int) -> Instance:
     arguments = processes.command_line(emperor_pid)
     same_program = above is not None and processes.command_line(above) == arguments
     directory = (processes.working_directory(above) if above and same_program else None) or environment.get("PWD", "/")
-    return Instance(uwsgi_config.options(arguments, directory, environment, read_text), directory)
+    return Instance(ini.options(arguments, directory, environment, read_text), directory)
 
 
 def given_to(pid: int) -> dict[str, list[str]]:

@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import ceil
 
-from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.planning import evidence
 from uwsgi_reload_hook.planning.roll import Nudge, Phase, Progress, Roll
 from uwsgi_reload_hook.planning.transitions import Moment, Moved
+from uwsgi_reload_hook.snapshot import Snapshot
 
 __all__ = ["detailed", "spread", "wake"]
 

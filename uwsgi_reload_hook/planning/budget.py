@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
-from uwsgi_reload_hook.model import Node, Snapshot, Vassal
 from uwsgi_reload_hook.planning import absence, canary
 from uwsgi_reload_hook.planning.roll import Action, Pause, Phase, Progress, Roll, Unsubscribe
 from uwsgi_reload_hook.planning.transitions import Moment, Moved
 from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
 __all__ = [
     "Kind",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.model import Snapshot
 from uwsgi_reload_hook.planning import phases
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Result, Roll, Step
 from uwsgi_reload_hook.planning.transitions import Moment
 from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.snapshot import Snapshot
 
 __all__ = ["bring_back", "resume"]
 

@@ -6,9 +6,9 @@ import socket
 import time
 
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.model import ProbeResult
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.site.sockets import open_stream
+from uwsgi_reload_hook.snapshot import ProbeResult
 from uwsgi_reload_hook.uwsgi import probe
 
 __all__ = ["Prober"]

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
-from uwsgi_reload_hook.model import Node
 from uwsgi_reload_hook.planning.roll import (
     Action,
     ClearBlacklist,
@@ -21,11 +20,12 @@ from uwsgi_reload_hook.planning.roll import (
     Unsubscribe,
 )
 from uwsgi_reload_hook.settings import PREFIX
-from uwsgi_reload_hook.site import configs, processes
-from uwsgi_reload_hook.site.configs import vassal_options
-from uwsgi_reload_hook.site.nudge import nudge
-from uwsgi_reload_hook.site.probing import Prober
+from uwsgi_reload_hook.site import processes, vassal_config
+from uwsgi_reload_hook.site.master import nudge
+from uwsgi_reload_hook.site.prober import Prober
 from uwsgi_reload_hook.site.sockets import accepts, resolve, send
+from uwsgi_reload_hook.site.vassal_config import vassal_options
+from uwsgi_reload_hook.snapshot import Node
 from uwsgi_reload_hook.uwsgi import packets
 
 __all__ = ["Scene", "perform"]
@@ -68,7 +68,7 @@ def perform(action: Action, scene: Scene) -> None:
 
 def _touch(action: Touch) -> None:
     try:
-        configs.touch(action.path, action.mtime)
+        vassal_config.touch(action.path, action.mtime)
     except FileNotFoundError:
         log.info("%s: its config %s is gone", action.vassal, action.path)  # the next look tells the planner
     except OSError as error:

@@ -13,14 +13,14 @@ from typing import TextIO
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.exit_codes import ExitCode
-from uwsgi_reload_hook.homes.service import config_of, serve
+from uwsgi_reload_hook.homes.daemon import config_of, serve
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt
 from uwsgi_reload_hook.settings import parse
-from uwsgi_reload_hook.site import configs, processes
-from uwsgi_reload_hook.site.discover import Place
-from uwsgi_reload_hook.uwsgi import emperor
-from uwsgi_reload_hook.uwsgi.emperor import ToVassal
+from uwsgi_reload_hook.site import processes, vassal_config
+from uwsgi_reload_hook.site.discovery import Place
+from uwsgi_reload_hook.uwsgi import emperor_protocol
+from uwsgi_reload_hook.uwsgi.emperor_protocol import ToVassal
 
 __all__ = ["run"]
 
@@ -46,13 +46,13 @@ class Line:
                 data = os.read(self._descriptor, 1)  # what comes after a reload is for the next image
             except OSError:
                 data = b""
-            self.said = next(iter(emperor.decode(data)), None)
+            self.said = next(iter(emperor_protocol.decode(data)), None)
         self._inbox.stop()
 
     def greet(self) -> None:
         """Tell the Emperor that the hook works. It may have gone: the read says so."""
         try:
-            os.write(self._descriptor, emperor.greeting())
+            os.write(self._descriptor, emperor_protocol.greeting())
         except OSError:
             log.warning("the Emperor has gone before the hook was ready")
 
@@ -89,7 +89,7 @@ def run(given: Mapping[str, list[str]], log_stream: TextIO) -> int:
 def _serve(given: Mapping[str, list[str]], log_stream: TextIO, line: Line, inbox: Inbox) -> None:
     place = _place()
     ini = config_of(place, given, inbox)
-    written = from_uwsgi_opt(configs.vassal_options(os.getpid(), ini)) if ini else {}
+    written = from_uwsgi_opt(vassal_config.vassal_options(os.getpid(), ini)) if ini else {}
     settings = parse({**written, **given})
     log_to(log_stream, quiet=settings.quiet)
     serve(settings, place, inbox, line.greet)

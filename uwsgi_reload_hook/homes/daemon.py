@@ -14,13 +14,13 @@ from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.records.directories import changeable_by, user
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.state import HookInfo, Store
+from uwsgi_reload_hook.records.store import HookInfo, Store
 from uwsgi_reload_hook.settings import Settings, parse
 from uwsgi_reload_hook.site.authority import Emperor
-from uwsgi_reload_hook.site.discover import Place
+from uwsgi_reload_hook.site.discovery import Place
 from uwsgi_reload_hook.site.lock import emperor_lock, ignored, lock_holder
+from uwsgi_reload_hook.site.site import World
 from uwsgi_reload_hook.site.trigger import Trigger
-from uwsgi_reload_hook.site.world import World
 
 __all__ = ["config_of", "serve"]
 

@@ -1,0 +1,1 @@
+"""Whoever asks from outside: follows a roll by the status file."""
