@@ -24,7 +24,7 @@ integration: $(VENV)/.test
 
 # As many random worlds as you have patience for.
 soak: $(VENV)/.test
-	SOAK_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest --numprocesses auto tests/test_random.py
+	SOAK_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest --numprocesses auto tests/rolls/test_random.py
 
 # The figures and the pictures of docs/performance.md: takes half an hour, and wants a quiet machine.
 bench: $(VENV)/.bench

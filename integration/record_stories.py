@@ -1,7 +1,7 @@
 """Records what the hook sees of real vassals: `python -m integration.record_stories [RUNS]`.
 
-tests/test_recorded.py holds the simulator to it. It takes five minutes; run it again when uWSGI changes, and look at
-what that changes in tests/recorded.
+tests/rolls/test_recorded.py holds the simulator to it. It takes five minutes; run it again when uWSGI changes, and look
+at what that changes in tests/support/recorded.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from integration.client import fetch
 from integration.farm import Farm
 from integration.layout import App, Layout
 from integration.waiting import eventually
-from tests.stories import IDS, LOAD, RECORDED, STORIES, Story, play
+from tests.support.stories import IDS, LOAD, RECORDED, STORIES, Story, play
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.settings import Settings
-from uwsgi_reload_hook.site.discovery import Place
-from uwsgi_reload_hook.site.site import World
+from uwsgi_reload_hook.site.discovery import Home
+from uwsgi_reload_hook.site.site import UwsgiSite
 
 RUNS = 8
 APP = App(vassals=len(IDS), load_seconds=LOAD)
 
 
-class RealStage(World):
+class RealStage(UwsgiSite):
     """The world of a farm, and its director."""
 
     def __init__(self, farm: Farm, settings: Settings) -> None:
-        super().__init__(settings, Place("shell", emperor_pid=farm.emperor()["pid"]))
+        super().__init__(settings, Home("shell", emperor_pid=farm.emperor()["pid"]))
         self._farm = farm
         self.inbox = Inbox()
         self.end = self.inbox.stop

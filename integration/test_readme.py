@@ -12,7 +12,7 @@ from integration import stats
 from integration.commands import environment
 from integration.example_site import EXAMPLES, ExampleSite
 from integration.waiting import eventually
-from tests.documents import PAGES, ROOT, block, commands, text
+from tests.support.documents import PAGES, ROOT, block, commands, text
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess

@@ -13,7 +13,7 @@ from integration.commands import Command, reload
 from integration.farm import HOOK, Farm
 from integration.layout import App, Layout
 from integration.waiting import eventually
-from tests.strangers import STRANGER, acts
+from tests.support.strangers import STRANGER, acts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.children import python
+from tests.support.children import python
 from uwsgi_reload_hook import __version__
 from uwsgi_reload_hook.cli import main
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.children import waits
+from tests.support.children import waits
 from uwsgi_reload_hook import option_sources, settings
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.settings import OPTIONS, PREFIX, Settings

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.documents import PAGES, ROOT, blocks, prose, text
+from tests.support.documents import PAGES, ROOT, blocks, prose, text
 from uwsgi_reload_hook.settings import OPTIONS, parse
 
 MOST_WORDS = 1000

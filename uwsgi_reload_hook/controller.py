@@ -15,7 +15,7 @@ from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot
 
-__all__ = ["Controller", "Inbox", "Outside", "TriggerFile"]
+__all__ = ["Controller", "Inbox", "Site", "TriggerFile"]
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ SETTLE = 0.015
 """Seconds for which the trigger has to stay as it is before a roll begins."""
 
 
-class Outside(Protocol):
+class Site(Protocol):
     """What the controller needs of the world."""
 
     def monotonic(self) -> float:
@@ -88,7 +88,7 @@ class Controller:
     """Waits for touches of the trigger, and rolls the vassals."""
 
     def __init__(
-        self, outside: Outside, trigger: TriggerFile, settings: Settings, recorder: Recorder, inbox: Inbox
+        self, outside: Site, trigger: TriggerFile, settings: Settings, recorder: Recorder, inbox: Inbox
     ) -> None:
         """Nothing is started yet."""
         self._outside = outside
@@ -107,7 +107,7 @@ class Controller:
                 self.finish(unfinished)
             while not self._inbox.stopped:
                 request = self._trigger.request()
-                if request is not None and self._recorder.is_news(request):
+                if request is not None and self._recorder.is_new(request):
                     self._roll(self._settled(request))
                 else:
                     self._recorder.flush()
@@ -121,11 +121,11 @@ class Controller:
 
     def finish(self, roll: Roll) -> Roll | None:
         """Go on with an unfinished roll where it was; returns it as it ended, None if it could not begin."""
-        return self._go_on(roll, recovery.resume)
+        return self._recover(roll, recovery.resume)
 
-    def bring_back(self, roll: Roll) -> None:
+    def restore(self, roll: Roll) -> None:
         """Return to service what an unfinished roll has taken out of it, and touch nobody."""
-        self._go_on(roll, recovery.bring_back)
+        self._recover(roll, recovery.restore)
 
     def once(self, request: Request) -> Roll | None:
         """Make one roll, whoever asks for it, and return it as it ended; None if it could not begin."""
@@ -148,13 +148,13 @@ class Controller:
         self._recorder.begun(roll, roll.started_wall - request.mtime_ns / 1e9)
         return self._drive(roll)
 
-    def _go_on(self, roll: Roll, take_up: Callable[[Roll, Snapshot, Settings, float], Step]) -> Roll | None:
+    def _recover(self, roll: Roll, recover: Callable[[Roll, Snapshot, Settings, float], Step]) -> Roll | None:
         """Take up the roll of the process before: it may have been killed between any two acts."""
         seen = self._see(roll.vassals)  # this look wakes the Emperor, the next one shows what it has noticed
         seen = seen and self._see(roll.vassals)
         if seen is None:
             return None
-        step = take_up(roll, seen, self._settings, self._now())
+        step = recover(roll, seen, self._settings, self._now())
         self._recorder.resumed(roll, step.roll, self._now())
         return self._drive(self._act(step))
 

@@ -19,7 +19,7 @@ from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt, texts, with_repeats
 from uwsgi_reload_hook.settings import parse
 from uwsgi_reload_hook.site import processes, vassal_config
-from uwsgi_reload_hook.site.discovery import Instance, Place
+from uwsgi_reload_hook.site.discovery import Home, Instance
 from uwsgi_reload_hook.uwsgi import api
 
 __all__ = ["run"]
@@ -53,17 +53,17 @@ def run() -> None:
 def _serve(inbox: Inbox) -> None:
     settings = parse(_given())
     log_to(sys.stderr, quiet=settings.quiet)
-    serve(settings, _place(), inbox)
+    serve(settings, _home(), inbox)
 
 
-def _place() -> Place:
+def _home() -> Home:
     """Tell a mule of the instance that hosts the Emperor from one of a vassal, which has a pipe to it."""
     master = os.getppid()
     options = texts(api.options())
     if "emperor" in options:  # a vassal can host an Emperor of its own: that one is meant
-        return Place("host", host=Instance(options, processes.working_directory(master) or "/"))
+        return Home("host", host=Instance(options, processes.working_directory(master) or "/"))
     if "UWSGI_EMPEROR_FD" in os.environ:
-        return Place("mule", emperor_pid=processes.parent(master), own_pid=master)
+        return Home("mule", emperor_pid=processes.parent(master), own_pid=master)
     raise ConfigError(
         "this uWSGI instance is no vassal and hosts no Emperor; put its config into the directory of an Emperor"
     )

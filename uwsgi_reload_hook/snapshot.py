@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-__all__ = ["Blacklisting", "Details", "Node", "ProbeResult", "Snapshot", "Vassal"]
+__all__ = ["Blacklisting", "Node", "ProbeResult", "ProcessFacts", "Snapshot", "Vassal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Blacklisting:
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
+class ProcessFacts:
     """What is read only for the vassals in flight, because it costs system calls for each."""
 
     reloads: int | None = None
@@ -97,7 +97,7 @@ class Vassal:
     """Keys of its nodes that somebody else has announced: they count for no minimum, and are not waited for."""
     may_subscribe: bool = True
     """False where its config says that it serves no router, whatever it has done before."""
-    details: Details | None = None
+    details: ProcessFacts | None = None
     probe: ProbeResult | None = None
     """The answer to the last probe; None = none yet."""
 

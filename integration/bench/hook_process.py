@@ -9,7 +9,7 @@ from pathlib import Path
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.homes.daemon import serve
 from uwsgi_reload_hook.settings import Settings, parse
-from uwsgi_reload_hook.site.discovery import Place
+from uwsgi_reload_hook.site.discovery import Home
 
 
 def settings(directory: Path) -> Settings:
@@ -25,14 +25,14 @@ def settings(directory: Path) -> Settings:
     return parse({name: [value] for name, value in given.items()})
 
 
-def place(emperor: int) -> Place:
-    return Place("shell", emperor_pid=emperor)
+def home(emperor: int) -> Home:
+    return Home("shell", emperor_pid=emperor)
 
 
 def main() -> None:
     inbox = Inbox()
     signal.signal(signal.SIGTERM, lambda *_: inbox.stop())
-    serve(settings(Path(sys.argv[1])), place(int(sys.argv[2])), inbox)
+    serve(settings(Path(sys.argv[1])), home(int(sys.argv[2])), inbox)
 
 
 if __name__ == "__main__":

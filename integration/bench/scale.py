@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from integration.bench.hook_process import place, settings
+from integration.bench.hook_process import home, settings
 from integration.bench.real_emperor import read_cost
 from integration.bench.report import align
 from integration.bench.usage import cpu_seconds, peak_memory
 from integration.waiting import eventually
 from uwsgi_reload_hook.planning import opening, planner
 from uwsgi_reload_hook.planning.roll import Request
-from uwsgi_reload_hook.site.site import World
+from uwsgi_reload_hook.site.site import UwsgiSite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -124,7 +124,7 @@ def _plan_cpu(roll: Roll, look: Callable[[], Snapshot], options: Settings) -> fl
 
 def _looks(directory: Path, emperor: int) -> dict[str, Any]:
     options = settings(directory)
-    world = World(options, place(emperor))
+    world = UwsgiSite(options, home(emperor))
     world.connect()
     used = time.process_time()
     snapshot = world.look((), ())

@@ -18,7 +18,7 @@ from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt
 from uwsgi_reload_hook.settings import parse
 from uwsgi_reload_hook.site import processes, vassal_config
-from uwsgi_reload_hook.site.discovery import Place
+from uwsgi_reload_hook.site.discovery import Home
 from uwsgi_reload_hook.uwsgi import emperor_protocol
 from uwsgi_reload_hook.uwsgi.emperor_protocol import ToVassal
 
@@ -87,17 +87,17 @@ def run(given: Mapping[str, list[str]], log_stream: TextIO) -> int:
 
 
 def _serve(given: Mapping[str, list[str]], log_stream: TextIO, line: Line, inbox: Inbox) -> None:
-    place = _place()
-    ini = config_of(place, given, inbox)
+    home = _home()
+    ini = config_of(home, given, inbox)
     written = from_uwsgi_opt(vassal_config.vassal_options(os.getpid(), ini)) if ini else {}
     settings = parse({**written, **given})
     log_to(log_stream, quiet=settings.quiet)
-    serve(settings, place, inbox, line.greet)
+    serve(settings, home, inbox, line.greet)
 
 
-def _place() -> Place:
+def _home() -> Home:
     """Find the Emperor above: uWSGI starts a patched binary by way of a shell, which may stay between the two."""
     own, above = os.getpid(), os.getppid()
     if processes.command_line(above)[1:2] == ["-c"]:
         own, above = above, processes.parent(above) or 0
-    return Place("vassal", emperor_pid=above, own_pid=own)
+    return Home("vassal", emperor_pid=above, own_pid=own)

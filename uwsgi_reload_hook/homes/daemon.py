@@ -17,9 +17,9 @@ from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.records.store import HookInfo, Store
 from uwsgi_reload_hook.settings import Settings, parse
 from uwsgi_reload_hook.site.authority import Emperor
-from uwsgi_reload_hook.site.discovery import Place
+from uwsgi_reload_hook.site.discovery import Home
 from uwsgi_reload_hook.site.lock import emperor_lock, ignored, lock_holder
-from uwsgi_reload_hook.site.site import World
+from uwsgi_reload_hook.site.site import UwsgiSite
 from uwsgi_reload_hook.site.trigger import Trigger
 
 __all__ = ["config_of", "serve"]
@@ -34,7 +34,7 @@ RETRY = 0.25
 SLOW_RETRY = 2.0
 
 
-def serve(settings: Settings, place: Place, inbox: Inbox, ready: Callable[[], None] = lambda: None) -> None:
+def serve(settings: Settings, home: Home, inbox: Inbox, ready: Callable[[], None] = lambda: None) -> None:
     """Run the hook until the inbox says to stop; `ready` is called when it holds the lock.
 
     Raises ConfigError for what only an operator can mend.
@@ -42,9 +42,9 @@ def serve(settings: Settings, place: Place, inbox: Inbox, ready: Callable[[], No
     trigger = Trigger(settings.trigger, inbox.wake)
     directory = Path(settings.state_directory) if settings.state_directory else trigger.path.parent
     _say_who_may_change(directory)
-    recorder = Recorder(Store(directory, trigger.path.name), HookInfo.of_this_process(place.mode))
+    recorder = Recorder(Store(directory, trigger.path.name), HookInfo.of_this_process(home.mode))
     recorder.waits(trigger.request())  # before all that may take its time: a touch from now on gives a roll
-    world = World(settings, place)
+    world = UwsgiSite(settings, home)
     emperor = _until_it_works(lambda: _find(world), inbox)
     if emperor is None:
         return
@@ -68,7 +68,7 @@ def _say_who_may_change(directory: Path) -> None:
             )
 
 
-def _find(world: World) -> Emperor:
+def _find(world: UwsgiSite) -> Emperor:
     world.connect()
     world.look((), ())  # lists the host's sockets now, so that the first roll has not to wait for it
     return world.emperor()
@@ -93,7 +93,7 @@ def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
 
 
 @contextlib.contextmanager
-def _lock(world: World, emperor: Emperor, inbox: Inbox) -> Iterator[bool]:
+def _lock(world: UwsgiSite, emperor: Emperor, inbox: Inbox) -> Iterator[bool]:
     """Hold the Emperor's lock; gives False if the hook is stopped before it is free."""
     complained = False
     while True:
@@ -110,7 +110,7 @@ def _lock(world: World, emperor: Emperor, inbox: Inbox) -> Iterator[bool]:
             return
 
 
-def _try(world: World, emperor: Emperor, claim: contextlib.ExitStack) -> bool:
+def _try(world: UwsgiSite, emperor: Emperor, claim: contextlib.ExitStack) -> bool:
     held = claim.enter_context(emperor_lock(emperor.identity, world.authority().may_act))
     if held:
         for warning in ignored(emperor, world.authority()):
@@ -118,7 +118,7 @@ def _try(world: World, emperor: Emperor, claim: contextlib.ExitStack) -> bool:
     return held
 
 
-def _complain(world: World, emperor: Emperor) -> None:
+def _complain(world: UwsgiSite, emperor: Emperor) -> None:
     holder = lock_holder(emperor.identity, world.authority().may_act)
     log.error(
         "refused: another hook%s holds the lock of the Emperor in %s, and only one may roll its vassals; "
@@ -128,8 +128,8 @@ def _complain(world: World, emperor: Emperor) -> None:
     )
 
 
-def config_of(place: Place, given: Mapping[str, list[str]], inbox: Inbox) -> str | None:
+def config_of(home: Home, given: Mapping[str, list[str]], inbox: Inbox) -> str | None:
     """Ask the Emperor for the path of the hook's own config; None if the hook is stopped before it answers."""
     known = {name: texts for name, texts in given.items() if name in {"emperor-stats-socket", "emperor-path"}}
-    world = World(parse({"trigger": ["unknown yet"], **known}), place)
+    world = UwsgiSite(parse({"trigger": ["unknown yet"], **known}), home)
     return _until_it_works(world.own_config, inbox)

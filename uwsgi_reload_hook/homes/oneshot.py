@@ -22,10 +22,10 @@ from uwsgi_reload_hook.records.store import HookInfo, Store
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.authority import Authority, Emperor, own_users, person
-from uwsgi_reload_hook.site.discovery import Place
+from uwsgi_reload_hook.site.discovery import Home
 from uwsgi_reload_hook.site.lock import emperor_lock, ignored, lock_holder
 from uwsgi_reload_hook.site.peers import Peer
-from uwsgi_reload_hook.site.site import World
+from uwsgi_reload_hook.site.site import UwsgiSite
 
 __all__ = ["reload"]
 
@@ -41,7 +41,7 @@ def reload(settings: Settings, say: Say, *, resume: bool) -> int:
     inbox = Inbox()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: inbox.stop())
-    world = World(settings, Place("shell"))
+    world = UwsgiSite(settings, Home("shell"))
     try:
         emperor = world.emperor()
         with emperor_lock(emperor.identity, world.authority().may_act) as held:
@@ -89,7 +89,7 @@ def roll(controller: Controller, *, resume: bool) -> int:
         f"the roll that began at {began} was not finished: its vassals in flight are brought back first, then all "
         "vassals are rolled, because the code may have changed since (--resume would only finish it)"
     )
-    controller.bring_back(unfinished)
+    controller.restore(unfinished)
     return _code(controller.once(_request()))
 
 
@@ -103,7 +103,7 @@ def _code(ended: Roll | None) -> int:
     return OF_RESULT.get(ended.result.value, ExitCode.FAILED)
 
 
-def _ask(world: World, emperor: Emperor, settings: Settings, say: Say, *, resume: bool) -> int:
+def _ask(world: UwsgiSite, emperor: Emperor, settings: Settings, say: Say, *, resume: bool) -> int:
     """Have the hook that holds the lock roll, by a touch of its trigger, and follow it."""
     peer = lock_holder(emperor.identity, world.authority().may_act)
     holder = peer.pid if peer else 0

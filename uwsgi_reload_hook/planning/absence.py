@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from uwsgi_reload_hook.planning.roll import Progress, Roll
-from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Moment
+from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Context
 from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
 __all__ = ["is_awaited", "key_routers", "note_absence", "note_routers", "routed", "unsettled"]
@@ -26,7 +26,7 @@ def key_routers(snapshot: Snapshot) -> dict[str, frozenset[str]]:
     return {key: frozenset(routers) for key, routers in found.items()}
 
 
-def note_absence(progress: Progress, vassal: Vassal, moment: Moment) -> Progress:
+def note_absence(progress: Progress, vassal: Vassal, moment: Context) -> Progress:
     """Note since when a pending vassal accepts without being listed under all of its keys.
 
     One without any key is noted too where its config may subscribe it: its keys are only not known yet.
@@ -38,7 +38,7 @@ def note_absence(progress: Progress, vassal: Vassal, moment: Moment) -> Progress
     return progress if progress.unseen_since is not None else progress._replace(unseen_since=moment.now)
 
 
-def is_awaited(progress: Progress, vassal: Vassal, moment: Moment) -> bool:
+def is_awaited(progress: Progress, vassal: Vassal, moment: Context) -> bool:
     """Whether a vassal that no router lists under all of its keys still has time to announce itself."""
     since = progress.unseen_since
     return vassal.accepting and since is not None and moment.now - since < ANNOUNCE_WAIT
@@ -56,7 +56,7 @@ def routed(vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
     return tuple([node for node in vassal.nodes if not node.death_mark])
 
 
-def note_routers(roll: Roll, moment: Moment) -> Roll:
+def note_routers(roll: Roll, moment: Context) -> Roll:
     """Note which routers are another process than at the look before: their tables were emptied."""
     seen = moment.snapshot.routers
     if seen == roll.routers:
@@ -65,7 +65,7 @@ def note_routers(roll: Roll, moment: Moment) -> Roll:
     return replace(roll, routers=seen, forgot={**roll.forgot, **anew})
 
 
-def unsettled(roll: Roll, moment: Moment) -> str:
+def unsettled(roll: Roll, moment: Context) -> str:
     """The router that vassals have yet to announce themselves to, as it was started anew; empty = none.
 
     Those that the roll has out of service are announced by the roll.

@@ -9,14 +9,14 @@ from functools import cached_property
 from itertools import chain
 
 from uwsgi_reload_hook.planning import absence, canary
-from uwsgi_reload_hook.planning.roll import Action, Pause, Phase, Progress, Roll, Unsubscribe
-from uwsgi_reload_hook.planning.transitions import Moment, Moved
+from uwsgi_reload_hook.planning.roll import Action, Phase, Progress, Roll, Suspend, Unsubscribe
+from uwsgi_reload_hook.planning.transitions import Context, Transition
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
 __all__ = [
-    "Kind",
-    "Room",
+    "Budget",
+    "Candidate",
     "is_down",
     "is_starting",
     "may_announce_itself",
@@ -92,7 +92,7 @@ def minimum(snapshot: Snapshot, roll: Roll, settings: Settings) -> dict[str, int
     return {key: settings.minimum_active_vassals.of(count) for key, count in members(snapshot, roll).items()}
 
 
-def spare(moves: Collection[Moved], snapshot: Snapshot, roll: Roll) -> Collection[Moved]:
+def spare(moves: Collection[Transition], snapshot: Snapshot, roll: Roll) -> Collection[Transition]:
     """Leave those their traffic that are to lose it for their answer to the probe, where the minimum needs them.
 
     Each of them was reloaded, or started anew by itself, and is back in the routers already.
@@ -100,7 +100,7 @@ def spare(moves: Collection[Moved], snapshot: Snapshot, roll: Roll) -> Collectio
     if not any(_loses_traffic(*move) for move in moves):
         return moves
     serve = Counter(chain.from_iterable(snapshot.served.values()))
-    kept: list[Moved] = []
+    kept: list[Transition] = []
     for new, actions in moves:
         keys = snapshot.served[new.id] if _loses_traffic(new, actions) else _NONE
         if short := sorted(key for key in keys if serve[key] <= roll.minimum.get(key, 0)):
@@ -114,7 +114,7 @@ def spare(moves: Collection[Moved], snapshot: Snapshot, roll: Roll) -> Collectio
 
 def _loses_traffic(new: Progress, actions: Iterable[Action]) -> bool:
     judged = new.phase is Phase.WARMING or new.phase is Phase.FAILED
-    return judged and any(isinstance(action, Pause | Unsubscribe) for action in actions)
+    return judged and any(isinstance(action, Suspend | Unsubscribe) for action in actions)
 
 
 def needed(draining: Iterable[Progress], snapshot: Snapshot, roll: Roll) -> frozenset[str]:
@@ -139,7 +139,7 @@ def needed(draining: Iterable[Progress], snapshot: Snapshot, roll: Roll) -> froz
 
 
 @dataclass(frozen=True, eq=False)
-class Kind:
+class Candidate:
     """All that decides whether a pending vassal has room; vassals that are alike in it share one object."""
 
     serves: frozenset[str]
@@ -170,13 +170,13 @@ class Kind:
         return (EVERYTHING, *self.keys)
 
 
-class Room:
+class Budget:
     """What is free. `allows` asks for one vassal, `take` takes it; both cost the same for any number of vassals.
 
     Nothing becomes free again: of two vassals of one kind, none has room where the other had none.
     """
 
-    def __init__(self, moment: Moment, roll: Roll, *, better_canary: bool) -> None:
+    def __init__(self, moment: Context, roll: Roll, *, better_canary: bool) -> None:
         """Count, once. `better_canary`: a vassal that is down is about to settle, and goes first."""
         snapshot = moment.snapshot
         self._settings = moment.settings
@@ -184,13 +184,13 @@ class Room:
         self._serving = serving(snapshot, roll)
         self._told: Counter[str] | None = None
         """Those that accept by the Emperor's word, counted when somebody asks: that is seldom."""
-        self._taken: Counter[Kind] = Counter()
+        self._taken: Counter[Candidate] = Counter()
         self._seen = snapshot, roll
         self._minimum = roll.minimum
         self._at_minimum = {key for key, number in self._serving.items() if number <= roll.minimum.get(key, 0)}
         self._flying = 0
         self._unfinished = 0
-        self._refused: set[Kind] = set()
+        self._refused: set[Candidate] = set()
         self._begun: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
         self._proven: Counter[str] = Counter()
@@ -222,7 +222,7 @@ class Room:
             if phase is Phase.DONE and proven:
                 self._proven[group] += number
 
-    def allows(self, one: Kind) -> bool:
+    def allows(self, one: Candidate) -> bool:
         """Whether a vassal of this kind can be taken now."""
         if one in self._refused:
             return False
@@ -231,7 +231,7 @@ class Room:
             self._refused.add(one)
         return has_room
 
-    def _has_room(self, one: Kind) -> bool:
+    def _has_room(self, one: Candidate) -> bool:
         limit = self._settings.maximum_parallel
         return (
             not (one.settling or one.lost)
@@ -243,7 +243,7 @@ class Room:
             and self._canary_allows(one)
         )
 
-    def _unlisted_has_room(self, one: Kind) -> bool:
+    def _unlisted_has_room(self, one: Candidate) -> bool:
         """Whether enough others serve; or, for one that had time to announce itself, whether enough others accept."""
         minimum = self._minimum
         if all(self._serving[key] >= minimum.get(key, 0) for key in one.unlisted):
@@ -256,7 +256,7 @@ class Room:
             self._told = accepting(*self._seen)
         return self._told[key] - sum(number for one, number in self._taken.items() if key in one.serves | one.unlisted)
 
-    def _canary_allows(self, one: Kind) -> bool:
+    def _canary_allows(self, one: Candidate) -> bool:
         """Whether the first wave is over, or has a place left; for the whole roll, and for each key by itself.
 
         A first wave is over once it has lived for `canary-time`.
@@ -268,7 +268,7 @@ class Room:
             return False
         return all(self._proven[group] >= size or self._begun[group] < size for group in one.groups)
 
-    def take(self, id_: str, one: Kind, snapshot: Snapshot) -> tuple[Node, ...]:
+    def take(self, id_: str, one: Candidate, snapshot: Snapshot) -> tuple[Node, ...]:
         """Take a vassal, and return those of its live nodes whose key another vassal serves too.
 
         The others stay in the router, so that requests queue in the vassal's socket instead of failing.

@@ -7,8 +7,8 @@ from uwsgi_reload_hook.planning.roll import ClearBlacklist, Phase, Progress, Tou
 from uwsgi_reload_hook.planning.transitions import (
     UNNOTICED_LOOKS,
     UNNOTICED_SECONDS,
-    Moment,
-    Moved,
+    Context,
+    Transition,
     enter,
     run_anew,
     subscribe,
@@ -19,7 +19,7 @@ from uwsgi_reload_hook.snapshot import Vassal
 __all__ = ["draining"]
 
 
-def draining(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def draining(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     """Wait until no router has a request in flight to it, then touch its config."""
     if progress.pid is None:
         return _draining_down(progress, vassal, moment)
@@ -28,7 +28,7 @@ def draining(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     return _touch_when_drained(progress, vassal, moment)
 
 
-def _draining_down(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def _draining_down(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     """A vassal that did not accept when it was taken: it may be missing, come back by itself, or hang."""
     if not vassal.present:
         anew = run_anew(progress, vassal, moment, "was not running: started anew")
@@ -40,7 +40,7 @@ def _draining_down(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     return _touch_when_drained(progress, vassal, moment)
 
 
-def _touch_when_drained(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def _touch_when_drained(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     passed = moment.now - (progress.started if progress.started is not None else moment.now)
     if passed >= moment.settings.drain_timeout:
         return _touch(progress, vassal, moment, "drain-timeout reached")
@@ -70,7 +70,7 @@ def _drained(progress: Progress) -> str:
     )
 
 
-def _wait_for_the_clock(progress: Progress, moment: Moment) -> Moved:
+def _wait_for_the_clock(progress: Progress, moment: Context) -> Transition:
     """Wait for a second that the Emperor has not seen: only "now" can be set. A clock that was set back takes hours."""
     complaint = "has a config younger than the present second, the only one that the hook may give it: chown the config"
     late, _ = unless_late(progress, moment, complaint)
@@ -79,7 +79,7 @@ def _wait_for_the_clock(progress: Progress, moment: Moment) -> Moved:
     return late._replace(drained=()), subscribe(progress, progress.drained)
 
 
-def _touch(progress: Progress, vassal: Vassal, moment: Moment, reason: str) -> Moved:
+def _touch(progress: Progress, vassal: Vassal, moment: Context, reason: str) -> Transition:
     details = vassal.details
     if details is None:
         return progress, ()

@@ -12,10 +12,10 @@ from uwsgi_reload_hook.planning import absence, evidence
 from uwsgi_reload_hook.planning.draining import draining
 from uwsgi_reload_hook.planning.roll import (
     ClearBlacklist,
-    Pause,
     Phase,
     Progress,
     SendProbe,
+    Suspend,
     Unsubscribe,
 )
 from uwsgi_reload_hook.planning.transitions import (
@@ -24,8 +24,8 @@ from uwsgi_reload_hook.planning.transitions import (
     RECOVERED,
     UNNOTICED_LOOKS,
     UNNOTICED_SECONDS,
-    Moment,
-    Moved,
+    Context,
+    Transition,
     enter,
     run_anew,
     subscribe,
@@ -34,7 +34,7 @@ from uwsgi_reload_hook.planning.transitions import (
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Node, Vassal
 
-__all__ = ["advance", "begin", "fail_done", "give_back", "refused", "same_process", "take_up"]
+__all__ = ["advance", "begin", "fail_done", "recover", "refused", "return_to_service", "same_process"]
 
 ANNOUNCE_AGAIN = 1.0
 """Seconds after which a subscribe packet that had no effect is sent again."""
@@ -44,7 +44,7 @@ STAY = 2.0
 """Seconds that a vassal without a router must live: one whose code does not load shows it within about one."""
 
 
-def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def advance(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     """Move one vassal by what is seen of it now, at most one phase.
 
     A config that is not found counts as removed once the Emperor stops the vassal too, or does not know it any more.
@@ -59,7 +59,7 @@ def advance(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     return _RULES[progress.phase](progress, vassal, moment)
 
 
-def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: Moment) -> Moved:
+def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: Context) -> Transition:
     """Take a pending vassal out of service: `nodes` are those of its live nodes that are unsubscribed."""
     live = absence.routed(vassal, moment.snapshot)
     reason = "unsubscribed"
@@ -78,7 +78,9 @@ def begin(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], moment: M
     return drained, (Unsubscribe(progress.id, nodes),) if nodes else ()
 
 
-def give_back(progress: Progress, now: float, reason: str, table: Mapping[Phase, frozenset[Phase]] = NEXT) -> Moved:
+def return_to_service(
+    progress: Progress, now: float, reason: str, table: Mapping[Phase, frozenset[Phase]] = NEXT
+) -> Transition:
     """Return a vassal that was drained but not touched to service."""
     back = enter(progress, Phase.PENDING, now, reason, table=table, drained=(), started=None)
     return back, subscribe(progress, progress.drained)
@@ -89,7 +91,7 @@ def same_process(progress: Progress, vassal: Vassal) -> bool:
     return vassal.present and vassal.pid == (progress.pid or progress.first_pid)
 
 
-def take_up(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def recover(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     """Judge a vassal in flight whose hook has gone: nobody knows whether its last act was done."""
     undelivered = progress.phase is Phase.DRAINING or (
         progress.phase is Phase.TOUCHED and vassal.present and vassal.last_mod <= progress.last_mod
@@ -101,19 +103,19 @@ def take_up(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
         return anew, () if vassal.present else (ClearBlacklist((progress.id,)),)
     if undelivered:
         why = "given its traffic back: its hook went before it was reloaded"
-        return give_back(progress, moment.now, why, RECOVERED)
+        return return_to_service(progress, moment.now, why, RECOVERED)
     if progress.awaits_answer:
         return _probe(progress, moment)
     return progress, ()
 
 
-def fail_done(progress: Progress, moment: Moment) -> Moved:
+def fail_done(progress: Progress, moment: Context) -> Transition:
     """Fail a vassal that was done, and died by itself while no hook was there."""
     why = "after it was done: its process ended while no hook was there; see its log"
     return enter(progress, Phase.FAILED, moment.now, why), ()
 
 
-def refused(progress: Progress, now: float, reason: str) -> Moved:
+def refused(progress: Progress, now: float, reason: str) -> Transition:
     """Fail a vassal that the system would not let us act on, and return it to service.
 
     One that has failed already, for its answer to the probe, keeps that reason too.
@@ -124,13 +126,13 @@ def refused(progress: Progress, now: float, reason: str) -> Moved:
     return failed, subscribe(progress, progress.drained)
 
 
-def _pending(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def _pending(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     if vassal.pid != progress.first_pid and vassal.present and vassal.pid > 0:
         return run_anew(progress, vassal, moment, "was started by the Emperor after the trigger"), ()
     return absence.note_absence(progress, vassal, moment), ()
 
 
-def _done(progress: Progress, vassal: Vassal, moment: Moment) -> Progress:
+def _done(progress: Progress, vassal: Vassal, moment: Context) -> Progress:
     """Fail a vassal that died after it was done, because the new code may do that to every one."""
     why = evidence.death(progress, vassal)
     if not why or not vassal.config_exists:
@@ -138,7 +140,7 @@ def _done(progress: Progress, vassal: Vassal, moment: Moment) -> Progress:
     return enter(progress, Phase.FAILED, moment.now, f"after it was done: {why}")
 
 
-def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def _touched(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     if why := evidence.death(progress, vassal):
         return enter(progress, Phase.FAILED, moment.now, why), ()
     if vassal.last_mod > progress.last_mod:
@@ -154,7 +156,7 @@ def _touched(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     return enter(looked, Phase.FAILED, moment.now, why, drained=()), subscribe(progress, progress.drained)
 
 
-def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def _restarting(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     if why := evidence.death(progress, vassal):
         return enter(progress, Phase.FAILED, moment.now, why), ()
     if progress.pid is None and vassal.present:
@@ -170,13 +172,13 @@ def _restarting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     return _accepting(progress, vassal, moment)
 
 
-def _loading(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def _loading(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     if again := evidence.live_again(progress, vassal, moment.snapshot):
         return progress, (Unsubscribe(progress.id, again),)
     return unless_late(progress, moment, "does not accept requests after its reload")
 
 
-def _accepting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def _accepting(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     loaded = moment.now - (progress.acted if progress.acted is not None else moment.now)
     warming = enter(progress, Phase.WARMING, moment.now, "accepts requests", healthy_since=None, loaded=loaded)
     if moment.settings.probe is not None and progress.accepts:
@@ -184,17 +186,17 @@ def _accepting(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     return _announce(warming, vassal, moment)
 
 
-def _announce(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def _announce(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     return progress._replace(announced=moment.now), subscribe(
         progress, evidence.not_live(progress, vassal, moment.snapshot)
     )
 
 
-def _probe(progress: Progress, moment: Moment) -> Moved:
+def _probe(progress: Progress, moment: Context) -> Transition:
     return progress._replace(probed=moment.now, awaits_answer=True), (SendProbe(progress.id, progress.nodes),)
 
 
-def _warming(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def _warming(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     if why := evidence.death(progress, vassal):
         return enter(progress, Phase.FAILED, moment.now, why), ()
     if progress.awaits_answer:
@@ -209,7 +211,7 @@ def _warming(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     return _prove(progress, moment)
 
 
-def _judge_answer(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
+def _judge_answer(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     """Keep a vassal out of the routers until it has answered its first probe well; a bad answer is the end.
 
     It is not asked again: it goes on announcing itself, and only a pause holds broken code back from that.
@@ -226,10 +228,10 @@ def _judge_answer(progress: Progress, vassal: Vassal, moment: Moment) -> Moved:
     if not progress.keys:  # out of no router: whoever asks it would only wait, instead of being answered
         return failed, ()
     out = (Unsubscribe(progress.id, traffic),) if traffic else ()
-    return failed, (*out, Pause(progress.id, vassal.pid))
+    return failed, (*out, Suspend(progress.id, vassal.pid))
 
 
-def _prove(progress: Progress, moment: Moment) -> Moved:
+def _prove(progress: Progress, moment: Context) -> Transition:
     """Let a healthy vassal stay so for as long as it has to, asking it again meanwhile."""
     healthy = progress._replace(healthy_since=moment.now if progress.healthy_since is None else progress.healthy_since)
     since = healthy.healthy_since if healthy.healthy_since is not None else moment.now
@@ -247,7 +249,7 @@ def _proof(progress: Progress, settings: Settings) -> float:
     return max(settings.minimum_healthy_time, ANNOUNCE_WAIT if progress.new_process else STAY)
 
 
-_RULES: dict[Phase, Callable[[Progress, Vassal, Moment], Moved]] = {
+_RULES: dict[Phase, Callable[[Progress, Vassal, Context], Transition]] = {
     Phase.PENDING: _pending,
     Phase.DRAINING: draining,
     Phase.TOUCHED: _touched,

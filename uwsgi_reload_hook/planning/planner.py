@@ -15,10 +15,10 @@ from dataclasses import replace
 from itertools import chain
 
 from uwsgi_reload_hook.planning import absence, budget, canary, evidence, phases, polling, throttle
-from uwsgi_reload_hook.planning.budget import Kind, Room
+from uwsgi_reload_hook.planning.budget import Budget, Candidate
 from uwsgi_reload_hook.planning.opening import refusal
 from uwsgi_reload_hook.planning.roll import Action, Phase, Progress, Result, Roll, Step
-from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Moment, Moved
+from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Context, Transition
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot
 
@@ -28,7 +28,7 @@ __all__ = ["abort", "fail_vassal", "plan"]
 
 def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step:
     """Take one step of a roll that is not over. `now` is monotonic seconds."""
-    moment = Moment(snapshot, settings, now, roll.ignored_by)
+    moment = Context(snapshot, settings, now, roll.ignored_by)
     before = roll.vassals
     roll, actions = _advance(absence.note_routers(roll, moment), moment)
     woken, nudges = throttle.wake(roll, snapshot)
@@ -70,7 +70,7 @@ def fail_vassal(roll: Roll, id_: str, reason: str, now: float) -> Step:
     return Step(actions, replace(roll, vassals={**roll.vassals, id_: progress}, moved=now))
 
 
-def _advance(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
+def _advance(roll: Roll, moment: Context) -> tuple[Roll, tuple[Action, ...]]:
     """Move all that are not draining, those too that are done and have died since."""
     draining, done, seen = Phase.DRAINING, Phase.DONE, moment.snapshot.vassals
     these = [
@@ -82,7 +82,7 @@ def _advance(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
     return _merged(roll, budget.spare(_moves(these, moment), moment.snapshot, roll))
 
 
-def _advance_draining(roll: Roll, draining: Iterable[Progress], moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
+def _advance_draining(roll: Roll, draining: Iterable[Progress], moment: Context) -> tuple[Roll, tuple[Action, ...]]:
     """Move those that are draining, and touch some. If one of them fails, none is touched.
 
     Those that the minimum needs again get their traffic back, as another vassal has died.
@@ -94,22 +94,22 @@ def _advance_draining(roll: Roll, draining: Iterable[Progress], moment: Moment) 
         return _merged(roll, failures)
     needed = budget.needed(draining, moment.snapshot, roll)
     why = "given its traffic back: another vassal serves no more, and the minimum needs this one"
-    back = [phases.give_back(progress, moment.now, why) for progress in draining if progress.id in needed]
+    back = [phases.return_to_service(progress, moment.now, why) for progress in draining if progress.id in needed]
     moves = [move for move in moves if move[0].id not in needed]
     return _merged(roll, [*back, *throttle.spread(moves, roll, moment)])
 
 
-def _moves(these: Iterable[Progress], moment: Moment) -> list[Moved]:
+def _moves(these: Iterable[Progress], moment: Context) -> list[Transition]:
     seen = moment.snapshot.vassals
     return [phases.advance(progress, seen[progress.id], moment) for progress in these]
 
 
-def _merged(roll: Roll, moves: Collection[Moved]) -> tuple[Roll, tuple[Action, ...]]:
+def _merged(roll: Roll, moves: Collection[Transition]) -> tuple[Roll, tuple[Action, ...]]:
     vassals = {**roll.vassals, **{new.id: new for new, _ in moves}}
     return replace(roll, vassals=vassals), tuple([action for _, actions in moves for action in actions])
 
 
-def _stopped(roll: Roll, moment: Moment) -> Roll:
+def _stopped(roll: Roll, moment: Context) -> Roll:
     if roll.stop is not None:
         return roll
     if failed := roll.within(Phase.FAILED):
@@ -121,7 +121,7 @@ def _stopped(roll: Roll, moment: Moment) -> Roll:
     return roll
 
 
-def _refused_late(roll: Roll, moment: Moment) -> Roll:
+def _refused_late(roll: Roll, moment: Context) -> Roll:
     """Refuse a roll of which nobody was taken yet, where the keys that a router listed later leave no room at all."""
     if roll.stop is not None or any(one.phase is not Phase.PENDING for one in roll.vassals.values()):
         return roll
@@ -131,10 +131,10 @@ def _refused_late(roll: Roll, moment: Moment) -> Roll:
 
 def _return_drained(roll: Roll, now: float, reason: str) -> tuple[Roll, tuple[Action, ...]]:
     why = f"given its traffic back: {reason}"
-    return _merged(roll, [phases.give_back(progress, now, why) for progress in roll.within(Phase.DRAINING)])
+    return _merged(roll, [phases.return_to_service(progress, now, why) for progress in roll.within(Phase.DRAINING)])
 
 
-def _stalled(roll: Roll, moment: Moment) -> Roll:
+def _stalled(roll: Roll, moment: Context) -> Roll:
     """Stop a roll that waits for room which does not come: a vassal died by itself, or never came back."""
     limit = moment.settings.timeout
     since = max(roll.moved, canary.watched_until(roll, moment.settings))
@@ -159,7 +159,7 @@ def _stalled(roll: Roll, moment: Moment) -> Roll:
     return replace(roll, stop=Result.TIMED_OUT, reason=reason)
 
 
-def _ended(roll: Roll, moment: Moment) -> Roll:
+def _ended(roll: Roll, moment: Context) -> Roll:
     now = moment.now
     if any(progress.phase.in_flight for progress in roll.vassals.values()):
         return roll
@@ -170,12 +170,12 @@ def _ended(roll: Roll, moment: Moment) -> Roll:
     return replace(roll, result=Result.DONE, finished=now)
 
 
-def _candidates(roll: Roll, moment: Moment) -> tuple[list[tuple[str, Kind]], Collection[Kind]]:
+def _candidates(roll: Roll, moment: Context) -> tuple[list[tuple[str, Candidate]], Collection[Candidate]]:
     """The pending vassals in the order in which they are taken, each with its kind; and the kinds, which are few."""
     seen, served = moment.snapshot.vassals, moment.snapshot.served
     young = moment.now - roll.started < moment.settings.timeout
-    kinds: dict[tuple[frozenset[str], frozenset[str], bool, bool, frozenset[str], bool, bool, bool], Kind] = {}
-    ranks: list[list[tuple[str, Kind]]] = [[] for _ in range(budget.LAST + 1)]
+    kinds: dict[tuple[frozenset[str], frozenset[str], bool, bool, frozenset[str], bool, bool, bool], Candidate] = {}
+    ranks: list[list[tuple[str, Candidate]]] = [[] for _ in range(budget.LAST + 1)]
     for progress in roll.within(Phase.PENDING):
         id_, keys = progress.id, progress.keys
         vassal, serves = seen[id_], served[id_]
@@ -188,19 +188,19 @@ def _candidates(roll: Roll, moment: Moment) -> tuple[list[tuple[str, Kind]], Col
         traits = (serves, keys, down, settling, unlisted, overdue, unseen and not keys, vassal.is_lost)
         kind = kinds.get(traits)
         if kind is None:
-            kind = kinds[traits] = Kind(*traits)
+            kind = kinds[traits] = Candidate(*traits)
         ranks[kind.rank].append((id_, kind))
     return [*chain.from_iterable(ranks)], kinds.values()
 
 
-def _take(roll: Roll, moment: Moment) -> tuple[Roll, tuple[Action, ...]]:
+def _take(roll: Roll, moment: Context) -> tuple[Roll, tuple[Action, ...]]:
     """Take as many vassals out of service as the invariant, the canary and the window allow."""
     candidates, kinds = _candidates(roll, moment)
     if not candidates:
         return roll, ()
     vassals = dict(roll.vassals)
     actions: list[Action] = []
-    free = Room(moment, roll, better_canary=any(kind.settling for kind in kinds))
+    free = Budget(moment, roll, better_canary=any(kind.settling for kind in kinds))
     for id_, kind in candidates:
         if free.allows(kind):
             nodes = [node for node in free.take(id_, kind, moment.snapshot) if node.router not in roll.ignored_by]

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from uwsgi_reload_hook.planning import phases
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Result, Roll, Step
-from uwsgi_reload_hook.planning.transitions import Moment
+from uwsgi_reload_hook.planning.transitions import Context
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot
 
-__all__ = ["bring_back", "resume"]
+__all__ = ["restore", "resume"]
 
 
 def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:
@@ -19,12 +19,12 @@ def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> St
     One that was done and is another process since is waited for once more if its Emperor is another one too; under the
     same Emperor it died by itself, and that stops the roll.
     """
-    moment = Moment(snapshot, settings, now)
+    moment = Context(snapshot, settings, now)
     same_emperor = roll.emperor_pid == snapshot.emperor_pid != 0
     moved = {
         id_: phases.fail_done(progress, moment)
         if progress.phase is Phase.DONE and same_emperor
-        else phases.take_up(progress, snapshot.vassals[id_], moment)
+        else phases.recover(progress, snapshot.vassals[id_], moment)
         for id_, progress in roll.vassals.items()
         if progress.phase.in_flight or _is_done_no_more(progress, snapshot)
     }
@@ -33,7 +33,7 @@ def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> St
     return Step(actions, replace(roll, vassals=vassals, emperor_pid=snapshot.emperor_pid, moved=now))
 
 
-def bring_back(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:
+def restore(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:
     """Take up a roll that is not gone on with: it ends when whatever it has taken out of service is back, or failed.
 
     Nothing else of it is left, as its journal may be from long ago.

@@ -16,8 +16,6 @@ from uwsgi_reload_hook.snapshot import Blacklisting, Node
 __all__ = [
     "Action",
     "ClearBlacklist",
-    "Nudge",
-    "Pause",
     "Phase",
     "Progress",
     "Request",
@@ -26,8 +24,10 @@ __all__ = [
     "SendProbe",
     "Step",
     "Subscribe",
+    "Suspend",
     "Touch",
     "Unsubscribe",
+    "WakeMaster",
 ]
 
 
@@ -233,7 +233,7 @@ class ClearBlacklist:
 
 
 @dataclass(frozen=True, slots=True)
-class Nudge:
+class WakeMaster:
     """Wake a master whose workers have gone: by itself it notices within a second (core/master.c)."""
 
     vassal: str
@@ -249,14 +249,14 @@ class SendProbe:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Suspend:
     """Keep a vassal that must not serve out of the routers, until it is reloaded: uWSGI's own pause (SIGTSTP)."""
 
     vassal: str
     pid: int
 
 
-Action = Unsubscribe | Subscribe | Touch | ClearBlacklist | Nudge | SendProbe | Pause
+Action = Unsubscribe | Subscribe | Touch | ClearBlacklist | WakeMaster | SendProbe | Suspend
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from collections.abc import Collection
 from math import ceil
 
 from uwsgi_reload_hook.planning import evidence
-from uwsgi_reload_hook.planning.roll import Nudge, Phase, Progress, Roll
-from uwsgi_reload_hook.planning.transitions import Moment, Moved
+from uwsgi_reload_hook.planning.roll import Phase, Progress, Roll, WakeMaster
+from uwsgi_reload_hook.planning.transitions import Context, Transition
 from uwsgi_reload_hook.snapshot import Snapshot
 
 __all__ = ["detailed", "spread", "wake"]
@@ -29,7 +29,7 @@ BATCHES = 8
 """In how many steps a wave is touched, at most."""
 
 
-def spread(moves: Collection[Moved], roll: Roll, moment: Moment) -> list[Moved]:
+def spread(moves: Collection[Transition], roll: Roll, moment: Context) -> list[Transition]:
     """Leave out of `moves` the touches for whose workers there is no CPU to end on; a later look has them again."""
     flying = [*roll.within(Phase.TOUCHED), *roll.within(Phase.RESTARTING)]
     touches = [new.id for new, _ in moves if new.phase is Phase.TOUCHED]
@@ -41,13 +41,13 @@ def spread(moves: Collection[Moved], roll: Roll, moment: Moment) -> list[Moved]:
     return [move for move in moves if move[0].id not in late]
 
 
-def _is_ending(progress: Progress, moment: Moment) -> bool:
+def _is_ending(progress: Progress, moment: Context) -> bool:
     if progress.acted is None or moment.now - progress.acted >= ENDING or _runs_anew(progress):
         return False
     return not evidence.waits_for_its_master(progress, moment.snapshot.vassals[progress.id])
 
 
-def wake(roll: Roll, snapshot: Snapshot) -> tuple[dict[str, Progress], tuple[Nudge, ...]]:
+def wake(roll: Roll, snapshot: Snapshot) -> tuple[dict[str, Progress], tuple[WakeMaster, ...]]:
     """Wake those whose workers have gone, as far as there are CPUs; one that was woken in vain is woken again."""
     restarting = roll.within(Phase.RESTARTING)
     ready = [one for one in restarting if evidence.waits_for_its_master(one, snapshot.vassals[one.id])]
@@ -58,7 +58,7 @@ def wake(roll: Roll, snapshot: Snapshot) -> tuple[dict[str, Progress], tuple[Nud
     if snapshot.cpus:
         free = max(0, snapshot.cpus - len(again) - sum(_is_busy(one, snapshot) for one in restarting))
     woken = [*again, *[one for one in ready if not one.nudged][:free]]
-    nudges = tuple(Nudge(one.id, snapshot.vassals[one.id].pid) for one in woken)
+    nudges = tuple(WakeMaster(one.id, snapshot.vassals[one.id].pid) for one in woken)
     return {one.id: one._replace(nudged=True) for one in woken}, nudges
 
 

@@ -22,8 +22,8 @@ __all__ = [
     "RECOVERED",
     "UNNOTICED_LOOKS",
     "UNNOTICED_SECONDS",
-    "Moment",
-    "Moved",
+    "Context",
+    "Transition",
     "enter",
     "run_anew",
     "subscribe",
@@ -65,11 +65,11 @@ A read of the Emperor's stats makes it scan when it has answered; a router takes
 """
 UNNOTICED_SECONDS = 2.0
 
-Moved = tuple[Progress, tuple[Action, ...]]
+Transition = tuple[Progress, tuple[Action, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Context:
     """One look, and what is needed to judge it. `now` is monotonic."""
 
     snapshot: Snapshot
@@ -103,7 +103,7 @@ def subscribe(progress: Progress, nodes: tuple[Node, ...]) -> tuple[Action, ...]
 def run_anew(
     progress: Progress,
     vassal: Vassal,
-    moment: Moment,
+    moment: Context,
     reason: str,
     table: Mapping[Phase, frozenset[Phase]] = NEXT,
 ) -> Progress:
@@ -127,7 +127,7 @@ def run_anew(
     )
 
 
-def unless_late(progress: Progress, moment: Moment, complaint: str) -> Moved:
+def unless_late(progress: Progress, moment: Context, complaint: str) -> Transition:
     """Leave a vassal as it is until its timeout, then fail it with a complaint."""
     start = progress.acted if progress.acted is not None else progress.started
     limit = moment.settings.timeout

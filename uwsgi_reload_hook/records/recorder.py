@@ -63,7 +63,7 @@ class Recorder:
         self._journal = replace(self._journal, roll=roll, saved=now)
         self._store.write_journal(self._journal)
 
-    def is_news(self, trigger: Request | None) -> bool:
+    def is_new(self, trigger: Request | None) -> bool:
         """Whether the trigger has changed since the touch that was acted on last."""
         return trigger is not None and _signature(trigger) != self._journal.handled
 

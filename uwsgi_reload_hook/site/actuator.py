@@ -12,12 +12,12 @@ from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.planning.roll import (
     Action,
     ClearBlacklist,
-    Nudge,
-    Pause,
     SendProbe,
     Subscribe,
+    Suspend,
     Touch,
     Unsubscribe,
+    WakeMaster,
 )
 from uwsgi_reload_hook.settings import PREFIX
 from uwsgi_reload_hook.site import processes, vassal_config
@@ -56,11 +56,11 @@ def perform(action: Action, scene: Scene) -> None:
         _unsubscribe(action, scene)
     elif isinstance(action, Subscribe):
         _subscribe(action, scene)
-    elif isinstance(action, Nudge):
+    elif isinstance(action, WakeMaster):
         nudge(action.pid, scene.paths[action.vassal])
     elif isinstance(action, SendProbe):
         _probe(action, scene)
-    elif isinstance(action, Pause):
+    elif isinstance(action, Suspend):
         _pause(action)
     else:
         _clear_blacklist(action, scene)
@@ -140,7 +140,7 @@ def _held(pid: int, named: list[str], directory: str | None) -> list[str]:
     return [one for one in named if not one.startswith(("/", "@")) or os.path.normpath(one) in held]
 
 
-def _pause(action: Pause) -> None:
+def _pause(action: Suspend) -> None:
     """Signal a master (core/master_utils.c, suspend_resume_them_all): it unsubscribes, and stops its workers."""
     try:
         processes.send_signal(action.pid, signal.SIGTSTP)

@@ -21,7 +21,7 @@ from uwsgi_reload_hook.site.vassal_config import NOFOLLOW, read_text
 from uwsgi_reload_hook.uwsgi import ini, stats
 from uwsgi_reload_hook.uwsgi.known_options import is_set
 
-__all__ = ["Instance", "Place", "Router", "Surroundings", "discover", "find_emperor", "given_to", "instance_of"]
+__all__ = ["Endpoints", "Home", "Instance", "Router", "discover", "find_emperor", "given_to", "instance_of"]
 
 ROUTERS = ("fastrouter", "http", "rawrouter", "sslrouter")
 DEFAULT_TOLERANCE = 17.0
@@ -37,7 +37,7 @@ class Router:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Endpoints:
     """All that the hook needs to know of the place it runs in."""
 
     emperor: StatsSocket
@@ -63,7 +63,7 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Home:
     """Where in the process tree the hook runs."""
 
     mode: str
@@ -76,12 +76,12 @@ class Place:
     """The instance that the hook is a mule of, where that hosts the Emperor."""
 
 
-def discover(settings: Settings, place: Place) -> Surroundings:
+def discover(settings: Settings, home: Home) -> Endpoints:
     """Find everything. Raises UnavailableError, naming the option to set, for the first thing that is not there.
 
     At the start of an Emperor that may be a matter of moments: its vassals start before its routers do.
     """
-    emperor, instance = find_emperor(settings, place)
+    emperor, instance = find_emperor(settings, home)
     document = stats.emperor(emperor.read())
     instance = instance or instance_of(document.pid)
     trusted = Authority(document.pid, dict).trusted
@@ -93,22 +93,22 @@ def discover(settings: Settings, place: Place) -> Surroundings:
         )
         for found, document_ in _routers(settings, document, instance, trusted)
     )
-    if place.host is not None:
+    if home.host is not None:
         nofollow: bool | None = is_set(instance.options, NOFOLLOW)
     else:
         nofollow = vassal_config.nofollow(document.pid, instance.directory)
-    return Surroundings(emperor, document.pid, known, _tolerance(instance), nofollow)
+    return Endpoints(emperor, document.pid, known, _tolerance(instance), nofollow)
 
 
-def find_emperor(settings: Settings, place: Place) -> tuple[StatsSocket, Instance | None]:
+def find_emperor(settings: Settings, home: Home) -> tuple[StatsSocket, Instance | None]:
     """Find the Emperor's stats socket, and the instance it lives in as far as that is known before it is asked.
 
     Raises UnavailableError.
     """
-    instance = place.host
-    if instance is None and place.emperor_pid is not None:
-        instance = instance_of(place.emperor_pid)
-    return _emperor_stats(settings, place, instance or Instance({}, "/")), instance
+    instance = home.host
+    if instance is None and home.emperor_pid is not None:
+        instance = instance_of(home.emperor_pid)
+    return _emperor_stats(settings, home, instance or Instance({}, "/")), instance
 
 
 def instance_of(emperor_pid: int) -> Instance:
@@ -131,7 +131,7 @@ def _tolerance(instance: Instance) -> float:
     return float(given) if given.isdecimal() else DEFAULT_TOLERANCE
 
 
-def _emperor_stats(settings: Settings, place: Place, instance: Instance) -> StatsSocket:
+def _emperor_stats(settings: Settings, home: Home, instance: Instance) -> StatsSocket:
     if settings.emperor_stats_socket:
         socket = StatsSocket(settings.emperor_stats_socket)
         if not stats.is_emperor(_given(socket, "emperor-stats-socket")):
@@ -141,7 +141,7 @@ def _emperor_stats(settings: Settings, place: Place, instance: Instance) -> Stat
             )
         return socket
     configured = [StatsSocket(one) for one in instance.values(("emperor-stats", "emperor-stats-server"))]
-    held = (StatsSocket(one) for one in _held(place.emperor_pid))
+    held = (StatsSocket(one) for one in _held(home.emperor_pid))
     for socket, ask in (*((one, True) for one in configured), *((one, False) for one in held)):
         if (document := _answer(socket, ask=ask)) and stats.is_emperor(document):
             return socket

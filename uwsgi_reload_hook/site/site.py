@@ -15,17 +15,17 @@ from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site import processes, vassal_config
 from uwsgi_reload_hook.site.actuator import Scene, perform
 from uwsgi_reload_hook.site.authority import Authority, Emperor, identify, options_of_hook, own_users
-from uwsgi_reload_hook.site.discovery import Place, Surroundings, discover, find_emperor, given_to, instance_of
+from uwsgi_reload_hook.site.discovery import Endpoints, Home, discover, find_emperor, given_to, instance_of
 from uwsgi_reload_hook.site.ownership import NodeMatcher
 from uwsgi_reload_hook.site.peers import Peer, is_listener, listening_pid
 from uwsgi_reload_hook.site.prober import Prober
 from uwsgi_reload_hook.site.sockets import is_here
 from uwsgi_reload_hook.site.subscriptions import ForeignKeys, configured_keys
 from uwsgi_reload_hook.site.vassal_config import vassal_options
-from uwsgi_reload_hook.snapshot import Details, Node, Snapshot, Vassal
+from uwsgi_reload_hook.snapshot import Node, ProcessFacts, Snapshot, Vassal
 from uwsgi_reload_hook.uwsgi import ini, stats
 
-__all__ = ["World"]
+__all__ = ["UwsgiSite"]
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +35,14 @@ ARGUMENTS = 100
 """Of the Emperor's command: one of them names the config of the instance whose mule the hook may be."""
 
 
-class World:
+class UwsgiSite:
     """One Emperor, its vassals, and the routers they subscribe to."""
 
-    def __init__(self, settings: Settings, place: Place) -> None:
+    def __init__(self, settings: Settings, home: Home) -> None:
         """Nothing is looked for yet."""
         self._settings = settings
-        self._place = place
-        self._around: Surroundings | None = None
+        self._home = home
+        self._around: Endpoints | None = None
         self._emperor_pid = 0
         self._matcher = NodeMatcher(processes.listening, processes.parent, time.monotonic, listening_pid)
         self._paths: dict[str, str] = {}
@@ -62,7 +62,7 @@ class World:
 
     def connect(self) -> None:
         """Find the sockets, anew. Raises UnavailableError that says which is missing and what to set."""
-        self._around = discover(self._settings, self._place)
+        self._around = discover(self._settings, self._home)
         self._emperor_pid = self._around.emperor_pid
 
     def emperor(self) -> Emperor:
@@ -87,11 +87,11 @@ class World:
 
     def own_config(self) -> str:
         """The path of the hook's own config. Raises UnavailableError."""
-        found, _ = find_emperor(self._settings, self._place)
+        found, _ = find_emperor(self._settings, self._home)
         told = stats.emperor(found.read())
-        if path := self._paths_of(told).get(self._place.own_pid):
+        if path := self._paths_of(told).get(self._home.own_pid):
             return path
-        raise UnavailableError(f"the Emperor lists no vassal with the hook's pid {self._place.own_pid}")
+        raise UnavailableError(f"the Emperor lists no vassal with the hook's pid {self._home.own_pid}")
 
     def hook_options(self, hook: Peer) -> tuple[dict[str, list[str]], str]:
         """The options of the hook that is the process `hook`, and where its relative paths start.
@@ -115,7 +115,7 @@ class World:
             written = vassal_options(vassal, paths[vassal]) if vassal else instance_of(told.pid).options
         return {**from_uwsgi_opt(written), **given_to(hook.pid)}, processes.working_directory(hook.pid) or "/"
 
-    def _surroundings(self) -> Surroundings:
+    def _surroundings(self) -> Endpoints:
         if self._around is None:
             self.connect()
         if self._around is None:
@@ -242,7 +242,7 @@ class World:
         )
 
     def _why_aside(self, entry: stats.VassalStats, hosts: Collection[int | None]) -> str:
-        if entry.pid == self._place.own_pid:
+        if entry.pid == self._home.own_pid:
             return "the hook's own vassal"
         if entry.pid > 0 and entry.pid in hosts:
             return "it hosts a router"
@@ -253,7 +253,7 @@ class World:
     def _with_details(self, vassal: Vassal) -> Vassal:
         nofollow = self._surroundings().nofollow
         found = vassal_config.touchable(self._paths[vassal.id], vassal.last_mod, self._paths.values(), nofollow)
-        details = Details(
+        details = ProcessFacts(
             reloads=processes.reloads(vassal.pid) if vassal.present else None,
             children=processes.children(vassal.pid) if vassal.present else None,
             running=vassal.present and processes.is_running(vassal.pid),

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support.rolling import INFO, WatchedSite, settings
+from tests.support.simulator import Clock, FakeVassal
+from uwsgi_reload_hook.controller import Controller
+from uwsgi_reload_hook.homes.oneshot import NoTrigger, Speaker
+from uwsgi_reload_hook.planning.roll import Request, Result
+from uwsgi_reload_hook.records.shell_store import ShellStore
+from uwsgi_reload_hook.settings import Minimum, Settings
+
+if TYPE_CHECKING:
+    import pytest
+
+THREE = ("a.ini", "b.ini", "/sites/c.ini")
+BY_HAND = Request(mtime_ns=1)
+
+
+def rolled(site: WatchedSite, given: Settings) -> tuple[Result | None, list[str]]:
+    """One roll as the shell makes it: how it ended, and what was said on standard output."""
+    said: list[str] = []
+    speaker = Speaker(ShellStore(None, None), INFO, said.append, ".ini")
+    roll = Controller(site, NoTrigger(), given, speaker, Clock(site, tick=0.05)).once(BY_HAND)
+    return None if roll is None else roll.result, said
+
+
+def site() -> WatchedSite:
+    return WatchedSite([FakeVassal(id_, load=1.0) for id_ in THREE])
+
+
+def test_each_vassal_is_told_in_the_words_of_the_old_script(capsys: pytest.CaptureFixture[str]) -> None:
+    result, said = rolled(site(), settings(canary=0, minimum_active_vassals=Minimum(2)))
+    assert result is Result.DONE
+    assert sorted(said) == ["a: reloaded", "b: reloaded", "c: reloaded"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_timeout_is_told_on_both_and_stops_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    world = site()
+    world.vassals["a.ini"].hangs = True
+    given = settings(timeout=3.0, vassals=("a.ini", "b.ini"))
+    result, said = rolled(world, given)
+    assert result is Result.FAILED
+    assert said == ["a: timeout reached"]
+    err = capsys.readouterr().err
+    assert "uwsgi-reload-hook: a: failed: does not accept requests after its reload" in err
+    assert "uwsgi-reload-hook: failed: a.ini: does not accept requests" in err
+
+
+def test_a_vassal_that_dies_is_told_on_standard_error_only(capsys: pytest.CaptureFixture[str]) -> None:
+    world = site()
+    for one in world.vassals.values():
+        one.broken = True
+    result, said = rolled(world, settings())
+    assert (result, said) == (Result.FAILED, [])
+    assert ": failed: " in capsys.readouterr().err
+
+
+def test_a_refusal_is_told_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    result, said = rolled(site(), settings(minimum_active_vassals=Minimum(3)))
+    assert (result, said) == (Result.REFUSED, [])
+    assert capsys.readouterr().err.startswith("uwsgi-reload-hook: refused: key app has 3 vassals")

@@ -1,0 +1,209 @@
+"""What one hook writes, another one reads: every field of a roll, and nothing that is no journal."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.journals import journals, rolls
+from uwsgi_reload_hook.clocks import Clock
+from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Roll
+from uwsgi_reload_hook.records import codec
+from uwsgi_reload_hook.records.journal import Journal, decode, encode, shifted
+
+ROLL = Roll("1", Request(1), 10.0, 1000.0, {"a.ini": Progress("a.ini", since=11.0, started=12.0)}, moved=13.0)
+
+
+def document(journal: Journal) -> dict[str, Any]:
+    written: dict[str, Any] = json.loads(encode(journal))
+    return written
+
+
+@given(journals)
+def test_what_is_written_is_read_as_it_was(journal: Journal) -> None:
+    assert decode(encode(journal)) == journal
+
+
+@given(journals)
+def test_a_journal_is_written_the_same_way_twice(journal: Journal) -> None:
+    assert encode(journal) == encode(decode(encode(journal)))
+
+
+@pytest.mark.parametrize("schema", [0, 2, "1", None, []])
+def test_another_schema_is_refused_by_name(schema: object) -> None:
+    with pytest.raises(ValueError, match="its schema is "):
+        decode(json.dumps({**document(Journal()), "schema": schema}))
+
+
+def changed(**changes: object) -> dict[str, Any]:
+    return {**document(Journal(roll=ROLL))["roll"], **changes}
+
+
+def vassal(**changes: object) -> dict[str, Any]:
+    return {"roll": changed(vassals={"a.ini": {"id": "a.ini", **changes}})}
+
+
+NODE = {"router": "r", "key": "k", "address": "a"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"handled": 5}, "handled: a list is expected, not 5"),
+        ({"handled": ["x", "y"]}, "handled: 0: a whole number"),
+        ({"handled": [1]}, "handled: a list of 2"),
+        ({"handled": [True, 1]}, "handled: 0: a whole number"),
+        ({"keys": {"a": 5}}, "keys: a: a list is expected"),
+        ({"keys": []}, "keys: an object is expected"),
+        ({"keys": {"a": ["x", 5]}}, "keys: a: 1: text is expected, not 5"),
+        ({"roll": {}}, "roll: the field id is missing"),
+        ({"roll": {"id": "1"}}, "roll: the field request is missing"),
+        ({"roll": []}, "roll: an object is expected"),
+        ({"roll": changed(stop="tired")}, "roll: stop: one of done, failed"),
+        ({"roll": changed(stop=["done"])}, "roll: stop: one of done"),
+        ({"roll": changed(more=1)}, "roll: no field is named 'more'"),
+        ({"roll": changed(started=None)}, "roll: started: a number is expected, not None"),
+        ({"roll": changed(minimum={"app": 1.5})}, "roll: minimum: app: a whole number"),
+        ({"roll": changed(request={"mtime_ns": 10**40})}, "roll: request: mtime_ns: a whole number of up to 96 bits"),
+        ({"roll": changed(vassals={"a": {"phase": "asleep"}})}, "roll: vassals: a: the field id is missing"),
+        ({"roll": changed(vassals={"a": {"id": "b"}})}, "roll: vassals: a: it is the entry of b"),
+        ({"roll": changed(vassals={"\0": {"id": "\0"}})}, "an id holds a NUL"),
+        ({"roll": changed(vassals={"\ud800": {"id": "\ud800"}})}, "text that stands for bytes"),
+        (vassal(phase="asleep"), "roll: vassals: a.ini: phase: one of pending"),
+        (vassal(since="soon"), "since: a number is expected, not 'soon'"),
+        (vassal(since=1e300), "since: a number up to"),
+        (vassal(since=float("nan")), "since: a number up to"),
+        (vassal(since=-float("inf")), "since: a number up to"),
+        (vassal(since=10**400), "since: a number up to"),
+        (vassal(since=True), "since: a number is expected, not True"),
+        (vassal(executed=1), "executed: true or false"),
+        (vassal(pid="5"), "pid: a whole number"),
+        (vassal(pid=2**200), "pid: a whole number of up to 96 bits"),
+        (vassal(nodes={}), "nodes: a list is expected"),
+        (vassal(nodes=[5]), "nodes: 0: an object is expected"),
+        (vassal(nodes=[{**NODE, "ref": None}]), "nodes: 0: ref: a whole number"),
+        (vassal(nodes=[{**NODE, "colour": 1}]), "nodes: 0: no field is named 'colour'"),
+        (vassal(keys="app"), "keys: a list is expected, not 'app'"),
+        (vassal(keys=[["app"]]), "keys: 0: text is expected"),
+        (vassal(children=[[1]]), "children: 0: a list of 2"),
+        (vassal(children=[[1, None]]), "children: 0: 1: a whole number"),
+        (vassal(blacklisted=[]), "blacklisted: an object"),
+        ({"saved": "soon"}, "saved: a number"),
+        ({"saved": None}, "saved: a number"),
+        ({"usual_load": "long"}, "usual_load: a number"),
+        ({"more": 1}, "no field is named 'more'"),
+    ],
+)
+def test_what_is_no_journal_is_a_valueerror_that_names_the_place(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        decode(json.dumps({**document(Journal()), **change}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "[]", "5", '"x"', "{", '{"schema": 1.0}', '{"schema": true}', "[" * 100_000, '{"schema":' * 50_000],
+)
+def test_what_is_no_document_of_this_schema_is_a_valueerror(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        decode(text)
+
+
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(
+        [2**64, 2**97, 10**400, -1, 1e308, float("inf"), float("nan"), "\ud800", "\0", "done", "draining"]
+    )
+    | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+def places(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    """Where in a document something else could stand."""
+    inner: list[tuple[object, object]] = []
+    if isinstance(value, dict):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        inner = list(enumerate(value))
+    return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
+
+
+def planted(value: Any, path: tuple[Any, ...], junk: object) -> object:  # noqa: ANN401 - any JSON
+    if not path:
+        return junk
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = planted(value[path[0]], path[1:], junk)
+    return copy
+
+
+@settings(max_examples=300, deadline=None)
+@given(journals, st.data())
+def test_a_journal_with_anything_anywhere_is_a_journal_or_a_valueerror(journal: Journal, data: st.DataObject) -> None:
+    written = document(journal)
+    path = data.draw(st.sampled_from(places(written)))
+    text = json.dumps(planted(written, path, data.draw(JUNK)))
+    text = text[: data.draw(st.sampled_from([len(text), len(text) // 2]))]
+    try:
+        read = decode(text)
+    except ValueError as error:
+        assert str(error)  # noqa: PT017 - or it is a journal
+    else:
+        assert decode(encode(read)) == read
+        shifted(read.roll or ROLL, 5.0)
+
+
+def test_a_field_that_a_dataclass_gains_is_written_and_read_by_its_hint() -> None:
+    @dataclass(frozen=True)
+    class More:
+        id: str
+        kinds: frozenset[Phase] = frozenset()
+        pairs: tuple[tuple[int, float], ...] = ()
+        rolls: Mapping[str, Roll] | None = None
+
+    given_ = {"id": "a", "kinds": ["done"], "pairs": [[1, 2]], "rolls": {"x": changed()}}
+    read = codec.decode(given_, More)
+    assert read == More("a", frozenset({Phase.DONE}), ((1, 2.0),), {"x": ROLL})
+
+
+@pytest.mark.parametrize("kind", [Progress, Roll, Journal])
+def test_every_float_says_what_it_counts_from(kind: type) -> None:
+    """A bare float would be moved to no other boot: use Monotonic, WallClock or Seconds."""
+    floats = {name for name, hint in get_type_hints(kind).items() if hint in {float, float | None, Mapping[str, float]}}
+    assert floats == {name for clock in Clock for name in codec.marked(kind, clock)}
+
+
+def test_a_journal_of_before_the_load_was_kept_is_read() -> None:
+    old = document(Journal(roll=ROLL))
+    del old["usual_load"], old["roll"]["usual_load"]
+    assert decode(json.dumps(old)) == Journal(roll=ROLL)
+
+
+@given(rolls, st.floats(-1e6, 1e6))
+def test_a_roll_that_is_moved_keeps_its_times_on_the_wall_clock(roll: Roll, seconds: float) -> None:
+    moved = shifted(roll, seconds)
+    for id_, one in roll.vassals.items():
+        for name in codec.marked(Progress, Clock.MONOTONIC):
+            before, after = getattr(one, name), getattr(moved.vassals[id_], name)
+            assert roll.wall(before) == pytest.approx(moved.wall(after), abs=1e-3)
+    assert roll.wall(roll.finished) == pytest.approx(moved.wall(moved.finished), abs=1e-3)
+    assert moved.blind_since is None
+    for router, before in roll.forgot.items():
+        assert roll.wall(before) == pytest.approx(moved.wall(moved.forgot[router]), abs=1e-3)
+    same: dict[str, Any] = {"started": 0.0, "moved": 0.0, "vassals": {}, "forgot": {}}
+    same |= {"finished": None, "blind_since": None, "canary_done": None}
+    assert replace(moved, **same) == replace(roll, **same)
+
+
+@pytest.mark.parametrize("moment", [codec.LARGEST_FLOAT, -codec.LARGEST_FLOAT])
+def test_the_largest_moments_that_are_read_can_be_told_as_a_date(moment: float) -> None:
+    assert time.strftime("%Y-%m-%d", time.localtime(moment))
