@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from tests.support.build import owed
 from tests.support.simulator import Clock, FakeVassal, SimulatedSite
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.planning import planner
@@ -226,8 +227,8 @@ class _Stopping:
 def interrupted(roll: Roll, now: float) -> Step:
     """What an interruption at this moment does: everybody drained and untouched must get traffic back."""
     step = planner.abort(roll, now, Result.INTERRUPTED, "test")
-    owed = {id_ for id_, one in roll.vassals.items() if one.phase is Phase.DRAINING and one.drained}
+    drained = {id_ for id_, one in roll.vassals.items() if one.phase is Phase.DRAINING and owed(one)}
     paid = {action.vassal for action in step.actions if isinstance(action, Subscribe)}
-    assert paid == owed
+    assert paid == drained
     assert all(isinstance(action, Subscribe) for action in step.actions)
     return step
