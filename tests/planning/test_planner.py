@@ -19,8 +19,7 @@ from tests.support.build import (
     was_woken,
     with_vassals,
 )
-from tests.support.rolling import WatchedSite, run, settings
-from tests.support.simulator import FakeVassal
+from tests.support.rolling import WatchedSite, a_site, run, settings
 from uwsgi_reload_hook.planning import opening, planner
 from uwsgi_reload_hook.planning.polling import AT_ONCE, FAST
 from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll, Subscribe, WakeMaster
@@ -101,8 +100,7 @@ def test_the_deadline_counts_from_the_beginning_of_the_roll(passed: float, resul
 
 def stuck() -> WatchedSite:
     """Three vassals of which two must serve; the first to be reloaded loses its place in the router afterwards."""
-    site = WatchedSite([FakeVassal(f"v{number}.ini", load=1.0) for number in (1, 2, 3)])
-    site.minimum = {"app": 2}
+    site = a_site(3, 2, each={"load": 1.0})
     first = site.vassals["v1.ini"]
 
     def lose() -> None:
@@ -129,23 +127,20 @@ def test_a_roll_without_room_goes_on_when_there_is_room_again() -> None:
 
     def come_back() -> None:
         first.deaf_router = False
-        site._announce(first)
+        site.announce(first)
 
     site.at(15.0, come_back)
     assert run(site, settings(minimum_active_vassals=Minimum(2), timeout=20.0)).result == "done"
 
 
 def test_a_vassal_in_flight_is_no_stall_however_long_it_takes() -> None:
-    site = WatchedSite([FakeVassal(f"v{number}.ini", load=18.0) for number in (1, 2)])
-    site.minimum = {"app": 1}
+    site = a_site(2, 1, each={"load": 18.0})
     assert run(site, settings(timeout=20.0)).result == "done"
 
 
 @pytest.mark.parametrize("timeout", [5.0, 9.0])
 def test_a_vassal_that_hangs_in_its_start_is_left_to_settle_until_the_timeout_and_then_touched(timeout: float) -> None:
-    hanging = FakeVassal("v1.ini", accepting=False, load=1.0)
-    site = WatchedSite([hanging, FakeVassal("v2.ini", load=1.0), FakeVassal("v3.ini", load=1.0)])
-    site.minimum = {"app": 1}
+    site = a_site(3, 1, each={"load": 1.0}, v1={"accepting": False})
     outcome = run(site, settings(timeout=timeout), known_keys={"v1.ini": frozenset({"app"})})
     assert outcome.result == "done"
     first = next(when for when, action in site.performed if getattr(action, "vassal", "") == "v1.ini")

@@ -18,8 +18,8 @@ from tests.support.build import (
     unsubscribed,
     woken,
 )
-from tests.support.rolling import WatchedSite, run, settings
-from tests.support.simulator import MASTER_CYCLE, FakeVassal
+from tests.support.rolling import WatchedSite, a_site, run, settings
+from tests.support.simulator import MASTER_CYCLE
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Roll, Touch, WakeMaster
 from uwsgi_reload_hook.planning.throttle import ENDING, detailed, spread, wake
 from uwsgi_reload_hook.planning.transitions import Context, Transition
@@ -136,8 +136,8 @@ def test_more_that_end_than_there_are_cpus_hold_all_others_back() -> None:
 
 
 def rolled(cpus: int, start: float) -> WatchedSite:
-    site = WatchedSite([FakeVassal(f"v{number}.ini", load=2.0, start=start) for number in range(7)])
-    site.cpus, site.minimum = cpus, {"app": 1}
+    site = a_site(7, 1, first=0, each={"load": 2.0, "start": start})
+    site.cpus = cpus
     assert run(site, settings(canary=0)).result == "done"
     return site
 
