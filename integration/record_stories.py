@@ -18,7 +18,7 @@ from integration.client import fetch
 from integration.farm import Farm
 from integration.layout import App, Layout
 from integration.waiting import eventually
-from tests.support.stories import IDS, LOAD, RECORDED, STORIES, Story, play
+from tests.support.recording import IDS, LOAD, RECORDED, STORIES, Story, play
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site.discovery import Home

@@ -81,7 +81,7 @@ def test_nobody_else_is_asked_for_a_roll_and_no_file_is_his_to_name(
     before = victim.stat()
     with pretender(farm, victim) as other:
         eventually(lambda: "holds" in other.lines, "the directory held")
-        command = Command("reload", *sockets(farm))
+        command = Command("reload", *sockets(farm.directory))
         try:
             assert command.wait() == 0, command.said
         finally:
@@ -98,7 +98,7 @@ def test_where_a_hook_runs_that_is_the_one_that_is_asked(start: Callable[[Layout
     farm = start(Layout(apps=(QUICK,)))
     (tmp_path / "shadow").write_text("root:secret\n")
     with pretender(farm, tmp_path / "shadow"):
-        command = Command("reload", *sockets(farm))
+        command = Command("reload", *sockets(farm.directory))
         try:
             assert command.wait() == 0, command.said
         finally:

@@ -15,8 +15,8 @@ from integration.client import Client, fetch
 from integration.commands import Command, sockets
 from integration.farm import Farm
 from integration.layout import App, Layout
+from integration.mid_roll import held, refs
 from integration.processes import since_boot
-from integration.stories import held, refs
 from integration.waiting import eventually
 from integration.watcher import Watcher
 
@@ -46,7 +46,7 @@ def journal(farm: Farm, state_home: Path) -> Path:
 
 @contextmanager
 def reload(farm: Farm, *more: str) -> Iterator[Command]:
-    command = Command("reload", *sockets(farm), f"--minimum-active-vassals={MINIMUM}", *more)
+    command = Command("reload", *sockets(farm.directory), f"--minimum-active-vassals={MINIMUM}", *more)
     try:
         yield command
     finally:

@@ -9,8 +9,8 @@ import pytest
 from integration import layout as layouts
 from integration.client import Client
 from integration.layout import App, Layout
+from integration.mid_roll import refs
 from integration.processes import since_boot
-from integration.stories import refs
 from integration.waiting import eventually
 from integration.watcher import Watcher
 

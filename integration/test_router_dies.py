@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from integration.layout import App, Layout
-from integration.stories import live, phases, wait_phases
+from integration.mid_roll import live, phases, wait_phases
 from integration.waiting import eventually
 
 if TYPE_CHECKING:

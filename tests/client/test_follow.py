@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.build import a_progress, a_roll
 from uwsgi_reload_hook.client.follow import Follower, touch
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
 from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
 from uwsgi_reload_hook.site.trigger import parse_text
 
@@ -21,8 +22,8 @@ OURS = 5_000
 
 
 def roll(id_: str, mtime_ns: int, phase: Phase, result: Result | None = None, reason: str = "") -> Roll:
-    vassals = {"a.ini": Progress("a.ini", phase, reason="so it is")}
-    return Roll(id_, Request(mtime_ns), 0.0, 0.0, vassals, result=result, reason=reason)
+    vassal = a_progress("a.ini", phase, reason="so it is")
+    return a_roll(vassal, id=id_, request=Request(mtime_ns), result=result, reason=reason)
 
 
 EARLIER = roll("1", OURS - 1, Phase.DONE, Result.DONE)

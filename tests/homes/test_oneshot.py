@@ -25,22 +25,22 @@ def rolled(site: WatchedSite, given: Settings) -> tuple[Result | None, list[str]
     return None if roll is None else roll.result, said
 
 
-def site() -> WatchedSite:
+def three_vassals() -> WatchedSite:
     return WatchedSite([FakeVassal(id_, load=1.0) for id_ in THREE])
 
 
 def test_each_vassal_is_told_in_the_words_of_the_old_script(capsys: pytest.CaptureFixture[str]) -> None:
-    result, said = rolled(site(), settings(canary=0, minimum_active_vassals=Minimum(2)))
+    result, said = rolled(three_vassals(), settings(canary=0, minimum_active_vassals=Minimum(2)))
     assert result is Result.DONE
     assert sorted(said) == ["a: reloaded", "b: reloaded", "c: reloaded"]
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_timeout_is_told_on_both_and_stops_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
-    world = site()
-    world.vassals["a.ini"].hangs = True
+    site = three_vassals()
+    site.vassals["a.ini"].hangs = True
     given = settings(timeout=3.0, vassals=("a.ini", "b.ini"))
-    result, said = rolled(world, given)
+    result, said = rolled(site, given)
     assert result is Result.FAILED
     assert said == ["a: timeout reached"]
     err = capsys.readouterr().err
@@ -49,15 +49,15 @@ def test_a_timeout_is_told_on_both_and_stops_the_rest(capsys: pytest.CaptureFixt
 
 
 def test_a_vassal_that_dies_is_told_on_standard_error_only(capsys: pytest.CaptureFixture[str]) -> None:
-    world = site()
-    for one in world.vassals.values():
+    site = three_vassals()
+    for one in site.vassals.values():
         one.broken = True
-    result, said = rolled(world, settings())
+    result, said = rolled(site, settings())
     assert (result, said) == (Result.FAILED, [])
     assert ": failed: " in capsys.readouterr().err
 
 
 def test_a_refusal_is_told_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    result, said = rolled(site(), settings(minimum_active_vassals=Minimum(3)))
+    result, said = rolled(three_vassals(), settings(minimum_active_vassals=Minimum(3)))
     assert (result, said) == (Result.REFUSED, [])
     assert capsys.readouterr().err.startswith("uwsgi-reload-hook: refused: key app has 3 vassals")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.rolls.test_crashes import Fragile, KilledError
+from tests.support.build import in_phase
 from tests.support.rolling import INFO, Shelf, WatchingRecorder, settings
 from tests.support.simulator import Clock
 from uwsgi_reload_hook.controller import Controller
@@ -214,10 +215,7 @@ def test_a_roll_that_had_failed_is_finished_as_that_with_resume_and_rolled_again
         assert host.shelf.journal is not None
         roll = host.shelf.journal.roll
         assert roll is not None
-        failed = roll.vassals["v3.ini"]._replace(phase=Phase.FAILED)
-        failed_roll = replace(
-            roll, stop=Result.FAILED, reason="v3.ini: it died", vassals={**roll.vassals, "v3.ini": failed}
-        )
+        failed_roll = replace(in_phase(roll, v3=Phase.FAILED), stop=Result.FAILED, reason="v3.ini: it died")
         host.shelf.journal = replace(host.shelf.journal, roll=failed_roll)
         host.another_roll()
         assert host.reload(resume=resume) == code

@@ -6,13 +6,25 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.build import (
+    APP,
+    WALL,
+    a_node,
+    a_progress,
+    a_roll,
+    a_snapshot,
+    a_subscribed_vassal,
+    a_vassal,
+    known,
+    touched_at,
+    unsubscribed,
+    was_started_anew,
+)
 from tests.support.rolling import settings
 from uwsgi_reload_hook.planning import planner, recovery
 from uwsgi_reload_hook.planning.roll import (
     ClearBlacklist,
     Phase,
-    Progress,
-    Request,
     Result,
     Roll,
     SendProbe,
@@ -21,33 +33,29 @@ from uwsgi_reload_hook.planning.roll import (
     Unsubscribe,
 )
 from uwsgi_reload_hook.probe_spec import Probe
-from uwsgi_reload_hook.snapshot import Node, ProbeResult, Snapshot, Vassal
+from uwsgi_reload_hook.snapshot import ProbeResult, Snapshot, Vassal
 
 NOW = 50.0
-NODE = Node("router", "app", "127.0.0.1:4000", last_check=1000)
-OTHER = replace(NODE, address="127.0.0.1:4001")
+NODE = a_node(address="127.0.0.1:4000")
+OTHER = a_node(address="127.0.0.1:4001")
 """Where the vassal listens since it was started anew: its socket has another port each time."""
 FLYING = [Phase.DRAINING, Phase.TOUCHED, Phase.RESTARTING, Phase.WARMING]
-KEYS = frozenset({"app"})
 
 
 def left_in(phase: Phase) -> Roll:
     """A roll of three whose process was killed when `a` was in a phase; it had pid 101 and the socket of `NODE`."""
-    a = Progress("a.ini", phase, keys=KEYS, first_pid=101, pid=101, nodes=(NODE,), drained=(NODE,), last_mod=5)
-    rest = {
-        id_: Progress(id_, one, keys=KEYS, first_pid=200, pid=200)
-        for id_, one in (("b.ini", Phase.DONE), ("c.ini", Phase.PENDING))
-    }
-    return Roll("1", Request(1), started=1.0, started_wall=1000.0, vassals={"a.ini": a, **rest}, minimum={"app": 1})
+    taken = known(a_progress("a.ini", phase, keys=APP, first_pid=101), 101, nodes=(NODE,), last_mod=5)
+    done = known(a_progress("b.ini", Phase.DONE, keys=APP, first_pid=200), 200)
+    pending = known(a_progress("c.ini", keys=APP, first_pid=200), 200)
+    return a_roll(unsubscribed(taken, NODE), done, pending, started=1.0, started_wall=WALL, minimum={"app": 1})
 
 
 def seen(vassal: Vassal) -> Snapshot:
-    rest = {id_: Vassal(id_, pid=200, accepting=True) for id_ in ("b.ini", "c.ini")}
-    return Snapshot(1000.0, {"a.ini": vassal, **rest})
+    return a_snapshot(vassal, a_vassal("b.ini", pid=200), a_vassal("c.ini", pid=200))
 
 
-SAME = Vassal("a.ini", pid=101, last_mod=5, accepting=True)
-ANEW = Vassal("a.ini", pid=666, last_mod=9, accepting=True, nodes=(OTHER,))
+SAME = a_vassal("a.ini", pid=101, last_mod=5)
+ANEW = a_vassal("a.ini", pid=666, last_mod=9, nodes=(OTHER,))
 MISSING = Vassal("a.ini", present=False)
 REMOVED = Vassal("a.ini", config_exists=False, present=False)
 SERVING = replace(SAME, nodes=(NODE,))
@@ -79,7 +87,7 @@ def test_a_roll_taken_up_starts_what_is_missing_anew_and_counts_from_now() -> No
     assert step.actions == (ClearBlacklist(("a.ini",)),)
     assert step.roll.moved == NOW
     anew = step.roll.vassals["a.ini"]
-    assert (anew.phase, anew.new_process, anew.acted) == (Phase.RESTARTING, True, NOW)
+    assert (anew.phase, was_started_anew(anew), touched_at(anew)) == (Phase.RESTARTING, True, NOW)
 
 
 @pytest.mark.parametrize("phase", [Phase.RESTARTING, Phase.WARMING])
@@ -100,27 +108,24 @@ def test_one_that_was_done_and_is_another_process_by_now_is_waited_for_once_more
         step = recovery.resume(left, snapshot, settings(), NOW)
         anew = step.roll.vassals["b.ini"]
         assert step.actions == actions
-        assert (anew.phase, anew.new_process, anew.finished) == (Phase.RESTARTING, True, None)
+        assert (anew.phase, was_started_anew(anew), anew.finished) == (Phase.RESTARTING, True, None)
 
 
 def test_those_that_serve_again_when_a_roll_is_taken_up_are_probed_in_service() -> None:
     """All were started anew while no hook was there: to take them out of the router at once would end the site."""
     given = settings(probe=Probe("/"), canary_time=0.0)
-    vassals = {
-        id_: Vassal(id_, pid=666, accepting=True, nodes=(replace(NODE, address=id_),))
-        for id_ in ("a.ini", "b.ini", "c.ini")
-    }
-    snapshot = Snapshot(1000.0, vassals)
+    vassals = [a_subscribed_vassal(id_, pid=666) for id_ in ("a.ini", "b.ini", "c.ini")]
+    snapshot = a_snapshot(*vassals)
     step = recovery.resume(left_in(Phase.RESTARTING), snapshot, given, NOW)
     actions = list(step.actions)
     for _ in range(3):
         step = planner.plan(snapshot, step.roll, given, NOW)
         actions += step.actions
     assert not [action for action in actions if isinstance(action, Unsubscribe)]
-    assert {action.vassal for action in actions if isinstance(action, SendProbe)} == set(vassals)
-    answered = {id_: replace(one, probe=ProbeResult(good=True, words="")) for id_, one in vassals.items()}
+    assert {action.vassal for action in actions if isinstance(action, SendProbe)} == set(snapshot.vassals)
+    answered = a_snapshot(*(replace(one, probe=ProbeResult(good=True, words="")) for one in vassals))
     for _ in range(3):
-        step = planner.plan(replace(snapshot, vassals=answered), step.roll, given, NOW)
+        step = planner.plan(answered, step.roll, given, NOW)
     assert step.roll.result is Result.DONE
 
 
@@ -134,7 +139,7 @@ def test_one_that_was_done_and_whose_config_is_gone_stays_done() -> None:
 
 def test_one_that_lacks_one_of_its_keys_is_not_back_yet() -> None:
     roll = left_in(Phase.DRAINING)
-    two = roll.vassals["a.ini"]._replace(keys=KEYS | {"web"})
+    two = roll.vassals["a.ini"]._replace(keys=APP | {"web"})
     web = replace(SAME, nodes=(replace(NODE, key="web"),))
     step = recovery.restore(replace(roll, vassals={"a.ini": two}), seen(web), settings(), NOW)
     assert step.actions == (Subscribe("a.ini", (NODE,)),)
@@ -174,7 +179,7 @@ def test_one_that_died_after_it_was_done_stops_the_roll_unless_its_emperor_went_
     emperor: int, phase: Phase
 ) -> None:
     left = replace(left_in(Phase.DONE), emperor_pid=7 if emperor else 0)
-    died = replace(seen(Vassal("a.ini", pid=666, accepting=True, nodes=(NODE,))), emperor_pid=emperor)
+    died = replace(seen(a_vassal("a.ini", pid=666, nodes=(NODE,))), emperor_pid=emperor)
     step = recovery.resume(left, died, settings(), NOW)
     assert step.roll.vassals["a.ini"].phase is phase
     assert step.roll.emperor_pid == emperor

@@ -6,73 +6,85 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.rolling import WatchedSite, run, settings
-from tests.support.simulator import MASTER_CYCLE, FakeVassal
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Roll, Touch, WakeMaster
+from tests.support.build import (
+    a_progress,
+    a_roll,
+    a_snapshot,
+    a_vassal,
+    executed,
+    known,
+    started_anew,
+    touched,
+    unsubscribed,
+    woken,
+)
+from tests.support.rolling import WatchedSite, a_site, run, settings
+from tests.support.simulator import MASTER_CYCLE
+from uwsgi_reload_hook.planning.roll import Phase, Progress, Roll, Touch, WakeMaster
 from uwsgi_reload_hook.planning.throttle import ENDING, detailed, spread, wake
 from uwsgi_reload_hook.planning.transitions import Context, Transition
-from uwsgi_reload_hook.snapshot import ProcessFacts, Snapshot, Vassal
+from uwsgi_reload_hook.snapshot import ProcessFacts, Snapshot
 
 OLD, NEW = frozenset({(1, 1)}), frozenset({(2, 2)})
 READY = ProcessFacts(reloads=0, children=frozenset())
 
 
+RESTARTING = known(a_progress("", Phase.RESTARTING), reloads=0, children=OLD)
+RUNS = executed(woken(RESTARTING))
+"""Its master was woken, and has executed itself anew."""
+
+
 def roll(**vassals: Progress) -> Roll:
-    return Roll("1", Request(1), 0.0, 0.0, {name: one._replace(id=name) for name, one in vassals.items()})
+    return a_roll(*(one._replace(id=name) for name, one in vassals.items()))
 
 
 def seen(cpus: int, **details: ProcessFacts | None) -> Snapshot:
-    found = {name: Vassal(name, pid=7, details=one) for name, one in details.items()}
-    return Snapshot(1000.0, found, cpus=cpus)
+    return a_snapshot(*(a_vassal(name, accepting=False, details=one) for name, one in details.items()), cpus=cpus)
 
 
-def restarting(*, nudged: bool = False, executed: bool = False) -> Progress:
-    return Progress("", Phase.RESTARTING, reloads=0, children=OLD, nudged=nudged, executed=executed)
-
-
-def woken(roll: Roll, snapshot: Snapshot) -> list[str]:
+def woken_of(roll: Roll, snapshot: Snapshot) -> list[str]:
     changed, nudges = wake(roll, snapshot)
     assert [nudge.vassal for nudge in nudges] == list(changed)
     assert all(nudge == WakeMaster(nudge.vassal, 7) for nudge in nudges)
-    assert all(one == roll.vassals[id_]._replace(nudged=True) for id_, one in changed.items())
+    assert all(one == woken(roll.vassals[id_]) for id_, one in changed.items())
     return list(changed)
 
 
 @pytest.mark.parametrize(("cpus", "expected"), [(0, "abc"), (1, "a"), (2, "ab"), (8, "abc")])
 def test_as_many_are_woken_as_there_are_cpus(cpus: int, expected: str) -> None:
-    waiting = {name: restarting() for name in "abc"}
-    assert woken(roll(**waiting), seen(cpus, a=READY, b=READY, c=READY)) == list(expected)
+    waiting = dict.fromkeys("abc", RESTARTING)
+    assert woken_of(roll(**waiting), seen(cpus, a=READY, b=READY, c=READY)) == list(expected)
 
 
 @pytest.mark.parametrize(("running", "expected"), [(True, ""), (False, "b")])
 def test_one_whose_interpreter_starts_keeps_its_cpu(*, running: bool, expected: str) -> None:
     starting = ProcessFacts(reloads=1, children=frozenset(), running=running)
-    flying = roll(a=restarting(nudged=True, executed=True), b=restarting())
-    assert woken(flying, seen(1, a=starting, b=READY)) == list(expected)
+    flying = roll(a=RUNS, b=RESTARTING)
+    assert woken_of(flying, seen(1, a=starting, b=READY)) == list(expected)
 
 
 def test_one_that_was_woken_and_has_not_stirred_is_woken_again_and_keeps_its_cpu() -> None:
-    flying = roll(a=restarting(), b=restarting(nudged=True))
-    assert woken(flying, seen(1, a=READY, b=READY)) == ["b"]
+    flying = roll(a=RESTARTING, b=woken(RESTARTING))
+    assert woken_of(flying, seen(1, a=READY, b=READY)) == ["b"]
 
 
 def test_one_whose_workers_are_there_still_is_left_alone() -> None:
     busy = ProcessFacts(reloads=0, children=OLD, running=True)
-    assert woken(roll(a=restarting(), b=restarting()), seen(1, a=busy, b=READY)) == ["b"]
-    assert woken(roll(a=restarting()), seen(1, a=busy)) == []
-    assert woken(roll(a=restarting()), seen(1, a=None)) == []
+    assert woken_of(roll(a=RESTARTING, b=RESTARTING), seen(1, a=busy, b=READY)) == ["b"]
+    assert woken_of(roll(a=RESTARTING), seen(1, a=busy)) == []
+    assert woken_of(roll(a=RESTARTING), seen(1, a=None)) == []
 
 
 def test_those_that_run_are_looked_into_while_somebody_waits_for_their_cpu() -> None:
-    runs, waits = restarting(nudged=True, executed=True), restarting()
-    done, pending = Progress("", Phase.DONE, nudged=True, executed=True), Progress("")
+    runs, waits = RUNS, RESTARTING
+    done, pending = executed(woken(a_progress("", Phase.DONE))), a_progress("")
     assert detailed(roll(a=runs, b=waits, c=done, d=pending)) == ["a", "b"]
-    assert detailed(roll(a=runs, b=waits._replace(nudged=True), c=done, d=pending)) == ["b"]
-    assert detailed(roll(a=runs, b=waits._replace(new_process=True))) == []
+    assert detailed(roll(a=runs, b=woken(waits), c=done, d=pending)) == ["b"]
+    assert detailed(roll(a=runs, b=started_anew(waits))) == []
 
 
 def touch(name: str) -> Transition:
-    return Progress(name, Phase.TOUCHED), (Touch(name, name, 1000),)
+    return a_progress(name, Phase.TOUCHED), (Touch(name, name, 1000),)
 
 
 def spread_at(now: float, moves: list[Transition], flying: Roll, snapshot: Snapshot) -> list[Transition]:
@@ -87,45 +99,45 @@ def test_as_many_are_touched_as_there_are_cpus(cpus: int, expected: int) -> None
 
 @pytest.mark.parametrize(("touches", "flying", "expected"), [(8, 0, 1), (9, 0, 2), (40, 0, 5), (30, 10, 5), (3, 14, 3)])
 def test_of_many_an_eighth_is_touched_at_a_time(touches: int, flying: int, expected: int) -> None:
-    there = roll(**{f"f{number}": Progress("", Phase.RESTARTING, executed=True) for number in range(flying)})
+    there = roll(**{f"f{number}": executed(a_progress("", Phase.RESTARTING)) for number in range(flying)})
     moves = [touch(f"t{number}") for number in range(touches)]
     assert spread_at(0.0, moves, there, seen(1)) == moves[:expected]
 
 
 def test_only_touches_wait() -> None:
-    waits: Transition = (Progress("a", Phase.DRAINING, looks=1), ())
+    waits: Transition = (unsubscribed(a_progress("a", Phase.DRAINING), looks=1), ())
     assert spread_at(0.0, [touch("b"), waits, touch("c")], roll(), seen(1)) == [touch("b"), waits]
 
 
 @pytest.mark.parametrize(
     ("before", "details", "held"),
     [
-        (Progress("", Phase.TOUCHED), None, True),
-        (restarting(), None, True),
-        (restarting(), ProcessFacts(reloads=0, children=OLD), True),
-        (restarting(), READY, False),
-        (restarting(nudged=True), READY, False),
-        (restarting(executed=True), ProcessFacts(reloads=1, children=frozenset(), running=True), False),
-        (restarting()._replace(new_process=True), None, False),
-        (Progress("", Phase.WARMING), None, False),
+        (a_progress("", Phase.TOUCHED), None, True),
+        (RESTARTING, None, True),
+        (RESTARTING, ProcessFacts(reloads=0, children=OLD), True),
+        (RESTARTING, READY, False),
+        (woken(RESTARTING), READY, False),
+        (executed(RESTARTING), ProcessFacts(reloads=1, children=frozenset(), running=True), False),
+        (started_anew(RESTARTING), None, False),
+        (a_progress("", Phase.WARMING), None, False),
     ],
 )
 def test_one_whose_workers_end_keeps_its_cpu_but_not_for_long(
     before: Progress, details: ProcessFacts | None, *, held: bool
 ) -> None:
-    flying, there = roll(a=before._replace(acted=5.0)), seen(1, a=details)
+    flying, there = roll(a=touched(before, at=5.0)), seen(1, a=details)
     assert spread_at(5.0 + ENDING / 2, [touch("b")], flying, there) == ([] if held else [touch("b")])
     assert spread_at(5.0 + ENDING + 0.001, [touch("b")], flying, there) == [touch("b")]
 
 
 def test_more_that_end_than_there_are_cpus_hold_all_others_back() -> None:
-    ending = Progress("", Phase.TOUCHED, acted=0.0)
+    ending = touched(a_progress("", Phase.TOUCHED), at=0.0)
     assert spread_at(0.0, [touch("c")], roll(a=ending, b=ending), seen(1, a=None, b=None)) == []
 
 
 def rolled(cpus: int, start: float) -> WatchedSite:
-    site = WatchedSite([FakeVassal(f"v{number}.ini", load=2.0, start=start) for number in range(7)])
-    site.cpus, site.minimum = cpus, {"app": 1}
+    site = a_site(7, 1, first=0, each={"load": 2.0, "start": start})
+    site.cpus = cpus
     assert run(site, settings(canary=0)).result == "done"
     return site
 

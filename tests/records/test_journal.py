@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.build import a_progress, a_roll
 from tests.support.journals import journals, rolls
 from uwsgi_reload_hook.clocks import Clock, Monotonic, Seconds, WallClock
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Roll
 from uwsgi_reload_hook.records import codec
 from uwsgi_reload_hook.records.journal import Journal, decode, encode, shifted
 
-ROLL = Roll("1", Request(1), 10.0, 1000.0, {"a.ini": Progress("a.ini", since=11.0, started=12.0)}, moved=13.0)
+ROLL = a_roll(a_progress("a.ini", since=11.0, started=12.0), started=10.0, started_wall=1000.0, moved=13.0)
 
 
 def document(journal: Journal) -> dict[str, Any]:

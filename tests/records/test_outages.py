@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.build import a_roll
 from tests.support.children import python
 from tests.support.rolling import Touches, WatchedSite, settings
 from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.client.follow import Follower
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.planning.roll import Request, Result, Roll
+from uwsgi_reload_hook.planning.roll import Request, Result
 from uwsgi_reload_hook.records.journal import Journal
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.records.status import HookInfo, RollDocument, roll_document, status_document
@@ -27,7 +28,7 @@ INFO = HookInfo.of_this_process("mule")
 
 
 def ended(number: int) -> RollDocument:
-    return roll_document(Roll(str(number), Request(number), 1.0, 1000.0, {}, result=Result.DONE))
+    return roll_document(a_roll(id=str(number), request=Request(number), result=Result.DONE))
 
 
 @pytest.fixture

@@ -9,32 +9,25 @@ from typing import Any
 
 import pytest
 
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
+from tests.support.build import APP, a_node, a_progress, a_roll, a_snapshot, a_vassal, in_phase, loaded, with_vassals
+from uwsgi_reload_hook.planning.roll import Phase, Request, Result
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.records.store import HookInfo, Store
-from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
+from uwsgi_reload_hook.snapshot import Snapshot
 
 FIRST = Request(mtime_ns=5_000_000_000, inode=1, message="first")
 LATER = Request(mtime_ns=6_000_000_000, inode=1)
-ROLL = Roll(
+ROLL = a_roll(
+    a_progress("a.ini", since=100.0, keys=APP),
+    a_progress("b.ini", since=100.0, keys=APP),
     id="5-1",
     request=FIRST,
     started=100.0,
     started_wall=2000.0,
-    vassals={
-        "a.ini": Progress("a.ini", since=100.0, keys=frozenset({"app"})),
-        "b.ini": Progress("b.ini", since=100.0, keys=frozenset({"app"})),
-    },
     aside={"hook.ini": "the hook's own vassal"},
     minimum={"app": 1},
 )
-DRAINING = replace(
-    ROLL,
-    vassals={
-        **ROLL.vassals,
-        "a.ini": Progress("a.ini", Phase.DRAINING, since=100.5, reason="unsubscribed", keys=frozenset({"app"})),
-    },
-)
+DRAINING = with_vassals(ROLL, a_progress("a.ini", Phase.DRAINING, since=100.5, reason="unsubscribed", keys=APP))
 
 
 class Desk:
@@ -73,12 +66,11 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 
 def seen(**keys: str) -> Snapshot:
     """A look: each vassal and the keys under which routers list it."""
-    return Snapshot(
-        0.0,
-        {
-            f"{name}.ini": Vassal(f"{name}.ini", nodes=tuple(Node("r", key, name) for key in under.split()))
+    return a_snapshot(
+        *(
+            a_vassal(f"{name}.ini", accepting=False, nodes=tuple(a_node(key=key) for key in under.split()))
             for name, under in keys.items()
-        },
+        ),
     )
 
 
@@ -242,7 +234,7 @@ def test_each_change_of_phase_is_told_with_the_phase_before_and_the_reason(
 
 def test_a_failure_and_the_stop_of_the_roll_are_errors(desk: Desk, log: pytest.LogCaptureFixture) -> None:
     failed = DRAINING.vassals["a.ini"]._replace(phase=Phase.FAILED, since=102.0, reason="it died")
-    stopped = replace(ROLL, vassals={**ROLL.vassals, "a.ini": failed}, stop=Result.FAILED, reason="a.ini: it died")
+    stopped = replace(with_vassals(ROLL, failed), stop=Result.FAILED, reason="a.ini: it died")
     hook = desk.hook()
     hook.resume(None, 0.0)
     log.clear()
@@ -299,12 +291,9 @@ def test_a_roll_that_is_interrupted_goes_on_with_the_next_hook(desk: Desk) -> No
 def test_the_end_of_a_roll_is_told_in_one_line(desk: Desk, log: pytest.LogCaptureFixture) -> None:
     hook = desk.hook()
     hook.resume(None, 0.0)
-    vassals = {
-        id_: Progress(id_, phase)
-        for id_, phase in (("a.ini", Phase.DONE), ("b.ini", Phase.FAILED), ("c.ini", Phase.PENDING))
-    }
     log.clear()
-    hook.ended(replace(ROLL, vassals=vassals, result=Result.FAILED, reason="b.ini: it died", finished=101.5), 101.5)
+    roll = with_vassals(in_phase(ROLL, a=Phase.DONE, b=Phase.FAILED), a_progress("c.ini"))
+    hook.ended(replace(roll, result=Result.FAILED, reason="b.ini: it died", finished=101.5), 101.5)
     hook.ended(replace(ROLL, result=Result.DONE, finished=101.5), 101.5)
     bad, good = log.records
     assert bad.levelname == "ERROR"
@@ -320,9 +309,9 @@ def test_the_quickest_load_of_a_roll_is_known_to_the_next_one_and_to_the_next_ho
     hook.resume(None, 0.0)
     unknown = hook.usual_load
     assert unknown is None
-    loaded = {id_: Progress(id_, Phase.DONE, loaded=took) for id_, took in (("a.ini", 3.0), ("b.ini", 2.5))}
+    a, b = loaded(a_progress("a.ini", Phase.DONE), 3.0), loaded(a_progress("b.ini", Phase.DONE), 2.5)
     over = replace(ROLL, result=Result.DONE, finished=101.0)
-    hook.ended(replace(over, vassals={**loaded, "c.ini": Progress("c.ini")}), 101.0)
+    hook.ended(with_vassals(over, a, b, a_progress("c.ini")), 101.0)
     assert hook.usual_load == 2.5
     hook.ended(replace(over, vassals={}), 102.0)
     second = desk.hook()
@@ -333,7 +322,7 @@ def test_the_quickest_load_of_a_roll_is_known_to_the_next_one_and_to_the_next_ho
 def test_the_keys_of_a_vassal_are_kept_when_its_nodes_vanish_and_replaced_when_they_change(desk: Desk) -> None:
     hook = desk.hook()
     hook.resume(None, 0.0)
-    flying = replace(ROLL, vassals={"b.ini": Progress("b.ini", Phase.DRAINING)})
+    flying = replace(ROLL, vassals={"b.ini": a_progress("b.ini", Phase.DRAINING)})
     hook.saw(seen(a="x y", b="x"), replace(ROLL, vassals={}))
     hook.saw(seen(a="", b="y"), flying)
     assert hook.known_keys["b.ini"] == {"x"}, "a vassal in flight may have lost some of its nodes to the roll"

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.build import APP, a_roll
 from tests.support.strangers import STRANGER
-from uwsgi_reload_hook.planning.roll import Request, Result, Roll
+from uwsgi_reload_hook.planning.roll import Result
 from uwsgi_reload_hook.records.journal import Journal
 from uwsgi_reload_hook.records.shell_store import ShellStore, own_journal
 from uwsgi_reload_hook.records.status import HookInfo, roll_document, status_document
 from uwsgi_reload_hook.records.store import Store
 
 EMPEROR = "/etc/uwsgi/vassals"
-ENDED = roll_document(Roll("1", Request(1), 1.0, 1000.0, {}, result=Result.DONE))
+ENDED = roll_document(a_roll(result=Result.DONE))
 STATUS = status_document("idle", HookInfo(1, "mule", "0", 0.0), ENDED)
-UNFINISHED = Journal(roll=Roll("1", Request(1), 1.0, 1000.0, {}), keys={"a.ini": frozenset({"app"})})
+UNFINISHED = Journal(roll=a_roll(), keys={"a.ini": APP})
 
 
 def opened(environment: dict[str, str], emperor: str = EMPEROR) -> tuple[Store | None, list[str]]:

@@ -13,15 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.build import a_progress, a_roll
 from tests.support.journals import rolls
 from uwsgi_reload_hook.cli import main
 from uwsgi_reload_hook.client.follow import Follower
 from uwsgi_reload_hook.demo.watch import read_status
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
 from uwsgi_reload_hook.records.status import HookInfo, RollDocument, roll_document, status_document
 from uwsgi_reload_hook.records.status_reader import LIMIT, StatusError, decode, decode_roll, encode
 
-ROLL = Roll("5-1", Request(5), 0.0, 1000.0, {"a.ini": Progress("a.ini", Phase.DONE)}, result=Result.DONE)
+ROLL = a_roll(a_progress("a.ini", Phase.DONE), id="5-1", request=Request(5), result=Result.DONE)
 HOOK = HookInfo(os.getpid(), "mule", "0.1", 1000.0)
 GOOD = status_document("idle", HOOK, roll_document(ROLL))
 

@@ -13,25 +13,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.build import a_progress, a_roll, touched
 from tests.support.journals import journals, rolls
 from uwsgi_reload_hook.errors import ConfigError
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
 from uwsgi_reload_hook.records.journal import Journal, encode, shifted
 from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
 
 HOOK = HookInfo(pid=7, mode="mule", version="0.1", started=1000.5, start_ticks=77, boot_id="b")
 REQUEST = Request(mtime_ns=5_000_000_001, inode=9, request_id="42", message="hello", only="a*")
-ROLL = Roll(
+DONE = a_progress("a.ini", Phase.DONE, since=103.0, reason="serves again", started=100.5, finished=103.0)
+ROLL = a_roll(
+    a_progress("b.ini", Phase.PENDING, since=100.0, keys=frozenset({"y", "x"})),
+    touched(DONE, at=101.0),
     id="5-1",
     request=REQUEST,
     started=100.0,
     started_wall=2000.0,
-    vassals={
-        "b.ini": Progress("b.ini", Phase.PENDING, since=100.0, keys=frozenset({"y", "x"})),
-        "a.ini": Progress(
-            "a.ini", Phase.DONE, since=103.0, reason="serves again", started=100.5, acted=101.0, finished=103.0
-        ),
-    },
     aside={"z.ini": "a zerg vassal"},
     minimum={"y": 1, "x": 0},
 )

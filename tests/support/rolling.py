@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from tests.support.build import owed
 from tests.support.simulator import Clock, FakeVassal, SimulatedSite
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.planning import planner
@@ -28,7 +29,7 @@ from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.records.store import HookInfo, Store
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["Outcome", "Shelf", "WatchedSite", "run", "settings"]
+__all__ = ["Outcome", "Shelf", "WatchedSite", "a_site", "run", "settings"]
 
 INFO = HookInfo(1, "mule", "0", 0.0)
 
@@ -91,11 +92,15 @@ class WatchedSite(SimulatedSite):
     A vassal that a router has forgotten counts as serving: nothing is wrong with it.
     """
 
-    minimum: Mapping[str, int] = {}
-    stopped = False
-    touches: dict[str, int]
-    taken: frozenset[str] = frozenset()
-    """Those that served until an act of the hook."""
+    def __init__(self, vassals: Collection[FakeVassal], minimum: Mapping[str, int] | None = None) -> None:
+        super().__init__(vassals)
+        self.minimum = minimum or {}
+        """Key to the number of vassals that must serve."""
+        self.stopped = False
+        self.touches: dict[str, int] = {}
+        """How often each vassal was touched in this roll."""
+        self.taken: frozenset[str] = frozenset()
+        """Those that served until an act of the hook."""
 
     def perform(self, action: Action) -> None:
         if not isinstance(action, Touch | Unsubscribe | Suspend):
@@ -123,9 +128,22 @@ class WatchedSite(SimulatedSite):
             assert after == before[key] or after >= minimum, f"{action} left {after} of {minimum} for {key}"
         if isinstance(action, Touch):
             assert not self.stopped, f"{action} after the roll was stopped"
-            count = self.touches = getattr(self, "touches", {})
-            count[action.vassal] = count.get(action.vassal, 0) + 1
-            assert count[action.vassal] == 1, f"{action.vassal} was touched twice in one roll"
+            self.touches[action.vassal] = self.touches.get(action.vassal, 0) + 1
+            assert self.touches[action.vassal] == 1, f"{action.vassal} was touched twice in one roll"
+
+
+def a_site(
+    count: int = 3,
+    minimum: int = 1,
+    *,
+    first: int = 1,
+    each: Mapping[str, object] | None = None,
+    **faults: Mapping[str, object],
+) -> WatchedSite:
+    """`v1.ini` and so on under the key `app`, all with the fields of `each`, and `v1.ini` with those of `v1`."""
+    fields = {f"v{number}": {**(each or {}), **faults.get(f"v{number}", {})} for number in range(first, first + count)}
+    vassals = [FakeVassal(f"{name}.ini", **given) for name, given in fields.items()]  # type: ignore[arg-type]
+    return WatchedSite(vassals, {"app": minimum})
 
 
 @dataclass
@@ -169,7 +187,6 @@ def run(  # noqa: PLR0913 - each argument is one dimension of a world
 ) -> Outcome:
     """Touch the trigger, and run until so many rolls have ended. A world that takes more than `limit` seconds fails."""
     touches = Touches()
-    shelf = Shelf(Journal(None, known_keys))
 
     def after_wait() -> None:
         assert site.now < limit, f"no end after {limit} s: {shelf.statuses[-1]}"
@@ -182,7 +199,7 @@ def run(  # noqa: PLR0913 - each argument is one dimension of a world
         if len(shelf.history) == rolls:
             clock.end()
 
-    shelf._ended = ended
+    shelf = Shelf(Journal(None, known_keys), ended)
     touches.touch(only)
     Controller(_Stopping(site, shelf), touches, given, WatchingRecorder(shelf, INFO), clock).run()
     return Outcome(site, shelf, touches)
@@ -226,8 +243,8 @@ class _Stopping:
 def interrupted(roll: Roll, now: float) -> Step:
     """What an interruption at this moment does: everybody drained and untouched must get traffic back."""
     step = planner.abort(roll, now, Result.INTERRUPTED, "test")
-    owed = {id_ for id_, one in roll.vassals.items() if one.phase is Phase.DRAINING and one.drained}
+    drained = {id_ for id_, one in roll.vassals.items() if one.phase is Phase.DRAINING and owed(one)}
     paid = {action.vassal for action in step.actions if isinstance(action, Subscribe)}
-    assert paid == owed
+    assert paid == drained
     assert all(isinstance(action, Subscribe) for action in step.actions)
     return step

@@ -1,4 +1,4 @@
-"""Stories that are played twice: on real uWSGI (integration/record_stories.py), and simulated (test_recorded.py).
+"""Rolls that are played on real uWSGI, and recorded (integration/record_stories.py), and on the simulated site.
 
 Both times the real controller drives them, and the same is noted of every vassal: the states that the looks show.
 """
