@@ -64,7 +64,7 @@ def test_a_roll_that_is_under_way_says_so(trigger: Path, capsys: pytest.CaptureF
 
 
 def test_a_roll_of_nobody_is_shown(trigger: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(trigger, replace(ROLL, vassals={}, aside={}, result=Result.DONE))
+    write(trigger, replace(ROLL, vassals={}, excluded={}, result=Result.DONE))
     assert main(["status", str(trigger)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "roll 5-1: done"
 
@@ -74,7 +74,7 @@ def test_a_forged_roll_is_shown_short(trigger: Path, capsys: pytest.CaptureFixtu
     long = "i" * 10_000
     vassals = {id_: a_progress(id_, Phase.DONE, reason=long) for id_ in (long, "app1.ini")}
     aside = {long: long, "hook.ini": "the hook's own vassal"}
-    write(trigger, replace(ROLL, vassals=vassals, aside=aside, result=Result.DONE, reason=long))
+    write(trigger, replace(ROLL, vassals=vassals, excluded=aside, result=Result.DONE, reason=long))
     assert main(["status", str(trigger)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == f"roll 5-1: done {'i' * 299}\u2026"

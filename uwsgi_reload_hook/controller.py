@@ -85,9 +85,7 @@ class Inbox:
 class Controller:
     """Waits for touches of the trigger, and rolls the vassals."""
 
-    def __init__(
-        self, site: Site, trigger: TriggerFile, settings: Settings, recorder: Recorder, inbox: Inbox
-    ) -> None:
+    def __init__(self, site: Site, trigger: TriggerFile, settings: Settings, recorder: Recorder, inbox: Inbox) -> None:
         """Nothing is started yet."""
         self._site = site
         self._trigger = trigger
@@ -185,10 +183,8 @@ class Controller:
             snapshot = self._see(())  # a config that was just removed: this look shows that the Emperor has noticed
         if snapshot is None:
             return None
-        memory = self._recorder
-        return opening.open_roll(
-            snapshot, self._settings, request, self._now(), memory.known_keys, memory.usual_load
-        )
+        memory = opening.Memory(self._recorder.known_keys, self._recorder.usual_load)
+        return opening.open_roll(snapshot, self._settings, request, self._now(), memory)
 
     def _see(self, tracked: Collection[str]) -> Snapshot | None:
         """Look until it works; None if the hook is stopped before that."""

@@ -17,7 +17,8 @@ from tests.support.rolling import INFO, Shelf, WatchingRecorder, settings
 from tests.support.simulator import Clock
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.homes import oneshot
-from uwsgi_reload_hook.planning.roll import Phase, Result, Subscribe, Touch
+from uwsgi_reload_hook.planning.actions import Subscribe, Touch
+from uwsgi_reload_hook.planning.roll import Mode, Phase, Result
 from uwsgi_reload_hook.records.journal import decode, encode
 from uwsgi_reload_hook.settings import Minimum
 
@@ -148,7 +149,7 @@ def test_one_that_is_killed_while_it_brings_back_is_gone_on_with_as_a_whole_roll
         assert host.shelf.journal is not None
         roll = host.shelf.journal.roll
         assert roll is not None
-        brought_back = roll.stop is Result.INTERRUPTED
+        brought_back = roll.mode is Mode.RESTORE
         assert host.reload(resume=True) == 0
         if brought_back:
             assert sorted(host.said) == RELOADED
@@ -215,7 +216,7 @@ def test_a_roll_that_had_failed_is_finished_as_that_with_resume_and_rolled_again
         assert host.shelf.journal is not None
         roll = host.shelf.journal.roll
         assert roll is not None
-        failed_roll = replace(in_phase(roll, v3=Phase.FAILED), stop=Result.FAILED, reason="v3.ini: it died")
+        failed_roll = replace(in_phase(roll, v3=Phase.FAILED), stopping=Result.FAILED, reason="v3.ini: it died")
         host.shelf.journal = replace(host.shelf.journal, roll=failed_roll)
         host.another_roll()
         assert host.reload(resume=resume) == code

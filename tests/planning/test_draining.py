@@ -4,14 +4,15 @@ import pytest
 
 from tests.support.build import a_node, a_progress, a_snapshot, a_vassal, known, owed, unsubscribed
 from tests.support.rolling import settings
-from uwsgi_reload_hook.planning.draining import draining
-from uwsgi_reload_hook.planning.roll import Action, Phase, Progress, Subscribe, Touch
+from uwsgi_reload_hook.planning import draining
+from uwsgi_reload_hook.planning.actions import Action, Subscribe, Touch
+from uwsgi_reload_hook.planning.roll import Phase, Progress
 from uwsgi_reload_hook.planning.transitions import Context
 from uwsgi_reload_hook.snapshot import ProcessFacts
 
 WALL = 1000.5
 NODE = a_node(last_check=0, death_mark=True)
-TAKEN = unsubscribed(known(a_progress("a.ini", Phase.DRAINING, started=50.0), nodes=(NODE,)), NODE)
+TAKEN = unsubscribed(known(a_progress("a.ini", Phase.DRAINING, started=50.0, first_pid=7), nodes=(NODE,)), NODE)
 TIMEOUT = 60.0
 
 
@@ -19,7 +20,12 @@ def moved(details: ProcessFacts, *, last_mod: int, passed: float) -> tuple[Progr
     vassal = a_vassal("a.ini", last_mod=last_mod, details=details)
     seen = a_snapshot(vassal, wall=WALL)
     given = settings(timeout=TIMEOUT, drain_timeout=1.0)
-    return draining(TAKEN, vassal, Context(seen, given, 50.0 + passed))
+    context = Context(seen, given, 50.0 + passed)
+    progress, actions = draining.observe(TAKEN, vassal, context)
+    if progress.phase is not Phase.DRAINING:
+        return progress, actions
+    why = draining.why_ready(progress, vassal, context)
+    return draining.restart(progress, vassal, context, why) if why else (progress, actions)
 
 
 @pytest.mark.parametrize("passed", [0.1, 2.0, TIMEOUT - 0.1])

@@ -11,18 +11,21 @@ from tests.support.build import (
     a_node,
     a_snapshot,
     a_subscribed_vassal,
+    ended,
     in_phase,
     known,
     owed,
+    taken,
     touched,
     unsubscribed,
     was_woken,
     with_vassals,
 )
 from tests.support.rolling import WatchedSite, a_site, run, settings
-from uwsgi_reload_hook.planning import opening, planner
-from uwsgi_reload_hook.planning.polling import AT_ONCE, FAST
-from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll, Subscribe, WakeMaster
+from uwsgi_reload_hook.planning import opening, planner, stages
+from uwsgi_reload_hook.planning.actions import Subscribe, WakeMaster
+from uwsgi_reload_hook.planning.polling import CHANGE_EXPECTED, IMMEDIATELY
+from uwsgi_reload_hook.planning.roll import Failure, Phase, Request, Result, Roll, Stage
 from uwsgi_reload_hook.settings import Minimum, Settings
 from uwsgi_reload_hook.snapshot import ProcessFacts, Snapshot, Vassal
 
@@ -34,7 +37,7 @@ def vassal(number: int, **given: object) -> Vassal:
 
 
 def opened(seen: Snapshot, given: Settings | None = None) -> Roll:
-    return opening.open_roll(seen, given or settings(), Request(1), NOW, {})
+    return opening.open_roll(seen, given or settings(), Request(1), NOW, opening.Memory())
 
 
 @pytest.mark.parametrize(("count", "words"), [(1, "key app has 1 vassal and"), (2, "key app has 2 vassals and")])
@@ -90,7 +93,7 @@ def test_all_that_failed_at_one_look_are_named() -> None:
 def test_the_deadline_counts_from_the_beginning_of_the_roll(passed: float, result: Result | None) -> None:
     seen = a_snapshot(vassal(1), vassal(2))
     given = settings(deadline=20.0)
-    roll = replace(opened(seen, given), moved=NOW + 19)
+    roll = replace(opened(seen, given), last_change=NOW + 19)
     # nobody can be taken: the roll only waits
     lonely = a_snapshot(vassal(1), vassal(2, nodes=(), accepting=False, cursed=True))
     step = planner.plan(lonely, roll, given, NOW + passed)
@@ -133,7 +136,7 @@ def test_a_roll_without_room_goes_on_when_there_is_room_again() -> None:
     assert run(site, settings(minimum_active_vassals=Minimum(2), timeout=20.0)).result == "done"
 
 
-def test_a_vassal_in_flight_is_no_stall_however_long_it_takes() -> None:
+def test_a_vassal_that_is_out_is_no_stall_however_long_it_takes() -> None:
     site = a_site(2, 1, each={"load": 18.0})
     assert run(site, settings(timeout=20.0)).result == "done"
 
@@ -153,7 +156,7 @@ def test_the_keys_of_earlier_looks_count_unless_the_config_says_otherwise(
     *, may_subscribe: bool, keys: set[str]
 ) -> None:
     seen = a_snapshot(vassal(1, nodes=(), may_subscribe=may_subscribe), vassal(2), vassal(3))
-    roll = opening.open_roll(seen, settings(), Request(1), NOW, {"v1.ini": frozenset({"app"})})
+    roll = opening.open_roll(seen, settings(), Request(1), NOW, opening.Memory({"v1.ini": frozenset({"app"})}))
     assert roll.vassals["v1.ini"].keys == keys
 
 
@@ -162,9 +165,9 @@ def test_an_interruption_gives_back_what_was_drained_and_says_why() -> None:
     roll = in_phase(opened(seen), v1=Phase.DRAINING)
     nodes = seen.vassals["v1.ini"].nodes
     roll = with_vassals(roll, unsubscribed(roll.vassals["v1.ini"], *nodes))
-    step = planner.abort(roll, NOW + 3, Result.INTERRUPTED, "the hook was stopped")
+    step = planner.end_at_once(roll, NOW + 3, Result.INTERRUPTED, "the hook was stopped")
     assert step.actions == (Subscribe("v1.ini", nodes),)
-    assert (step.roll.stop, step.roll.result, step.roll.finished) == (None, Result.INTERRUPTED, NOW + 3)
+    assert (step.roll.stopping, step.roll.result, step.roll.finished) == (None, Result.INTERRUPTED, NOW + 3)
     assert step.roll.reason == "the hook was stopped"
     back = step.roll.vassals["v1.ini"]
     assert (back.phase, back.since, owed(back)) == (Phase.PENDING, NOW + 3, ())
@@ -176,28 +179,33 @@ def test_an_interruption_gives_back_what_was_drained_and_says_why() -> None:
     [(Result.FAILED, Result.TIMED_OUT, Result.TIMED_OUT), (Result.INTERRUPTED, Result.INTERRUPTED, Result.TIMED_OUT)],
 )
 def test_a_roll_that_was_stopped_before_keeps_the_reason_of_that(asked: Result, result: Result, stop: Result) -> None:
-    roll = replace(opened(a_snapshot(vassal(1), vassal(2))), stop=Result.TIMED_OUT, reason="the deadline was reached")
-    step = planner.abort(roll, NOW + 3, asked, "nothing can be seen")
-    assert (step.roll.result, step.roll.stop) == (result, stop)
+    roll = stages.stop(opened(a_snapshot(vassal(1), vassal(2))), Result.TIMED_OUT, "the deadline was reached")
+    step = planner.end_at_once(roll, NOW + 3, asked, "nothing can be seen")
+    assert (step.roll.result, step.roll.stopping) == (result, stop)
     assert (step.roll.reason, step.roll.finished) == ("the deadline was reached", NOW + 3)
 
 
 def test_a_roll_that_nothing_has_stopped_takes_the_reason_given() -> None:
-    step = planner.abort(opened(a_snapshot(vassal(1), vassal(2))), NOW + 3, Result.FAILED, "nothing can be seen")
-    assert (step.roll.result, step.roll.stop, step.roll.reason) == (Result.FAILED, Result.FAILED, "nothing can be seen")
+    step = planner.end_at_once(opened(a_snapshot(vassal(1), vassal(2))), NOW + 3, Result.FAILED, "nothing can be seen")
+    assert (step.roll.result, step.roll.stopping, step.roll.reason) == (
+        Result.FAILED,
+        Result.FAILED,
+        "nothing can be seen",
+    )
 
 
 def test_a_refused_act_counts_as_a_change() -> None:
     roll = in_phase(opened(a_snapshot(vassal(1), vassal(2))), v1=Phase.TOUCHED)
     step = planner.fail_vassal(roll, "v1.ini", "no permission", NOW + 4)
-    assert step.roll.moved == NOW + 4
-    assert (step.roll.vassals["v1.ini"].phase, step.roll.vassals["v1.ini"].finished) == (Phase.FAILED, NOW + 4)
+    assert step.roll.last_change == NOW + 4
+    failed = step.roll.vassals["v1.ini"]
+    assert (failed.phase, failed.failure, failed.times.finished) == (Phase.FAILED, Failure.REFUSED, NOW + 4)
 
 
 def test_a_failure_gives_the_drained_ones_their_traffic_back_with_its_reason() -> None:
     first, second, third = vassal(1), vassal(2), vassal(3)
     roll = in_phase(opened(a_snapshot(first, second, third)), v1=Phase.RESTARTING, v2=Phase.DRAINING)
-    restarts, drains = roll.vassals["v1.ini"], roll.vassals["v2.ini"]._replace(started=NOW)
+    restarts, drains = roll.vassals["v1.ini"], taken(roll.vassals["v2.ini"], NOW)
     roll = with_vassals(roll, known(restarts, 1), unsubscribed(known(drains, second.pid), *second.nodes))
     gone = replace(second, nodes=(), details=ProcessFacts(reloads=0, touch_path="x"))
     step = planner.plan(a_snapshot(first, gone, third), roll, settings(), NOW + 2)
@@ -212,7 +220,7 @@ def test_one_that_dies_while_it_is_drained_keeps_the_others_from_being_touched()
     first, second, third = vassal(1), vassal(2), vassal(3)
     roll = in_phase(opened(a_snapshot(first, second, third)), v1=Phase.DRAINING, v2=Phase.DRAINING)
     for one in (first, second):
-        drains = known(roll.vassals[one.id]._replace(started=NOW), one.pid)
+        drains = known(taken(roll.vassals[one.id], NOW), one.pid)
         roll = with_vassals(roll, unsubscribed(drains, *one.nodes))
     details = ProcessFacts(reloads=0, touch_path="x")
     dead, gone = replace(first, pid=666, nodes=()), replace(second, nodes=(), details=details)
@@ -225,7 +233,7 @@ def test_one_that_dies_while_it_is_drained_keeps_the_others_from_being_touched()
 def test_a_vassal_that_accepts_but_has_lost_its_router_is_the_best_canary_at_once() -> None:
     lost = vassal(3, nodes=())
     seen = a_snapshot(vassal(1), vassal(2), lost)
-    roll = opening.open_roll(seen, settings(), Request(1), NOW, {"v3.ini": frozenset({"app"})})
+    roll = opening.open_roll(seen, settings(), Request(1), NOW, opening.Memory({"v3.ini": frozenset({"app"})}))
     step = planner.plan(seen, roll, settings(), NOW)
     phases = {id_: one.phase for id_, one in step.roll.vassals.items()}
     assert phases == {"v1.ini": Phase.PENDING, "v2.ini": Phase.PENDING, "v3.ini": Phase.DRAINING}
@@ -243,22 +251,24 @@ def test_a_roll_begins_with_everybody_pending_and_says_who_is_left_alone() -> No
         vassal(7, id="x.xml"),
     )
     given = settings(vassals=("v[123467]*", "x*"))
-    roll = opening.open_roll(seen, given, Request(1, only="[vx][12346.]*"), NOW, {})
+    roll = opening.open_roll(seen, given, Request(1, only="[vx][12346.]*"), NOW, opening.Memory())
     assert roll.id == "1-1000000"
-    assert (roll.started, roll.moved, roll.started_wall) == (NOW, NOW, WALL)
+    assert (roll.started, roll.last_change, roll.started_wall) == (NOW, NOW, WALL)
     assert {id_: (one.phase, one.since, one.first_pid) for id_, one in roll.vassals.items()} == {
         "v1.ini": (Phase.PENDING, NOW, 101),
         "v2.ini": (Phase.PENDING, NOW, None),
         "v6.ini": (Phase.PENDING, NOW, 106),
     }
-    assert roll.aside == {
+    assert roll.excluded == {
         "v3.ini": "it hosts a router",
         "v4.ini": "its config was removed",
         "v5.ini": "not named by reload-hook-vassals",
         "x.xml": "its config does not end with .ini",
     }
-    narrowed = opening.open_roll(a_snapshot(vassal(1), vassal(2)), settings(), Request(1, only="v1*"), NOW, {})
-    assert narrowed.aside == {"v2.ini": "not named by the trigger's only="}
+    narrowed = opening.open_roll(
+        a_snapshot(vassal(1), vassal(2)), settings(), Request(1, only="v1*"), NOW, opening.Memory()
+    )
+    assert narrowed.excluded == {"v2.ini": "not named by the trigger's only="}
 
 
 def test_a_roll_of_nobody_is_refused_and_says_why_each_is_left_alone() -> None:
@@ -279,17 +289,17 @@ def test_a_step_says_when_to_look_again() -> None:
     seen = a_snapshot(vassal(1), vassal(2))
     step = planner.plan(seen, opened(seen), settings(), NOW)
     assert step.roll.vassals["v1.ini"].phase is Phase.DRAINING
-    assert step.wait == AT_ONCE
+    assert step.look.wait == IMMEDIATELY
     step = planner.plan(seen, step.roll, settings(), NOW + 0.1)
-    assert step.wait == FAST
+    assert step.look.wait == CHANGE_EXPECTED
 
 
 def waiting(passed: float, **changes: object) -> Roll:
     """A roll of two keys without room under either, `passed` seconds after its last change, timeout 20 s."""
     first, second = vassal(1), vassal(2, nodes=(a_node(key="web"),))
-    roll = replace(opened(a_snapshot(vassal(1), vassal(2), vassal(3), vassal(4))), **changes)  # type: ignore[arg-type]
+    roll = opened(a_snapshot(vassal(1), vassal(2), vassal(3), vassal(4)))
     unseen = [roll.vassals[id_]._replace(unseen_since=NOW) for id_ in ("v2.ini", "v3.ini", "v4.ini")]
-    roll = in_phase(with_vassals(roll, *unseen), v3=Phase.DONE, v4=Phase.DONE)
+    roll = replace(in_phase(with_vassals(roll, *unseen), v3=Phase.DONE, v4=Phase.DONE), **changes)  # type: ignore[arg-type]
     lost = [vassal(number, nodes=(), accepting=True) for number in (3, 4)]
     given = settings(timeout=20.0, drain_timeout=500.0, canary_time=0.0)
     return planner.plan(a_snapshot(first, second, *lost), roll, given, NOW + passed).roll
@@ -306,7 +316,8 @@ def test_a_stall_is_over_at_the_timeout_and_names_every_key_and_vassal(passed: f
 
 
 def test_a_roll_that_was_stopped_keeps_its_own_reason_however_long_it_took() -> None:
-    roll = waiting(100.0, stop=Result.FAILED, reason="v9.ini: it died")
+    stopped = {"stage": Stage.WINDING_DOWN, "stopping": Result.FAILED, "reason": "v9.ini: it died"}
+    roll = waiting(100.0, **stopped)
     assert (roll.result, roll.reason) == (Result.FAILED, "v9.ini: it died")
 
 
@@ -314,19 +325,21 @@ def test_a_long_drain_is_no_stall() -> None:
     busy = a_node(ref=1, last_check=0, death_mark=True)
     first = vassal(1, nodes=(busy,), details=ProcessFacts(reloads=0, touch_path="x"))
     roll = in_phase(opened(a_snapshot(vassal(1), vassal(2))), v1=Phase.DRAINING)
-    draining = known(roll.vassals["v1.ini"]._replace(started=NOW), first.pid)
+    draining = known(taken(roll.vassals["v1.ini"], NOW), first.pid)
     roll = with_vassals(roll, unsubscribed(draining, busy))
     given = settings(timeout=20.0, drain_timeout=500.0)
     step = planner.plan(a_snapshot(first, vassal(2)), roll, given, NOW + 100)
-    assert (step.roll.stop, step.roll.vassals["v1.ini"].phase) == (None, Phase.DRAINING)
+    assert (step.roll.stopping, step.roll.vassals["v1.ini"].phase) == (None, Phase.DRAINING)
 
 
 @pytest.mark.parametrize(("passed", "phase"), [(1.0, Phase.PENDING), (20.0, Phase.DRAINING)])
 def test_a_vassal_that_starts_by_itself_is_left_to_settle_until_the_timeout(passed: float, phase: Phase) -> None:
     starting = vassal(1, accepting=False, nodes=())
     seen = a_snapshot(starting, vassal(2), vassal(3))
-    roll = opening.open_roll(seen, settings(timeout=20.0), Request(1), NOW, {"v1.ini": frozenset({"app"})})
-    step = planner.plan(seen, replace(roll, moved=NOW + passed), settings(timeout=20.0), NOW + passed)
+    roll = opening.open_roll(
+        seen, settings(timeout=20.0), Request(1), NOW, opening.Memory({"v1.ini": frozenset({"app"})})
+    )
+    step = planner.plan(seen, replace(roll, last_change=NOW + passed), settings(timeout=20.0), NOW + passed)
     assert step.roll.vassals["v1.ini"].phase is phase
     assert step.roll.vassals["v2.ini"].phase is Phase.PENDING, "the better canary is waited for"
 
@@ -387,9 +400,9 @@ def test_nobody_whose_keys_are_not_known_yet_is_taken_before_it_had_time_to_anno
     """A router that was started anew a moment ago lists nobody, and no roll before this one has seen the keys."""
     forgotten = a_snapshot(vassal(1, nodes=()), vassal(2, nodes=()))
     roll = opened(forgotten)
-    for passed, taken in ((0.0, 0), (11.9, 0), (12.1, 1), (12.2, 1)):
+    for passed, out in ((0.0, 0), (11.9, 0), (12.1, 1), (12.2, 1)):
         roll = planner.plan(forgotten, roll, settings(canary=0, timeout=60.0), NOW + passed).roll
-        assert sum(one.phase.in_flight for one in roll.vassals.values()) == taken, "each goes alone"
+        assert sum(one.phase.is_out for one in roll.vassals.values()) == out, "each goes alone"
     none = a_snapshot(vassal(1, nodes=(), may_subscribe=False))
     assert planner.plan(none, opened(none), settings(), NOW).roll.vassals["v1.ini"].phase is Phase.DRAINING
 
@@ -400,14 +413,16 @@ def test_one_that_accepts_and_no_router_lists_is_taken_with_room_only(others: in
     seen = a_snapshot(lost, *[vassal(number) for number in range(1, others + 1)])
     known = {"v9.ini": frozenset({"app"})}
     given = settings(minimum_active_vassals=Minimum(2), timeout=60.0)
-    roll = opening.open_roll(seen, given, Request(1), NOW, known)
+    roll = opening.open_roll(seen, given, Request(1), NOW, opening.Memory(known))
     roll = planner.plan(seen, replace(roll, result=None), given, NOW).roll
     assert (roll.vassals["v9.ini"].phase is Phase.DRAINING) is taken
 
 
 def test_the_members_of_a_key_do_not_shrink_when_a_router_forgets_those_that_are_not_rolled() -> None:
     half = settings(minimum_active_vassals=Minimum(50, percent=True), vassals=("v[12].ini",))
-    roll = opening.open_roll(a_snapshot(*[vassal(number) for number in range(1, 7)]), half, Request(1), NOW, {})
+    roll = opening.open_roll(
+        a_snapshot(*[vassal(number) for number in range(1, 7)]), half, Request(1), NOW, opening.Memory()
+    )
     assert roll.minimum == {"app": 3}
     lost = a_snapshot(vassal(1), vassal(2), *[vassal(number, nodes=()) for number in range(3, 7)])
     step = planner.plan(lost, roll, half, NOW + 1)
@@ -444,7 +459,7 @@ def test_room_is_waited_for_from_the_end_of_the_canarys_watch(passed: float, res
     """The watch is longer than the timeout here, and no phase changes during it."""
     given = settings(minimum_active_vassals=Minimum(2), canary_time=30.0, timeout=8.0)
     roll = in_phase(opened(a_snapshot(vassal(1), vassal(2), vassal(3)), given), v1=Phase.DONE)
-    done = known(roll.vassals["v1.ini"]._replace(finished=NOW), 101)
+    done = known(ended(roll.vassals["v1.ini"], NOW), 101)
     roll = replace(with_vassals(roll, done), canary_done=NOW)
     without_room = a_snapshot(vassal(1, accepting=False), vassal(2), vassal(3))
     assert planner.plan(without_room, roll, given, NOW + passed).roll.result is result

@@ -22,16 +22,8 @@ from tests.support.build import (
 )
 from tests.support.rolling import settings
 from uwsgi_reload_hook.planning import planner, recovery
-from uwsgi_reload_hook.planning.roll import (
-    ClearBlacklist,
-    Phase,
-    Result,
-    Roll,
-    SendProbe,
-    Step,
-    Subscribe,
-    Unsubscribe,
-)
+from uwsgi_reload_hook.planning.actions import ClearBlacklist, SendProbe, Step, Subscribe, Unsubscribe
+from uwsgi_reload_hook.planning.roll import Mode, Phase, Result, Roll
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.snapshot import ProbeResult, Snapshot, Vassal
 
@@ -72,7 +64,7 @@ def both(roll: Roll, snapshot: Snapshot) -> list[Step]:
 def test_a_vassal_that_was_drained_and_not_reloaded_gets_its_traffic_back(phase: Phase) -> None:
     for step in both(left_in(phase), seen(SAME)):
         assert step.actions == (Subscribe("a.ini", (NODE,)),)
-        assert (step.roll.vassals["a.ini"].phase, step.roll.moved) == (Phase.PENDING, NOW)
+        assert (step.roll.vassals["a.ini"].phase, step.roll.last_change) == (Phase.PENDING, NOW)
 
 
 @pytest.mark.parametrize("vassal", [ANEW, MISSING, REMOVED, REMOVED_BUT_RUNNING])
@@ -85,7 +77,7 @@ def test_no_packet_is_sent_for_a_vassal_that_is_another_process_or_removed(phase
 def test_a_roll_taken_up_starts_what_is_missing_anew_and_counts_from_now() -> None:
     step = recovery.resume(left_in(Phase.RESTARTING), seen(MISSING), settings(), NOW)
     assert step.actions == (ClearBlacklist(("a.ini",)),)
-    assert step.roll.moved == NOW
+    assert step.roll.last_change == NOW
     anew = step.roll.vassals["a.ini"]
     assert (anew.phase, was_started_anew(anew), touched_at(anew)) == (Phase.RESTARTING, True, NOW)
 
@@ -108,7 +100,7 @@ def test_one_that_was_done_and_is_another_process_by_now_is_waited_for_once_more
         step = recovery.resume(left, snapshot, settings(), NOW)
         anew = step.roll.vassals["b.ini"]
         assert step.actions == actions
-        assert (anew.phase, was_started_anew(anew), anew.finished) == (Phase.RESTARTING, True, None)
+        assert (anew.phase, was_started_anew(anew), anew.times.finished) == (Phase.RESTARTING, True, None)
 
 
 def test_those_that_serve_again_when_a_roll_is_taken_up_are_probed_in_service() -> None:
@@ -156,7 +148,7 @@ def test_one_without_a_router_is_back_when_it_accepts() -> None:
 def test_nobody_else_is_left_of_a_roll_that_is_only_brought_back() -> None:
     step = recovery.restore(left_in(Phase.RESTARTING), seen(replace(SAME, last_mod=9)), settings(), NOW)
     assert set(step.roll.vassals) == {"a.ini"}
-    assert step.roll.stop is Result.INTERRUPTED
+    assert step.roll.mode is Mode.RESTORE
 
 
 @pytest.mark.parametrize("vassal", [ANEW, MISSING, REMOVED, SERVING, MOVED])
@@ -184,4 +176,4 @@ def test_one_that_died_after_it_was_done_stops_the_roll_unless_its_emperor_went_
     assert step.roll.vassals["a.ini"].phase is phase
     assert step.roll.emperor_pid == emperor
     if phase is Phase.FAILED:
-        assert planner.plan(died, step.roll, settings(), NOW).roll.stop is Result.FAILED
+        assert planner.plan(died, step.roll, settings(), NOW).roll.stopping is Result.FAILED

@@ -15,14 +15,16 @@ from tests.support.build import (
     known,
     started_anew,
     touched,
-    unsubscribed,
     woken,
 )
 from tests.support.rolling import WatchedSite, a_site, run, settings
 from tests.support.simulator import MASTER_CYCLE
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Roll, Touch, WakeMaster
-from uwsgi_reload_hook.planning.throttle import ENDING, detailed, spread, wake
-from uwsgi_reload_hook.planning.transitions import Context, Transition
+from uwsgi_reload_hook.planning.actions import Touch, WakeMaster
+from uwsgi_reload_hook.planning.polling import look_after
+from uwsgi_reload_hook.planning.roll import Phase, Progress, Roll
+from uwsgi_reload_hook.planning.schedule import schedule
+from uwsgi_reload_hook.planning.throttle import ENDING, free_for_touches, to_wake
+from uwsgi_reload_hook.planning.transitions import Context
 from uwsgi_reload_hook.snapshot import ProcessFacts, Snapshot
 
 OLD, NEW = frozenset({(1, 1)}), frozenset({(2, 2)})
@@ -43,11 +45,11 @@ def seen(cpus: int, **details: ProcessFacts | None) -> Snapshot:
 
 
 def woken_of(roll: Roll, snapshot: Snapshot) -> list[str]:
-    changed, nudges = wake(roll, snapshot)
-    assert [nudge.vassal for nudge in nudges] == list(changed)
-    assert all(nudge == WakeMaster(nudge.vassal, 7) for nudge in nudges)
-    assert all(one == woken(roll.vassals[id_]) for id_, one in changed.items())
-    return list(changed)
+    found = to_wake(roll, snapshot)
+    after, actions = schedule(roll, Context(snapshot, settings(), 0.0))
+    assert actions == tuple(WakeMaster(one.id, 7) for one in found)
+    assert after.vassals == {**roll.vassals, **{one.id: woken(one) for one in found}}
+    return [one.id for one in found]
 
 
 @pytest.mark.parametrize(("cpus", "expected"), [(0, "abc"), (1, "a"), (2, "ab"), (8, "abc")])
@@ -75,38 +77,42 @@ def test_one_whose_workers_are_there_still_is_left_alone() -> None:
     assert woken_of(roll(a=RESTARTING), seen(1, a=None)) == []
 
 
+def inspected(roll: Roll) -> list[str]:
+    return sorted(look_after(0.0, roll).inspect)
+
+
 def test_those_that_run_are_looked_into_while_somebody_waits_for_their_cpu() -> None:
     runs, waits = RUNS, RESTARTING
     done, pending = executed(woken(a_progress("", Phase.DONE))), a_progress("")
-    assert detailed(roll(a=runs, b=waits, c=done, d=pending)) == ["a", "b"]
-    assert detailed(roll(a=runs, b=woken(waits), c=done, d=pending)) == ["b"]
-    assert detailed(roll(a=runs, b=started_anew(waits))) == []
+    assert inspected(roll(a=runs, b=waits, c=done, d=pending)) == ["a", "b"]
+    assert inspected(roll(a=runs, b=woken(waits), c=done, d=pending)) == ["b"]
+    assert inspected(roll(a=runs, b=started_anew(waits))) == []
 
 
-def touch(name: str) -> Transition:
-    return a_progress(name, Phase.TOUCHED), (Touch(name, name, 1000),)
+def free_at(now: float, ready: int, restarting: Roll, snapshot: Snapshot) -> int:
+    return free_for_touches(ready, restarting, Context(snapshot, settings(), now))
 
 
-def spread_at(now: float, moves: list[Transition], flying: Roll, snapshot: Snapshot) -> list[Transition]:
-    return spread(moves, flying, Context(snapshot, settings(), now))
-
-
-@pytest.mark.parametrize(("cpus", "expected"), [(0, 3), (1, 1), (2, 2), (8, 3)])
+@pytest.mark.parametrize(("cpus", "expected"), [(0, 3), (1, 1), (2, 2), (8, 8)])
 def test_as_many_are_touched_as_there_are_cpus(cpus: int, expected: int) -> None:
-    moves = [touch(name) for name in "abc"]
-    assert spread_at(0.0, moves, roll(), seen(cpus)) == moves[:expected]
+    assert free_at(0.0, 3, roll(), seen(cpus)) == expected
 
 
 @pytest.mark.parametrize(("touches", "flying", "expected"), [(8, 0, 1), (9, 0, 2), (40, 0, 5), (30, 10, 5), (3, 14, 3)])
 def test_of_many_an_eighth_is_touched_at_a_time(touches: int, flying: int, expected: int) -> None:
     there = roll(**{f"f{number}": executed(a_progress("", Phase.RESTARTING)) for number in range(flying)})
-    moves = [touch(f"t{number}") for number in range(touches)]
-    assert spread_at(0.0, moves, there, seen(1)) == moves[:expected]
+    assert free_at(0.0, touches, there, seen(1)) == expected
 
 
-def test_only_touches_wait() -> None:
-    waits: Transition = (unsubscribed(a_progress("a", Phase.DRAINING), looks=1), ())
-    assert spread_at(0.0, [touch("b"), waits, touch("c")], roll(), seen(1)) == [touch("b"), waits]
+def test_only_touches_wait_for_a_cpu() -> None:
+    """`b`, `c` and `d` are drained; `c` is down, so that it is started instead of touched."""
+    drained = known(a_progress("", Phase.DRAINING, started=0.0, first_pid=7))
+    down = a_progress("", Phase.DRAINING, started=0.0)
+    ready = ProcessFacts(touch_path="x")
+    there = seen(1, b=ready, d=ready)
+    there = a_snapshot(*there.vassals.values(), a_vassal("c", present=False, accepting=False), cpus=1)
+    after, _ = schedule(roll(b=drained, c=down, d=drained), Context(there, settings(), 1.0))
+    assert [one.phase for one in after.vassals.values()] == [Phase.TOUCHED, Phase.RESTARTING, Phase.DRAINING]
 
 
 @pytest.mark.parametrize(
@@ -125,14 +131,14 @@ def test_only_touches_wait() -> None:
 def test_one_whose_workers_end_keeps_its_cpu_but_not_for_long(
     before: Progress, details: ProcessFacts | None, *, held: bool
 ) -> None:
-    flying, there = roll(a=touched(before, at=5.0)), seen(1, a=details)
-    assert spread_at(5.0 + ENDING / 2, [touch("b")], flying, there) == ([] if held else [touch("b")])
-    assert spread_at(5.0 + ENDING + 0.001, [touch("b")], flying, there) == [touch("b")]
+    restarting, there = roll(a=touched(before, at=5.0)), seen(1, a=details)
+    assert free_at(5.0 + ENDING / 2, 1, restarting, there) == (0 if held else 1)
+    assert free_at(5.0 + ENDING + 0.001, 1, restarting, there) == 1
 
 
 def test_more_that_end_than_there_are_cpus_hold_all_others_back() -> None:
     ending = touched(a_progress("", Phase.TOUCHED), at=0.0)
-    assert spread_at(0.0, [touch("c")], roll(a=ending, b=ending), seen(1, a=None, b=None)) == []
+    assert free_at(0.0, 1, roll(a=ending, b=ending), seen(1, a=None, b=None)) == 0
 
 
 def rolled(cpus: int, start: float) -> WatchedSite:

@@ -20,14 +20,14 @@ def test_a_phase_follows_another_where_the_table_says_so(before: Phase, after: P
         if after in table.get(before, ()):
             moved = enter(a_progress("a.ini", before), after, 5.0, "because", table=table)
             assert (moved.phase, moved.since, moved.reason) == (after, 5.0, "because")
-            assert moved.finished == (5.0 if after.over else None)
+            assert moved.times.finished == (5.0 if after.is_over else None)
     if after not in NEXT[before]:
         with pytest.raises(RuntimeError, match=f"a.ini: {before.value} -> {after.value} is no transition"):
             enter(a_progress("a.ini", before), after, 5.0, "because")
 
 
 def test_what_is_over_stays_over_but_for_one_that_dies_after_it_was_done() -> None:
-    assert {phase for phase in Phase if phase.over and NEXT[phase]} == {Phase.DONE}
+    assert {phase for phase in Phase if phase.is_over and NEXT[phase]} == {Phase.DONE}
     assert NEXT[Phase.DONE] == {Phase.FAILED}
 
 

@@ -44,6 +44,6 @@ def test_whatever_roll_a_journal_holds_it_is_taken_up_and_goes_on(roll: Roll, da
             step = planner.plan(data.draw(looks(before)), before, options, now)
             recorder.moved(before, step.roll, now)
             recorder.acted(step.roll)
-        ended = planner.abort(step.roll, now, Result.INTERRUPTED, "the hook was stopped").roll
+        ended = planner.end_at_once(step.roll, now, Result.INTERRUPTED, "the hook was stopped").roll
         recorder.ended(ended, now)
         assert roll_document(ended)["vassals"].keys() == step.roll.vassals.keys()

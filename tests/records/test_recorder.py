@@ -234,7 +234,7 @@ def test_each_change_of_phase_is_told_with_the_phase_before_and_the_reason(
 
 def test_a_failure_and_the_stop_of_the_roll_are_errors(desk: Desk, log: pytest.LogCaptureFixture) -> None:
     failed = DRAINING.vassals["a.ini"]._replace(phase=Phase.FAILED, since=102.0, reason="it died")
-    stopped = replace(with_vassals(ROLL, failed), stop=Result.FAILED, reason="a.ini: it died")
+    stopped = replace(with_vassals(ROLL, failed), stopping=Result.FAILED, reason="a.ini: it died")
     hook = desk.hook()
     hook.resume(None, 0.0)
     log.clear()

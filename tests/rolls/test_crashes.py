@@ -10,7 +10,7 @@ import pytest
 from tests.support.rolling import INFO, Outcome, Shelf, Touches, WatchedSite, WatchingRecorder, settings
 from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.planning.roll import Action
+from uwsgi_reload_hook.planning.actions import Action, Look
 from uwsgi_reload_hook.records.journal import Journal, decode, encode
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Minimum
@@ -104,15 +104,13 @@ class Restarting(Fragile):
 
     fatal_look = 0
 
-    def look(
-        self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
-    ) -> Snapshot:
+    def look(self, tracked: Collection[str], look: Look) -> Snapshot:
         if self.looks == self.fatal_look:
             for one in self.vassals.values():
                 one.present, one.accepting = False, False
                 one.nodes.clear()
         emperor = 1 if self.looks < self.fatal_look else 2
-        return replace(super().look(tracked, detailed, when_accepting), emperor_pid=emperor)
+        return replace(super().look(tracked, look), emperor_pid=emperor)
 
 
 @pytest.mark.parametrize("minimum", [1, 3])

@@ -13,8 +13,9 @@ import pytest
 from tests.support.rolling import INFO, Shelf, Touches, WatchedSite, a_site, run, settings
 from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.planning.roll import (
+from uwsgi_reload_hook.planning.actions import (
     ClearBlacklist,
+    Look,
     SendProbe,
     Subscribe,
     Suspend,
@@ -226,7 +227,7 @@ def test_the_only_one_that_is_drained_is_not_taken_again_before_it_is_needed_no_
     outcome = run(made, settings(minimum_active_vassals=Minimum(2), canary=0))
     assert outcome.result == "done"
     assert "v1.ini: draining -> pending after " in caplog.text
-    assert "another vassal serves no more, and the minimum needs this one" in caplog.text
+    assert "another vassal stopped serving, and the minimum needs this one" in caplog.text
     taken = [when for when, one in made.performed if isinstance(one, Unsubscribe) and one.vassal == "v1.ini"]
     assert len(taken) == 2
     assert taken[1] > 1.0 + WAVE, "the one that died is back"
@@ -444,11 +445,9 @@ def test_an_emperor_whose_stats_take_long_is_read_for_a_fifth_of_its_time() -> N
     class SlowSite(WatchedSite):
         looked: list[float]
 
-        def look(
-            self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
-        ) -> Snapshot:
+        def look(self, tracked: Collection[str], look: Look) -> Snapshot:
             self.looked.append(self.now)
-            return replace(super().look(tracked, detailed, when_accepting), emperor_seconds=0.05)
+            return replace(super().look(tracked, look), emperor_seconds=0.05)
 
     made = SlowSite([FakeVassal(f"v{number}.ini") for number in range(3)])
     made.looked = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.rolling import Outcome, a_site, run, settings
-from uwsgi_reload_hook.planning.roll import Touch
+from uwsgi_reload_hook.planning.actions import Touch
 from uwsgi_reload_hook.settings import Minimum
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.children import waits
 from tests.support.servers import listens
-from uwsgi_reload_hook.planning.roll import SendProbe
+from uwsgi_reload_hook.planning.actions import SendProbe
 from uwsgi_reload_hook.probe_spec import parse
 from uwsgi_reload_hook.site.actuator import Scene, perform
 from uwsgi_reload_hook.site.prober import Prober

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.servers import listens
 from uwsgi_reload_hook.errors import ActionError
-from uwsgi_reload_hook.planning.roll import SendProbe, Subscribe, Touch, Unsubscribe
+from uwsgi_reload_hook.planning.actions import SendProbe, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.site import master
 from uwsgi_reload_hook.site.actuator import Scene, perform

@@ -15,7 +15,7 @@ from tests.support.children import waits
 from tests.support.rolling import settings
 from tests.support.servers import answers, listens, serves
 from tests.support.strangers import STRANGER, waiting_stranger
-from uwsgi_reload_hook.planning.roll import Subscribe
+from uwsgi_reload_hook.planning.actions import Subscribe
 from uwsgi_reload_hook.site.discovery import Endpoints, Home, Router
 from uwsgi_reload_hook.site.peers import Peer
 from uwsgi_reload_hook.site.site import SAID, UwsgiSite

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Roll
+from uwsgi_reload_hook.planning.roll import Failure, Image, Phase, Progress, Request, Roll, Stage, Times, Warmup
 from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
 __all__ = [
@@ -22,14 +22,18 @@ __all__ = [
     "a_snapshot",
     "a_subscribed_vassal",
     "a_vassal",
+    "ended",
     "executed",
+    "failed_probe",
     "in_phase",
     "known",
     "loaded",
     "owed",
     "started_anew",
+    "taken",
     "touched",
     "touched_at",
+    "unanswered",
     "unsubscribed",
     "was_started_anew",
     "was_woken",
@@ -76,11 +80,21 @@ def with_vassals(roll: Roll, *vassals: Progress) -> Roll:
 
 def in_phase(roll: Roll, **phases: Phase) -> Roll:
     """The roll with `v1.ini` in the phase given as `v1`, and so on, and nothing else of them changed."""
-    return with_vassals(roll, *(roll.vassals[f"{name}.ini"]._replace(phase=to) for name, to in phases.items()))
+    rolling = replace(roll, stage=Stage.ROLLING)
+    return with_vassals(rolling, *(roll.vassals[f"{name}.ini"]._replace(phase=to) for name, to in phases.items()))
 
 
-a_progress = Progress
-"""A vassal's id, its phase, and what every phase has: since when, why, its keys, when it was taken, when it ended."""
+def a_progress(
+    id_: str,
+    phase: Phase = Phase.PENDING,
+    *,
+    started: float | None = None,
+    finished: float | None = None,
+    **given: object,
+) -> Progress:
+    """A vassal in a phase, when it was taken and when it ended, and what every phase has: since when, why, its keys."""
+    plain = Progress(id_, phase, times=Times(started=started, finished=finished))
+    return plain._replace(**given)  # type: ignore[arg-type]
 
 
 def known(  # noqa: PLR0913 - each argument is one fact
@@ -93,36 +107,59 @@ def known(  # noqa: PLR0913 - each argument is one fact
     children: frozenset[tuple[int, int]] | None = None,
 ) -> Progress:
     """With what was seen of it before its touch: its process, its nodes, and what a reload changes."""
-    return one._replace(pid=pid, nodes=nodes, last_mod=last_mod, reloads=reloads, children=children)
+    before = one.before._replace(pid=pid, last_mod=last_mod, reloads=reloads, children=children)
+    drain = one.drain._replace(nodes=nodes, was_serving=pid is not None)
+    return one._replace(before=before, drain=drain)
 
 
 def unsubscribed(one: Progress, *nodes: Node, looks: int = 0) -> Progress:
     """With these nodes taken out of their routers, and seen there all the same at so many looks."""
-    return one._replace(drained=nodes, looks=looks)
+    return one._replace(drain=one.drain._replace(unsubscribed=nodes), unnoticed_looks=looks)
+
+
+def taken(one: Progress, at: float) -> Progress:
+    """With the time at which it was taken out of service."""
+    return one._replace(times=one.times._replace(started=at))
+
+
+def ended(one: Progress, at: float) -> Progress:
+    """With the time at which its part in the roll ended."""
+    return one._replace(times=one.times._replace(finished=at))
 
 
 def touched(one: Progress, at: float) -> Progress:
-    return one._replace(acted=at)
+    return one._replace(times=one.times._replace(restarted=at))
 
 
 def woken(one: Progress) -> Progress:
     """With its master woken by the hook."""
-    return one._replace(nudged=True)
+    return one._replace(image=Image.WOKEN)
 
 
 def executed(one: Progress) -> Progress:
     """With its master seen to have executed itself anew."""
-    return one._replace(executed=True)
+    return one._replace(image=Image.REEXECUTED)
 
 
 def started_anew(one: Progress) -> Progress:
     """With a process that began after the roll did."""
-    return one._replace(new_process=True)
+    return one._replace(image=Image.NEW_PROCESS)
 
 
 def loaded(one: Progress, seconds: float) -> Progress:
     """With the seconds from its touch until it accepted."""
-    return one._replace(loaded=seconds)
+    return one._replace(times=one.times._replace(load_seconds=seconds))
+
+
+def failed_probe(id_: str, now: float) -> Progress:
+    """One under `app` whose new code has given a bad answer at the look of `now`."""
+    return Progress(id_, Phase.FAILED, since=now, reason="bad", failure=Failure.PROBE, keys=APP)
+
+
+def unanswered(id_: str) -> Progress:
+    """One under `app` that was drained, has been reloaded, and has not answered its first probe."""
+    taken = unsubscribed(Progress(id_, Phase.WARMING, keys=APP), a_node())
+    return taken._replace(warmup=Warmup(probed=1.0, awaits_answer=True))
 
 
 # what a roll says of a vassal
@@ -130,17 +167,17 @@ def loaded(one: Progress, seconds: float) -> Progress:
 
 def owed(one: Progress) -> tuple[Node, ...]:
     """The nodes that the hook has unsubscribed and not given back."""
-    return one.drained
+    return one.drain.unsubscribed
 
 
 def touched_at(one: Progress) -> float | None:
     """When it was touched, or started anew."""
-    return one.acted
+    return one.times.restarted
 
 
 def was_woken(one: Progress) -> bool:
-    return one.nudged
+    return one.image is Image.WOKEN
 
 
 def was_started_anew(one: Progress) -> bool:
-    return one.new_process
+    return one.image is Image.NEW_PROCESS

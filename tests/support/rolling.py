@@ -11,18 +11,8 @@ from tests.support.build import owed
 from tests.support.simulator import Clock, FakeVassal, SimulatedSite
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.planning import planner
-from uwsgi_reload_hook.planning.roll import (
-    Action,
-    Phase,
-    Request,
-    Result,
-    Roll,
-    Step,
-    Subscribe,
-    Suspend,
-    Touch,
-    Unsubscribe,
-)
+from uwsgi_reload_hook.planning.actions import Action, Step, Subscribe, Suspend, Touch, Unsubscribe
+from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
 from uwsgi_reload_hook.planning.transitions import NEXT
 from uwsgi_reload_hook.records.journal import Journal
 from uwsgi_reload_hook.records.recorder import Recorder
@@ -217,8 +207,8 @@ class WatchingRecorder(Recorder):
             old = before.vassals[id_].phase
             assert new.phase is old or new.phase in NEXT[old], f"{id_}: {old} -> {new.phase}"
             taken = old is Phase.PENDING and new.phase is Phase.DRAINING
-            assert not (taken and after.stop), f"{id_} was taken after {after.reason}"
-        assert before.stop is None or before.stop is after.stop
+            assert not (taken and after.stopping), f"{id_} was taken after {after.reason}"
+        assert before.stopping is None or before.stopping is after.stopping
         if after.result is None:
             interrupted(after, 0.0)
         super().moved(before, after, now)
@@ -242,7 +232,7 @@ class _Stopping:
 
 def interrupted(roll: Roll, now: float) -> Step:
     """What an interruption at this moment does: everybody drained and untouched must get traffic back."""
-    step = planner.abort(roll, now, Result.INTERRUPTED, "test")
+    step = planner.end_at_once(roll, now, Result.INTERRUPTED, "test")
     drained = {id_ for id_, one in roll.vassals.items() if one.phase is Phase.DRAINING and owed(one)}
     paid = {action.vassal for action in step.actions if isinstance(action, Subscribe)}
     assert paid == drained

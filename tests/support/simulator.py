@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
-from uwsgi_reload_hook.planning.roll import (
+from uwsgi_reload_hook.planning.actions import (
     Action,
     ClearBlacklist,
+    Look,
     SendProbe,
     Subscribe,
     Suspend,
@@ -138,14 +139,12 @@ class SimulatedSite:
     def wall(self) -> float:
         return WALL + self.now + self.wall_jump
 
-    def look(
-        self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
-    ) -> Snapshot:
+    def look(self, tracked: Collection[str], look: Look) -> Snapshot:
         self.looks += 1
         if self.now < self.unreadable_until:
             raise UnavailableError("the stats socket cannot be read: Connection refused")
         ids = {id_ for id_, one in self.vassals.items() if one.present or one.blacklisted} | set(tracked)
-        detailed = {*detailed, *(id_ for id_ in when_accepting if self.vassals[id_].accepting)}
+        detailed = {*look.inspect, *(id_ for id_ in look.inspect_if_accepting if self.vassals[id_].accepting)}
         seen = {id_: self._seen(self.vassals[id_], id_ in detailed) for id_ in sorted(ids)}
         self._scan()  # every wake of the Emperor ends in one, after it has answered
         return Snapshot(self.wall(), seen, TOLERANCE, cpus=self.cpus, routers=dict(self.routers))

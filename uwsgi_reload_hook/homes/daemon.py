@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.planning.actions import Look
 from uwsgi_reload_hook.records.directories import changeable_by, user
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.records.store import HookInfo, Store
@@ -70,7 +71,7 @@ def _say_who_may_change(directory: Path) -> None:
 
 def _find(world: UwsgiSite) -> Emperor:
     world.connect()
-    world.look((), ())  # lists the host's sockets now, so that the first roll has not to wait for it
+    world.look((), Look())  # lists the host's sockets now, so that the first roll has not to wait for it
     return world.emperor()
 
 

@@ -14,7 +14,7 @@ from uwsgi_reload_hook.client import follow
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.exit_codes import OF_RESULT, ExitCode
-from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
+from uwsgi_reload_hook.planning.roll import Mode, Phase, Request, Roll
 from uwsgi_reload_hook.printable import write_line
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.records.shell_store import ShellStore, own_journal
@@ -82,7 +82,7 @@ def roll(controller: Controller, *, resume: bool) -> int:
         return _code(controller.once(_request()))
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unfinished.started_wall))
     # One that was being brought back belongs to a reload that was asked for a whole roll, and has not made it.
-    if resume and unfinished.stop is not Result.INTERRUPTED:
+    if resume and unfinished.mode is Mode.WHOLE:
         _warn(f"finishes the roll that began at {began}, and makes no other one")
         return _code(controller.finish(unfinished))
     _warn(
@@ -185,7 +185,7 @@ class Speaker(Recorder):
     def moved(self, before: Roll, after: Roll, now: float) -> None:
         """Record, and say it. Of a roll that is only brought back nothing is said but what has failed."""
         super().moved(before, after, now)
-        say = _say_nothing if after.stop is Result.INTERRUPTED else self._say
+        say = _say_nothing if after.mode is Mode.RESTORE else self._say
         for id_, new in after.vassals.items():
             if new.phase is not before.vassals[id_].phase:
                 _tell(say, _name(id_, self._suffix), new.phase.value, new.reason)
@@ -193,7 +193,7 @@ class Speaker(Recorder):
     def ended(self, roll: Roll, now: float) -> None:
         """Record, and say what an operator must know."""
         super().ended(roll, now)
-        if roll.reason and roll.stop is not Result.INTERRUPTED:
+        if roll.reason and roll.mode is Mode.WHOLE:
             _warn(f"{roll.result.value if roll.result else 'unfinished'}: {roll.reason}")
 
 

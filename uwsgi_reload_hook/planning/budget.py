@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from uwsgi_reload_hook.planning import absence, counts
-from uwsgi_reload_hook.planning.candidates import LAST, Candidate
 from uwsgi_reload_hook.planning.canary import FirstWaves
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Roll
+from uwsgi_reload_hook.planning.candidates import LAST, Candidate
+from uwsgi_reload_hook.planning.roll import Progress, Roll
 from uwsgi_reload_hook.planning.transitions import Context
 from uwsgi_reload_hook.snapshot import Node
 
@@ -55,8 +55,10 @@ class Budget:
 
         `counted` = the vassal is one of those that serve; one that the roll has out of service is not.
         """
-        minimum = self._roll.minimum
-        return [key for key in sorted(keys) if not leaves_enough(self._serving[key] + (not counted), minimum.get(key, 0))]
+        return [key for key in sorted(keys) if not self._leaves_enough(key, self._serving[key] + (not counted))]
+
+    def _leaves_enough(self, key: str, serving: int) -> bool:
+        return leaves_enough(serving, self._roll.minimum.get(key, 0))
 
     def spend(self, keys: Iterable[str]) -> None:
         """Count one vassal less under each of these keys."""
@@ -71,14 +73,14 @@ class Budget:
         listed: Counter[str] = Counter(self._serving)
         by_emperor = any(one.unseen_since is not None for one in draining)
         accepting: Counter[str] = Counter(self._accepting) if by_emperor else Counter()
-        seen, minimum = self._context.snapshot.vassals, self._roll.minimum
+        seen = self._context.snapshot.vassals
         recalled = []
         for progress in reversed(draining):
             if not (progress.drain.was_serving and seen[progress.id].accepting):
                 continue
             serving = listed if progress.unseen_since is None else accepting
             keys = {node.key for node in progress.drain.nodes}
-            if any(not leaves_enough(serving[key] + 1, minimum.get(key, 0)) for key in keys):
+            if not all(self._leaves_enough(key, serving[key] + 1) for key in keys):
                 recalled.append(progress)
                 listed.update(keys)
                 accepting.update(keys)
@@ -94,21 +96,27 @@ class Budget:
         return why
 
     def _why_not(self, one: Candidate) -> str:
-        limit = self._context.settings.maximum_parallel
+        return self._not_yet(one) or self._in_turn(one) or self._below_minimum(one) or self._waves.refusal(one)
+
+    def _not_yet(self, one: Candidate) -> str:
         if one.settling:
             return "it is starting by itself"
         if one.lost:
             return "the Emperor runs it, and its config is not found"
         if one.unknown and (self._unknown_out or not one.overdue):
             return "its keys are not known: it has time to announce itself, and is then taken alone"
+        return ""
+
+    def _in_turn(self, one: Candidate) -> str:
+        limit = self._context.settings.maximum_parallel
         if limit and self._out >= limit:
-            return f"reload-hook-maximum-parallel: {limit} are being reloaded"
-        if one.rank == LAST and self._unfinished:
-            return "it has no router, so it follows those that have"
-        if short := self.short_keys(one.serves) or self._short_unlisted(one):
-            minimum = self._roll.minimum
-            return "; ".join(f"key {key}: {self._serving[key]} serve, the minimum is {minimum.get(key, 0)}" for key in short)
-        return self._waves.refusal(one)
+            return f"reload-hook-maximum-parallel lets {limit} be reloaded at a time"
+        return "it has no router, so it follows those that have" if one.rank == LAST and self._unfinished else ""
+
+    def _below_minimum(self, one: Candidate) -> str:
+        short = self.short_keys(one.serves) or self._short_unlisted(one)
+        minimum = self._roll.minimum
+        return "; ".join(f"under key {key} {self._serving[key]} serve, and {minimum.get(key, 0)} must" for key in short)
 
     def _short_unlisted(self, one: Candidate) -> list[str]:
         """The keys that may fall below their minimum without a vassal that accepts, and that no router lists there.
@@ -118,8 +126,7 @@ class Budget:
         short = self.short_keys(one.unlisted, counted=False)
         if not short or not one.overdue:
             return short
-        minimum = self._roll.minimum
-        return [key for key in short if not leaves_enough(self._accepting_now(key), minimum.get(key, 0))]
+        return [key for key in short if not self._leaves_enough(key, self._accepting_now(key))]
 
     def _accepting_now(self, key: str) -> int:
         taken = sum(number for one, number in self._taken.items() if key in one.serves | one.unlisted)
@@ -136,12 +143,7 @@ class Budget:
         self._waves.begin(one)
         self._out += 1
         self._unknown_out += one.unknown
-        snapshot = self._context.snapshot
+        snapshot, ignored_by = self._context.snapshot, self._context.ignored_by
         live = absence.routed(snapshot.vassals[id_], snapshot)
-        return tuple(
-            [
-                node
-                for node in live
-                if (node.key not in one.serves or self._serving[node.key]) and node.router not in self._context.ignored_by
-            ]
-        )
+        others = [node for node in live if node.key not in one.serves or self._serving[node.key]]
+        return tuple([node for node in others if node.router not in ignored_by])

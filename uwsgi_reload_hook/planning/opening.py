@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from uwsgi_reload_hook.planning import absence, counts
 from uwsgi_reload_hook.planning.budget import leaves_enough
@@ -12,11 +12,21 @@ from uwsgi_reload_hook.planning.roll import Progress, Request, Result, Roll, Sta
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot, Vassal
 
-__all__ = ["open_roll", "refusal"]
+__all__ = ["Memory", "open_roll", "refusal"]
 
 _NONE: frozenset[str] = frozenset()
 NAMED = 5
 """How many vassals a reason names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What earlier looks and rolls have shown."""
+
+    keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The keys that each vassal was last seen to serve: a vassal that is down shows none."""
+    usual_load: float | None = None
+    """Seconds that the quickest load of the last roll took; None = not known."""
 
 
 def open_roll(
@@ -24,22 +34,22 @@ def open_roll(
     settings: Settings,
     request: Request,
     now: float,
-    known_keys: Mapping[str, frozenset[str]],
-    usual_load: float | None = None,
+    memory: Memory,
 ) -> Roll:
     """Begin a roll of every vassal that the settings and the request name, in the order of their ids.
 
     Nothing is taken out of service yet.
 
-    `known_keys` are the keys of earlier looks: a vassal that is down shows none. One that does not subscribe any more
-    is not waited for. `usual_load` is the quickest load of the last roll in seconds; None = not known.
+    A vassal that does not subscribe any more is not waited for.
     """
-    excluded = {vassal.id: why for vassal in snapshot.vassals.values() if (why := _exclusion(vassal, settings, request))}
+    excluded = {
+        vassal.id: why for vassal in snapshot.vassals.values() if (why := _exclusion(vassal, settings, request))
+    }
     rolled = {
         vassal.id: Progress(
             id=vassal.id,
             since=now,
-            keys=vassal.keys or (known_keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE),
+            keys=vassal.keys or (memory.keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE),
             first_pid=vassal.pid if vassal.present else None,
         )
         for _, vassal in sorted(snapshot.vassals.items())
@@ -56,7 +66,7 @@ def open_roll(
         key_routers=absence.key_routers(snapshot),
         routers=snapshot.routers,
         emperor_pid=snapshot.emperor_pid,
-        usual_load=usual_load,
+        usual_load=memory.usual_load,
         last_change=now,
     )
     roll = replace(roll, minimum=counts.minimum_by_key(snapshot, roll, settings))

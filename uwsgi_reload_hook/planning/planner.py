@@ -9,7 +9,7 @@ from uwsgi_reload_hook.planning.actions import Step
 from uwsgi_reload_hook.planning.observation import apply, observe
 from uwsgi_reload_hook.planning.roll import Drain, Failure, Phase, Result, Roll
 from uwsgi_reload_hook.planning.schedule import return_drained, schedule
-from uwsgi_reload_hook.planning.transitions import Context, fail_and_return
+from uwsgi_reload_hook.planning.transitions import Context, Transition, fail_and_return
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot
 
@@ -55,6 +55,7 @@ def fail_vassal(roll: Roll, id_: str, reason: str, now: float) -> Step:
     One that has failed already, for its answer to the probe, keeps that reason too.
     """
     progress = roll.vassals[id_]
+    move: Transition
     if progress.phase is Phase.FAILED:
         move = progress._replace(reason=f"{progress.reason}; {reason}", drain=Drain()), ()
     else:

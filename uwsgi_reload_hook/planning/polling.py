@@ -37,7 +37,7 @@ The Emperor has one thread, and does nothing else while its stats are read: read
 
 
 def next_look(actions: Sequence[Action], roll: Roll, context: Context) -> Look:
-    """The look that follows a step. A touch is followed at once, because a read of the Emperor's stats makes it scan."""
+    """The look that follows a step: after a touch at once, because a read of the Emperor's stats makes it scan."""
     if any(isinstance(action, Touch) for action in actions):
         return look_after(IMMEDIATELY, roll)
     rest = context.snapshot.emperor_seconds * REST

@@ -265,5 +265,5 @@ class Roll:
         return [progress for progress in self.vassals.values() if progress.phase is phase]
 
     def wall(self, time: float | None) -> float | None:
-        """`time` on the wall clock as it stood when the roll began, so that a later jump of that clock does not matter."""
+        """`time` on the wall clock as that stood when the roll began, whatever jumps it has made since."""
         return None if time is None else self.started_wall + (time - self.started)

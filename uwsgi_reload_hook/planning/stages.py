@@ -2,8 +2,8 @@
 
     waiting -> rolling -> winding down -> over
 
-*Waiting*: nobody was taken yet, and the roll can still be refused. Whatever has to be there before the first touch, such
-as the permission of other hosts, is waited for here.
+*Waiting*: nobody was taken yet, and the roll can still be refused. Whatever has to be there before the first touch,
+such as the permission of other hosts, is waited for here.
 *Rolling*: vassals are taken, reloaded, and let in again.
 *Winding down*: nobody further is taken, because all were, or because the roll stops. Whatever is out of service comes
 back, and what was there for the roll only goes.

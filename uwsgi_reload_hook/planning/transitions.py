@@ -10,7 +10,7 @@ config. Each vassal is judged by itself, in observation.py and in the module tha
 *Chosen*: the hook does it. A vassal is taken, touched, woken, recalled or evicted. schedule.py chooses for all vassals
 together, because they share one budget (budget.py) and the CPUs (throttle.py).
 
-No transition is ever undone by another rule of the same step. All go through `enter`, which looks into the table `NEXT`.
+No transition is undone by another rule of the same step. All go through `enter`, which looks into the table `NEXT`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,15 @@ from __future__ import annotations
 from uwsgi_reload_hook.planning import evidence
 from uwsgi_reload_hook.planning.actions import Action, SendProbe, Suspend, Unsubscribe
 from uwsgi_reload_hook.planning.roll import Failure, Image, Phase, Progress
-from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Context, Transition, enter, fail, subscribe, unless_late
+from uwsgi_reload_hook.planning.transitions import (
+    ANNOUNCE_WAIT,
+    Context,
+    Transition,
+    enter,
+    fail,
+    subscribe,
+    unless_late,
+)
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Node, Vassal
 
@@ -87,7 +95,7 @@ def _announce(progress: Progress, vassal: Vassal, context: Context) -> Transitio
 def _judge_answer(progress: Progress, vassal: Vassal, context: Context) -> Transition:
     """Judge the answer to a probe. A bad one is final.
 
-    A vassal announces itself to the router every ten seconds, so broken code would get requests while it was asked again.
+    A vassal announces itself every ten seconds, so broken code would get requests while it was asked again.
     """
     answer = vassal.probe
     if answer is None:

@@ -79,7 +79,7 @@ class Recorder:
 
     def saw(self, snapshot: Snapshot, roll: Roll) -> None:
         """Remember the keys of every vassal that has nodes; one in flight may have lost some of them to the roll."""
-        flying = {id_ for id_, one in roll.vassals.items() if one.phase.in_flight}
+        flying = {id_ for id_, one in roll.vassals.items() if one.phase.is_out}
         seen = {one.id: one.keys for one in snapshot.vassals.values() if one.keys and one.id not in flying}
         self._journal = replace(self._journal, keys={**self.known_keys, **seen})
 
@@ -91,7 +91,7 @@ class Recorder:
         keys = {one.id: one.keys for one in roll.vassals.values() if one.keys}
         self._journal = replace(self._journal, keys={**self.known_keys, **keys})
         self._save(roll if roll.result is None else None, roll.started)
-        for id_, why in sorted(roll.aside.items()):
+        for id_, why in sorted(roll.excluded.items()):
             log.info("%s is left alone: %s", id_, why)
         text = f" ({roll.request.message})" if roll.request.message else ""
         minimum = ", ".join(f"{number} of {key}" for key, number in sorted(roll.minimum.items())) or "none"
@@ -111,7 +111,7 @@ class Recorder:
         log.info("roll %s is taken up where the process before this one was", after.id)
         self._save(after, now)
         self._show("rolling", after)
-        self.moved(replace(before, stop=after.stop), after, now)
+        self.moved(replace(before, stopping=after.stopping), after, now)
 
     def moved(self, before: Roll, after: Roll, now: float) -> None:
         """Record what one step changed, before it is acted on; `acted` then shows it."""
@@ -121,9 +121,10 @@ class Recorder:
             level = logging.ERROR if new.phase is Phase.FAILED else logging.INFO
             seconds = new.since - old.since
             log.log(level, "%s: %s -> %s after %.2f s: %s", id_, old.phase.value, new.phase.value, seconds, new.reason)
-        if after.stop is not None and before.stop is None:
+        if after.stopping is not None and before.stopping is None:
             log.error("roll %s takes no further vassal: %s", after.id, after.reason)
-        if after.result is None and (changed or after.stop is not before.stop or after.minimum != before.minimum):
+        stopping = after.stopping is not before.stopping
+        if after.result is None and (changed or stopping or after.minimum != before.minimum):
             self._save(after, now)
             self._behind = True
 
@@ -141,7 +142,7 @@ class Recorder:
     def ended(self, roll: Roll, now: float) -> None:
         """Record the end of a roll. Its touch counts as acted on, unless the hook was stopped in the middle."""
         if roll.result is Result.INTERRUPTED:
-            self._save(replace(roll, result=None, reason=roll.reason if roll.stop else "", finished=None), now)
+            self._save(replace(roll, result=None, reason=roll.reason if roll.stopping else "", finished=None), now)
             self._show("idle", roll)
             log.info(
                 "roll %s is interrupted after %.2f s: %s. It goes on when the hook is back", *_end(roll), roll.reason

@@ -135,7 +135,7 @@ def roll_document(roll: Roll) -> RollDocument:
         "reason": roll.reason,
         "minimum": dict(sorted(roll.minimum.items())),
         "vassals": {id_: _progress(progress, roll) for id_, progress in sorted(roll.vassals.items())},
-        "left_alone": dict(sorted(roll.aside.items())),
+        "left_alone": dict(sorted(roll.excluded.items())),
     }
 
 
@@ -154,7 +154,7 @@ def _progress(progress: Progress, roll: Roll) -> VassalDocument:
         "keys": sorted(progress.keys),
         "reason": progress.reason,
         "since": roll.wall(progress.since),
-        "started": roll.wall(progress.started),
-        "touched": roll.wall(progress.acted),
-        "finished": roll.wall(progress.finished),
+        "started": roll.wall(progress.times.started),
+        "touched": roll.wall(progress.times.restarted),
+        "finished": roll.wall(progress.times.finished),
     }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
-from uwsgi_reload_hook.planning.roll import (
+from uwsgi_reload_hook.planning.actions import (
     Action,
     ClearBlacklist,
     SendProbe,

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt
-from uwsgi_reload_hook.planning.roll import Action
+from uwsgi_reload_hook.planning.actions import Action, Look
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site import processes, vassal_config
 from uwsgi_reload_hook.site.actuator import Scene, perform
@@ -122,14 +122,10 @@ class UwsgiSite:
             raise UnavailableError("the Emperor was not found")
         return self._around
 
-    def look(
-        self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
-    ) -> Snapshot:
-        """Read the Emperor once and each router once.
+    def look(self, tracked: Collection[str], look: Look) -> Snapshot:
+        """Read the Emperor once and each router once, and the processes and configs that `look` asks for.
 
-        `tracked` are ids that are in the snapshot even when the Emperor has forgotten them, `detailed` those whose
-        processes and configs are read too, `when_accepting` those of which that is done if they accept.
-        Raises UnavailableError.
+        `tracked` are ids that are in the snapshot even when the Emperor has forgotten them. Raises UnavailableError.
         """
         around = self._surroundings()
         nodes: list[Node] = []
@@ -156,7 +152,7 @@ class UwsgiSite:
         self._remember_paths(emperor, ids)
         self._foreign_keys = self._foreign.of(owned, listed)
         vassals = {id_: self._vassal(id_, listed.get(id_), emperor, owned.get(id_, ()), hosts) for id_ in sorted(ids)}
-        for id_ in {*detailed, *(id_ for id_ in when_accepting if vassals[id_].accepting)}:
+        for id_ in {*look.inspect, *(id_ for id_ in look.inspect_if_accepting if vassals[id_].accepting)}:
             vassals[id_] = self._with_details(vassals[id_])
         for id_, answer in (self._prober.results() if self._prober else {}).items():
             if id_ in vassals:
