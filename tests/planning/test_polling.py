@@ -27,7 +27,7 @@ from uwsgi_reload_hook.planning.roll import Phase, Progress, Result
         (Phase.DONE, 0.5, 0.1),
     ],
 )
-def test_what_takes_milliseconds_is_looked_at_often_while_it_is_young(phase: Phase, age: float, wait: float) -> None:
+def test_a_phase_of_milliseconds_is_looked_at_often_while_it_is_young(phase: Phase, age: float, wait: float) -> None:
     assert pause(a_roll(a_progress("v1.ini", phase, since=10.0)), settings(), 10.0 + age) == wait
 
 

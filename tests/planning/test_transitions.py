@@ -26,7 +26,7 @@ def test_a_phase_follows_another_where_the_table_says_so(before: Phase, after: P
             enter(a_progress("a.ini", before), after, 5.0, "because")
 
 
-def test_what_is_over_stays_over_but_for_one_that_dies_after_it_was_done() -> None:
+def test_a_phase_that_is_over_is_final_but_for_a_done_vassal_that_dies() -> None:
     assert {phase for phase in Phase if phase.over and NEXT[phase]} == {Phase.DONE}
     assert NEXT[Phase.DONE] == {Phase.FAILED}
 
