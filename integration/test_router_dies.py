@@ -84,7 +84,7 @@ def test_a_router_that_dies_in_mid_roll_costs_no_vassal_of_the_minimum(start: Ca
         eventually(lambda: live(farm) == frozenset(farm.app_ids()), "all back at the router", 30)
 
 
-def test_vassals_that_announce_themselves_seldom_are_not_taken_for_down_when_the_router_dies(
+def test_vassals_that_announce_seldom_are_not_taken_for_down_when_the_router_dies(
     start: Callable[[Layout], Farm],
 ) -> None:
     """For half a minute no router lists them, though all of them accept."""

@@ -281,7 +281,7 @@ def test_a_touch_that_waits_where_no_hook_is_running_is_4(
         (["--canary", "no"], {"UWSGI_RELOAD_HOOK_CANARY": "1"}, "reload-hook-canary = no: not accepted"),
     ],
 )
-def test_an_option_that_is_not_accepted_is_named_wherever_it_comes_from(
+def test_an_unknown_option_is_named_wherever_it_comes_from(
     arguments: list[str], environment: dict[str, str], complaint: str
 ) -> None:
     with python("-m", "uwsgi_reload_hook", "reload", *arguments, environment=environment) as child:

@@ -91,7 +91,7 @@ def test_an_earlier_roll_is_not_the_answer_and_a_later_one_is(desk: Desk) -> Non
     assert follower.follow(OURS, 10)[0] == 0
 
 
-def test_a_roll_that_ended_before_the_touch_is_not_the_answer_though_the_clock_was_ahead(desk: Desk) -> None:
+def test_a_roll_that_ended_before_the_touch_is_no_answer_even_with_the_clock_ahead(desk: Desk) -> None:
     ahead = roll("1", OURS + 1, Phase.DONE, Result.DONE)
     desk.store.append_history(roll_document(ahead))
     desk.write(ahead)

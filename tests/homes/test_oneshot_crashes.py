@@ -138,7 +138,7 @@ def test_a_reload_killed_before_the_emperor_was_restarted(resume: bool) -> None:
 
 
 @pytest.mark.parametrize("again", [1, 2, 3, 5, 8])
-def test_one_that_is_killed_while_it_brings_back_is_gone_on_with_as_a_whole_roll_even_with_resume(again: int) -> None:
+def test_a_reload_killed_during_restore_is_followed_by_a_full_roll(again: int) -> None:
     acts = 0
     while (host := Shell()).killed(acts + 1):
         acts += 1
@@ -156,7 +156,7 @@ def test_one_that_is_killed_while_it_brings_back_is_gone_on_with_as_a_whole_roll
         host.assert_everybody_is_new(since)
 
 
-def test_the_shortest_way_back_is_a_packet_for_each_that_is_drained_and_no_touch() -> None:
+def test_restoring_drained_vassals_takes_a_packet_each_and_no_touch() -> None:
     host = Shell(minimum=2)
     assert host.killed(1)
     began = len(host.site.performed)
@@ -181,7 +181,7 @@ def test_one_that_was_interrupted_by_a_signal_is_taken_up_too(resume: bool, caps
     host.assert_everybody_is_new(0.0 if resume else since)
 
 
-def test_one_that_is_interrupted_while_it_brings_back_says_so_and_is_taken_up(
+def test_a_reload_interrupted_during_restore_says_so_and_is_resumed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     host = Shell()
@@ -193,7 +193,7 @@ def test_one_that_is_interrupted_while_it_brings_back_says_so_and_is_taken_up(
     host.assert_everybody_is_new(since=0.0)
 
 
-def test_a_vassal_that_fails_on_its_way_back_does_not_stop_the_whole_roll_which_begins_with_it(
+def test_a_vassal_that_fails_during_restore_is_the_canary_of_the_full_roll(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     host = Shell()
@@ -209,7 +209,7 @@ def test_a_vassal_that_fails_on_its_way_back_does_not_stop_the_whole_roll_which_
     host.assert_everybody_is_new(since=0.0)
 
 
-def test_a_roll_that_had_failed_is_finished_as_that_with_resume_and_rolled_again_without() -> None:
+def test_a_failed_roll_ends_as_failed_with_resume_and_is_rolled_again_without() -> None:
     for resume, code in ((True, 1), (False, 0)):
         host = Shell()
         assert host.killed(4)

@@ -53,20 +53,20 @@ def needs(minimum: dict[str, int], there: Vassal = UP, a: Progress | None = None
     ("minimum", "expected"),
     [({"app": 0}, ""), ({"app": 1}, ""), ({"app": 2}, "b"), ({"app": 3}, "ab"), ({"app": 9}, "ab"), ({"other": 2}, "")],
 )
-def test_as_many_are_needed_as_the_minimum_lacks_and_the_last_first(minimum: dict[str, int], expected: str) -> None:
+def test_as_many_are_recalled_as_the_minimum_lacks_last_taken_first(minimum: dict[str, int], expected: str) -> None:
     assert needs(minimum) == expected
 
 
-def test_one_that_is_of_no_use_is_not_needed() -> None:
+def test_a_vassal_that_would_not_serve_is_not_recalled() -> None:
     assert needs({"app": 3}, there=replace(UP, accepting=False)) == "b", "it has died meanwhile"
     assert needs({"app": 3}, a=drained("a", NODE, pid=None)) == "b", "it did not serve when it was taken"
 
 
-def test_one_that_kept_its_traffic_is_needed_too() -> None:
+def test_a_vassal_that_kept_its_traffic_is_recalled_too() -> None:
     assert needs({"app": 3}, a=drained("a", NODE, kept=True)) == "ab"
 
 
-def test_each_of_its_keys_may_need_it() -> None:
+def test_any_key_below_its_minimum_recalls_a_vassal() -> None:
     both = drained("a", NODE, a_node(key="other"))
     assert needs({"app": 2, "other": 1}, a=both) == "ab"
     assert needs({"app": 1, "other": 1}, a=both) == "a"
@@ -131,7 +131,7 @@ def test_a_better_canary_is_waited_for_until_the_first_wave_is_over() -> None:
     assert taken(budget(rolling(done), canary=2, better_canary=True), candidate(APP, down=True)) == 1
 
 
-def test_what_is_alone_under_one_of_its_keys_keeps_that_ones_traffic() -> None:
+def test_a_vassal_that_is_alone_under_a_key_keeps_the_traffic_of_that_key() -> None:
     roll = rolling(a_progress("", keys=BOTH), a_progress("", keys=APP), minimum={"app": 0, "other": 0})
     free = budget(roll, canary=0)
     assert [node.key for node in free.take("0", candidate(BOTH))] == ["app"]

@@ -29,14 +29,14 @@ def moved(details: ProcessFacts, *, last_mod: int, passed: float) -> tuple[Progr
 
 
 @pytest.mark.parametrize("passed", [0.1, 2.0, TIMEOUT - 0.1])
-def test_a_config_that_only_the_present_second_can_be_given_waits_for_the_next(passed: float) -> None:
+def test_a_config_that_can_only_be_touched_now_waits_for_the_next_second(passed: float) -> None:
     details = ProcessFacts(touch_path="a.ini", may_set_mtime=False)
     assert moved(details, last_mod=1000, passed=passed) == (TAKEN, ())
     _, actions = moved(details, last_mod=999, passed=passed)
     assert actions == (Touch("a.ini", "a.ini", None),)
 
 
-def test_where_the_clock_was_set_back_it_gets_its_traffic_back_instead_of_waiting_for_hours() -> None:
+def test_where_the_clock_was_set_back_a_vassal_gets_its_traffic_back_at_the_timeout() -> None:
     progress, actions = moved(ProcessFacts(touch_path="a.ini", may_set_mtime=False), last_mod=4600, passed=TIMEOUT)
     assert (progress.phase, owed(progress)) == (Phase.FAILED, ())
     assert "has a config younger than the present second" in progress.reason
@@ -44,9 +44,7 @@ def test_where_the_clock_was_set_back_it_gets_its_traffic_back_instead_of_waitin
 
 
 @pytest.mark.parametrize(("last_mod", "mtime"), [(999, 1000), (1000, 1001), (4600, 4601)])
-def test_both_ends_of_a_link_get_the_same_mtime_where_it_is_not_known_which_is_looked_at(
-    last_mod: int, mtime: int
-) -> None:
+def test_both_ends_of_a_link_get_one_mtime_where_the_emperor_may_look_at_either(last_mod: int, mtime: int) -> None:
     details = ProcessFacts(touch_path="link", touch_also="target")
     _, actions = moved(details, last_mod=last_mod, passed=0.1)
     assert actions == (Touch("a.ini", "link", mtime), Touch("a.ini", "target", mtime))

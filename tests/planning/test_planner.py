@@ -59,7 +59,7 @@ def test_a_node_of_nobody_refuses_the_roll_where_it_may_be_a_vassal_without_node
     assert opened(replace(seen, vassals={"v1.ini": vassal(1), "v2.ini": vassal(2)})).result is None
 
 
-def test_a_node_of_nobody_refuses_nothing_where_the_vassal_without_nodes_subscribes_nowhere() -> None:
+def test_a_node_of_nobody_is_harmless_where_the_nodeless_vassal_subscribes_nowhere() -> None:
     silent = vassal(3, nodes=(), may_subscribe=False)
     assert opened(a_snapshot(vassal(1), vassal(2), silent, unowned=frozenset({"/tmp/nobody"}))).result is None
 
@@ -77,7 +77,7 @@ def test_the_minimum_follows_vassals_that_come_during_the_roll() -> None:
     assert planner.plan(more, roll, given, NOW + 1).roll.minimum == {"app": 3}
 
 
-def test_all_that_failed_at_one_look_are_named() -> None:
+def test_every_vassal_that_failed_at_one_look_is_named() -> None:
     seen = a_snapshot(vassal(1), vassal(2), vassal(3))
     roll = in_phase(opened(seen), v1=Phase.RESTARTING, v2=Phase.RESTARTING)
     roll = with_vassals(roll, *(known(one, 1) for one in roll.vassals.values()))
@@ -142,7 +142,7 @@ def test_a_vassal_that_is_out_is_no_stall_however_long_it_takes() -> None:
 
 
 @pytest.mark.parametrize("timeout", [5.0, 9.0])
-def test_a_vassal_that_hangs_in_its_start_is_left_to_settle_until_the_timeout_and_then_touched(timeout: float) -> None:
+def test_a_vassal_stuck_in_its_start_is_touched_after_the_timeout(timeout: float) -> None:
     site = a_site(3, 1, each={"load": 1.0}, v1={"accepting": False})
     outcome = run(site, settings(timeout=timeout), known_keys={"v1.ini": frozenset({"app"})})
     assert outcome.result == "done"
@@ -202,7 +202,7 @@ def test_a_refused_act_counts_as_a_change() -> None:
     assert (failed.phase, failed.failure, failed.times.finished) == (Phase.FAILED, Failure.REFUSED, NOW + 4)
 
 
-def test_a_failure_gives_the_drained_ones_their_traffic_back_with_its_reason() -> None:
+def test_a_failure_gives_drained_vassals_their_traffic_back_with_its_reason() -> None:
     first, second, third = vassal(1), vassal(2), vassal(3)
     roll = in_phase(opened(a_snapshot(first, second, third)), v1=Phase.RESTARTING, v2=Phase.DRAINING)
     restarts, drains = roll.vassals["v1.ini"], taken(roll.vassals["v2.ini"], NOW)
@@ -216,7 +216,7 @@ def test_a_failure_gives_the_drained_ones_their_traffic_back_with_its_reason() -
     assert (step.roll.result, step.roll.finished) == (Result.FAILED, NOW + 2)
 
 
-def test_one_that_dies_while_it_is_drained_keeps_the_others_from_being_touched() -> None:
+def test_a_vassal_that_dies_while_drained_keeps_the_others_from_being_touched() -> None:
     first, second, third = vassal(1), vassal(2), vassal(3)
     roll = in_phase(opened(a_snapshot(first, second, third)), v1=Phase.DRAINING, v2=Phase.DRAINING)
     for one in (first, second):
@@ -281,7 +281,7 @@ def test_a_roll_of_nobody_is_refused_and_says_why_each_is_left_alone() -> None:
     assert many.reason.endswith("v5.ini: a zerg vassal; and 3 more")
 
 
-def test_a_vassal_that_is_down_but_known_by_its_key_does_not_put_a_refusal_off() -> None:
+def test_a_down_vassal_whose_key_is_known_does_not_put_a_refusal_off() -> None:
     assert opened(a_snapshot(vassal(1, cursed=True))).result is Result.REFUSED
 
 
@@ -344,7 +344,7 @@ def test_a_vassal_that_starts_by_itself_is_left_to_settle_until_the_timeout(pass
     assert step.roll.vassals["v2.ini"].phase is Phase.PENDING, "the better canary is waited for"
 
 
-def test_a_master_that_was_woken_is_known_to_have_been_and_keeps_its_cpu() -> None:
+def test_a_woken_master_is_remembered_and_keeps_its_cpu() -> None:
     gone = ProcessFacts(reloads=0, children=frozenset())
     first, second, third = (vassal(number, accepting=False, details=gone) for number in (1, 2, 3))
     roll = in_phase(opened(a_snapshot(first, second, third)), v1=Phase.RESTARTING, v2=Phase.RESTARTING)
@@ -387,7 +387,7 @@ def test_a_vassal_that_starts_may_turn_out_to_serve_the_key_that_lacks_vassals()
         ({"present": False, "accepting": False, "pid": 0, "nodes": ()}, Phase.WITHDRAWN),
     ],
 )
-def test_a_config_that_is_not_found_counts_as_removed_once_the_emperor_ends_its_vassal(
+def test_a_missing_config_counts_as_removed_once_the_emperor_ends_its_vassal(
     there: dict[str, object], phase: Phase
 ) -> None:
     roll = opened(a_snapshot(vassal(1), vassal(2), vassal(3)))
@@ -396,7 +396,7 @@ def test_a_config_that_is_not_found_counts_as_removed_once_the_emperor_ends_its_
     assert step.roll.vassals["v3.ini"].phase is phase
 
 
-def test_nobody_whose_keys_are_not_known_yet_is_taken_before_it_had_time_to_announce_itself() -> None:
+def test_a_vassal_of_unknown_keys_is_given_time_to_announce_itself_first() -> None:
     """A router that was started anew a moment ago lists nobody, and no roll before this one has seen the keys."""
     forgotten = a_snapshot(vassal(1, nodes=()), vassal(2, nodes=()))
     roll = opened(forgotten)
@@ -408,7 +408,7 @@ def test_nobody_whose_keys_are_not_known_yet_is_taken_before_it_had_time_to_anno
 
 
 @pytest.mark.parametrize(("others", "taken"), [(1, False), (2, True)])
-def test_one_that_accepts_and_no_router_lists_is_taken_with_room_only(others: int, *, taken: bool) -> None:
+def test_an_accepting_vassal_in_no_router_is_taken_with_room_only(others: int, *, taken: bool) -> None:
     lost = vassal(9, nodes=())
     seen = a_snapshot(lost, *[vassal(number) for number in range(1, others + 1)])
     known = {"v9.ini": frozenset({"app"})}
@@ -418,7 +418,7 @@ def test_one_that_accepts_and_no_router_lists_is_taken_with_room_only(others: in
     assert (roll.vassals["v9.ini"].phase is Phase.DRAINING) is taken
 
 
-def test_the_members_of_a_key_do_not_shrink_when_a_router_forgets_those_that_are_not_rolled() -> None:
+def test_a_vassal_left_alone_stays_a_member_of_its_key_when_a_router_forgets_it() -> None:
     half = settings(minimum_active_vassals=Minimum(50, percent=True), vassals=("v[12].ini",))
     roll = opening.open_roll(
         a_snapshot(*[vassal(number) for number in range(1, 7)]), half, Request(1), NOW, opening.Memory()
@@ -439,7 +439,7 @@ def test_a_roll_that_turns_out_to_have_no_room_is_refused_before_anybody_is_take
     assert step.roll.reason.startswith("key app has 1 vassal and the minimum is 1")
 
 
-def test_an_act_refused_of_one_that_has_failed_already_adds_its_reason() -> None:
+def test_a_refused_act_adds_its_reason_to_a_vassal_that_has_failed_already() -> None:
     roll = in_phase(opened(a_snapshot(vassal(1), vassal(2))), v1=Phase.FAILED)
     roll = with_vassals(roll, roll.vassals["v1.ini"]._replace(reason="the probe failed: 500"))
     step = planner.fail_vassal(roll, "v1.ini", "cannot be unsubscribed", NOW)
@@ -447,7 +447,7 @@ def test_an_act_refused_of_one_that_has_failed_already_adds_its_reason() -> None
     assert step.actions == ()
 
 
-def test_a_vassal_that_the_emperor_runs_without_a_config_to_be_found_refuses_the_roll() -> None:
+def test_a_running_vassal_whose_config_is_not_found_refuses_the_roll() -> None:
     roll = opened(a_snapshot(vassal(1), vassal(2), vassal(3, config_exists=False)))
     assert roll.result is Result.REFUSED
     assert roll.reason.startswith("the Emperor runs v3.ini, of which the hook finds no config")

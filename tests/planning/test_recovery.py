@@ -74,7 +74,7 @@ def test_no_packet_is_sent_for_a_vassal_that_is_another_process_or_removed(phase
         assert not [action for action in step.actions if not isinstance(action, ClearBlacklist)]
 
 
-def test_a_roll_taken_up_starts_what_is_missing_anew_and_counts_from_now() -> None:
+def test_a_resumed_roll_starts_missing_vassals_and_counts_from_now() -> None:
     step = recovery.resume(left_in(Phase.RESTARTING), seen(MISSING), settings(), NOW)
     assert step.actions == (ClearBlacklist(("a.ini",)),)
     assert step.roll.last_change == NOW
@@ -83,13 +83,13 @@ def test_a_roll_taken_up_starts_what_is_missing_anew_and_counts_from_now() -> No
 
 
 @pytest.mark.parametrize("phase", [Phase.RESTARTING, Phase.WARMING])
-def test_one_that_was_touched_is_followed_where_it_was(phase: Phase) -> None:
+def test_a_touched_vassal_goes_on_in_its_phase(phase: Phase) -> None:
     for step in both(left_in(phase), seen(replace(SAME, last_mod=9))):
         assert step.actions == ()
         assert step.roll.vassals["a.ini"] == left_in(phase).vassals["a.ini"]
 
 
-def test_one_that_was_done_and_is_another_process_by_now_is_waited_for_once_more() -> None:
+def test_a_done_vassal_that_is_another_process_by_now_is_waited_for_once_more() -> None:
     left = left_in(Phase.RESTARTING)
     for other, actions in (
         (Vassal("b.ini", pid=201), ()),
@@ -103,7 +103,7 @@ def test_one_that_was_done_and_is_another_process_by_now_is_waited_for_once_more
         assert (anew.phase, was_started_anew(anew), anew.times.finished) == (Phase.RESTARTING, True, None)
 
 
-def test_those_that_serve_again_when_a_roll_is_taken_up_are_probed_in_service() -> None:
+def test_vassals_that_serve_again_when_a_roll_is_resumed_are_probed_in_service() -> None:
     """All were started anew while no hook was there: to take them out of the router at once would end the site."""
     given = settings(probe=Probe("/"), canary_time=0.0)
     vassals = [a_subscribed_vassal(id_, pid=666) for id_ in ("a.ini", "b.ini", "c.ini")]
@@ -121,7 +121,7 @@ def test_those_that_serve_again_when_a_roll_is_taken_up_are_probed_in_service() 
     assert step.roll.result is Result.DONE
 
 
-def test_one_that_was_done_and_whose_config_is_gone_stays_done() -> None:
+def test_a_done_vassal_whose_config_is_gone_stays_done() -> None:
     left = left_in(Phase.RESTARTING)
     snapshot = seen(replace(SAME, last_mod=9))
     gone = Vassal("b.ini", config_exists=False, present=False)
@@ -129,7 +129,7 @@ def test_one_that_was_done_and_whose_config_is_gone_stays_done() -> None:
     assert step.roll.vassals["b.ini"].phase is Phase.DONE
 
 
-def test_one_that_lacks_one_of_its_keys_is_not_back_yet() -> None:
+def test_a_vassal_that_lacks_one_of_its_keys_is_not_back_yet() -> None:
     roll = left_in(Phase.DRAINING)
     two = roll.vassals["a.ini"]._replace(keys=APP | {"web"})
     web = replace(SAME, nodes=(replace(NODE, key="web"),))
@@ -137,7 +137,7 @@ def test_one_that_lacks_one_of_its_keys_is_not_back_yet() -> None:
     assert step.actions == (Subscribe("a.ini", (NODE,)),)
 
 
-def test_one_without_a_router_is_back_when_it_accepts() -> None:
+def test_a_vassal_without_a_router_is_back_when_it_accepts() -> None:
     roll = left_in(Phase.RESTARTING)
     keyless = replace(roll, vassals={"a.ini": roll.vassals["a.ini"]._replace(keys=frozenset())})
     for accepting, left in ((True, set()), (False, {"a.ini"})):
@@ -145,7 +145,7 @@ def test_one_without_a_router_is_back_when_it_accepts() -> None:
         assert set(step.roll.vassals) == left
 
 
-def test_nobody_else_is_left_of_a_roll_that_is_only_brought_back() -> None:
+def test_a_restored_roll_holds_only_the_vassals_that_were_out() -> None:
     step = recovery.restore(left_in(Phase.RESTARTING), seen(replace(SAME, last_mod=9)), settings(), NOW)
     assert set(step.roll.vassals) == {"a.ini"}
     assert step.roll.mode is Mode.RESTORE
@@ -167,9 +167,7 @@ def test_a_removed_vassal_is_withdrawn_from_the_roll_that_goes_on() -> None:
 
 
 @pytest.mark.parametrize(("emperor", "phase"), [(7, Phase.FAILED), (8, Phase.RESTARTING), (0, Phase.RESTARTING)])
-def test_one_that_died_after_it_was_done_stops_the_roll_unless_its_emperor_went_with_it(
-    emperor: int, phase: Phase
-) -> None:
+def test_a_done_vassal_that_died_stops_the_roll_unless_its_emperor_died_too(emperor: int, phase: Phase) -> None:
     left = replace(left_in(Phase.DONE), emperor_pid=7 if emperor else 0)
     died = replace(seen(a_vassal("a.ini", pid=666, nodes=(NODE,))), emperor_pid=emperor)
     step = recovery.resume(left, died, settings(), NOW)

@@ -59,18 +59,18 @@ def test_as_many_are_woken_as_there_are_cpus(cpus: int, expected: str) -> None:
 
 
 @pytest.mark.parametrize(("running", "expected"), [(True, ""), (False, "b")])
-def test_one_whose_interpreter_starts_keeps_its_cpu(*, running: bool, expected: str) -> None:
+def test_a_vassal_whose_interpreter_starts_keeps_its_cpu(*, running: bool, expected: str) -> None:
     starting = ProcessFacts(reloads=1, children=frozenset(), running=running)
     flying = roll(a=RUNS, b=RESTARTING)
     assert woken_of(flying, seen(1, a=starting, b=READY)) == list(expected)
 
 
-def test_one_that_was_woken_and_has_not_stirred_is_woken_again_and_keeps_its_cpu() -> None:
+def test_a_master_that_has_not_reacted_is_woken_again_and_keeps_its_cpu() -> None:
     flying = roll(a=RESTARTING, b=woken(RESTARTING))
     assert woken_of(flying, seen(1, a=READY, b=READY)) == ["b"]
 
 
-def test_one_whose_workers_are_there_still_is_left_alone() -> None:
+def test_a_master_whose_workers_still_run_is_not_woken() -> None:
     busy = ProcessFacts(reloads=0, children=OLD, running=True)
     assert woken_of(roll(a=RESTARTING, b=RESTARTING), seen(1, a=busy, b=READY)) == ["b"]
     assert woken_of(roll(a=RESTARTING), seen(1, a=busy)) == []
@@ -128,7 +128,7 @@ def test_only_touches_wait_for_a_cpu() -> None:
         (a_progress("", Phase.WARMING), None, False),
     ],
 )
-def test_one_whose_workers_end_keeps_its_cpu_but_not_for_long(
+def test_a_vassal_whose_workers_end_keeps_its_cpu_but_not_for_long(
     before: Progress, details: ProcessFacts | None, *, held: bool
 ) -> None:
     restarting, there = roll(a=touched(before, at=5.0)), seen(1, a=details)
@@ -136,7 +136,7 @@ def test_one_whose_workers_end_keeps_its_cpu_but_not_for_long(
     assert free_at(5.0 + ENDING + 0.001, 1, restarting, there) == 1
 
 
-def test_more_that_end_than_there_are_cpus_hold_all_others_back() -> None:
+def test_more_ending_vassals_than_cpus_hold_all_other_touches_back() -> None:
     ending = touched(a_progress("", Phase.TOUCHED), at=0.0)
     assert free_at(0.0, 1, roll(a=ending, b=ending), seen(1, a=None, b=None)) == 0
 
@@ -153,14 +153,14 @@ def moments(site: WatchedSite, kind: type[WakeMaster | Touch] = WakeMaster) -> l
     return sorted(first.values())
 
 
-def test_a_wave_is_touched_by_and_by() -> None:
+def test_a_wave_is_touched_as_cpus_become_free() -> None:
     first_wave = moments(rolled(2, 0.1), Touch)[:6]
     assert [second - first >= 0.01 for first, second in pairwise(first_wave[::2])] == [True, True], "a worker's end"
     assert first_wave[-1] - first_wave[0] < 0.1
     assert len(set(moments(rolled(0, 0.1), Touch)[:6])) == 1
 
 
-def test_a_wave_is_woken_by_and_by() -> None:
+def test_a_wave_is_woken_as_cpus_become_free() -> None:
     first_wave = moments(rolled(2, 0.1))[:6]
     assert [second - first >= 0.1 for first, second in pairwise(first_wave[::2])] == [True, True]
     assert first_wave[-1] - first_wave[0] < 3 * 0.1

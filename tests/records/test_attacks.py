@@ -82,7 +82,7 @@ def work(directory: Path) -> None:
 
 @pytest.mark.parametrize("name", [*FILES, *GUESSED])
 @pytest.mark.parametrize("trap", list(TRAPS))
-def test_nothing_of_root_is_written_through_what_lies_in_the_place_of_a_file(
+def test_no_file_of_root_is_written_through_a_trap_in_the_place_of_a_status_file(
     directory: Path, victim: Victim, trap: str, name: str
 ) -> None:
     acts(TRAPS[trap], directory, name.replace("PID", str(os.getpid())), victim.path)

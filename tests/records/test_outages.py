@@ -53,7 +53,7 @@ def history(directory: Path) -> list[str]:
     return [json.loads(line)["id"] for line in (directory / "trigger.history.jsonl").read_text().splitlines()]
 
 
-def test_a_directory_that_is_removed_and_made_again_gets_what_it_missed(
+def test_a_directory_removed_and_made_again_gets_the_lines_that_it_missed(
     directory: Path, log: pytest.LogCaptureFixture
 ) -> None:
     store = Store(directory, "trigger")

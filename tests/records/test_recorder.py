@@ -123,7 +123,7 @@ def test_a_hook_that_waits_changes_nothing_of_what_the_one_before_it_knew(desk: 
     assert second.is_new(LATER)
 
 
-def test_after_a_journal_that_cannot_be_used_one_that_waits_rolls_once_more_too(desk: Desk) -> None:
+def test_after_an_unusable_journal_a_waiting_hook_rolls_once_more_too(desk: Desk) -> None:
     (desk.directory / "trigger.journal").write_text("{")
     hook = desk.hook()
     hook.waits(FIRST)
@@ -145,9 +145,7 @@ def test_a_touch_before_the_first_start_ever_is_said_to_be_void(
     [LATER, replace(FIRST, mtime_ns=1), replace(FIRST, inode=2), replace(FIRST, mtime_ns=FIRST.mtime_ns + 1)],
     ids=["later", "dated back", "replaced with its mtime kept", "by a nanosecond"],
 )
-def test_any_change_of_the_trigger_is_news_while_the_hook_runs_and_after_it_was_down(
-    desk: Desk, change: Request
-) -> None:
+def test_a_change_of_the_trigger_is_news_to_a_running_hook_and_to_the_next_one(desk: Desk, change: Request) -> None:
     first = desk.hook()
     first.resume(FIRST, 0.0)
     assert first.is_new(change)
@@ -170,7 +168,7 @@ def test_other_text_alone_is_no_news(desk: Desk) -> None:
     assert not hook.is_new(replace(FIRST, message="other", only="x"))
 
 
-def test_after_a_journal_that_cannot_be_used_it_is_rolled_once_more_rather_than_lost(desk: Desk) -> None:
+def test_after_an_unusable_journal_the_touch_is_rolled_once_more_rather_than_lost(desk: Desk) -> None:
     (desk.directory / "trigger.journal").write_text("{")
     hook = desk.hook()
     hook.resume(FIRST, 0.0)
@@ -190,7 +188,7 @@ def test_a_roll_that_begins_is_on_record_before_anything_is_done(desk: Desk, log
     ]
 
 
-def test_after_a_hook_was_killed_the_next_one_has_its_roll_in_its_own_time_and_the_keys(desk: Desk) -> None:
+def test_a_killed_hooks_roll_and_keys_reach_the_next_hook_in_that_ones_own_time(desk: Desk) -> None:
     first = desk.hook()
     first.resume(None, 100.0)
     first.begun(ROLL, 0.0)
@@ -319,7 +317,7 @@ def test_the_quickest_load_of_a_roll_is_known_to_the_next_one_and_to_the_next_ho
     assert second.usual_load == 2.5, "a roll without a load tells nothing new"
 
 
-def test_the_keys_of_a_vassal_are_kept_when_its_nodes_vanish_and_replaced_when_they_change(desk: Desk) -> None:
+def test_the_keys_of_a_vassal_outlast_its_nodes_and_are_replaced_when_they_change(desk: Desk) -> None:
     hook = desk.hook()
     hook.resume(None, 0.0)
     flying = replace(ROLL, vassals={"b.ini": a_progress("b.ini", Phase.DRAINING)})

@@ -26,7 +26,7 @@ def opened(environment: dict[str, str], emperor: str = EMPEROR) -> tuple[Store |
     return own_journal(emperor, environment, said.append), said
 
 
-def test_it_is_in_a_directory_of_the_users_own_and_named_after_the_emperor(tmp_path: Path) -> None:
+def test_the_journal_is_in_the_users_own_directory_and_named_after_the_emperor(tmp_path: Path) -> None:
     store, said = opened({"XDG_STATE_HOME": str(tmp_path / "state")})
     assert store is not None
     store.write_journal(UNFINISHED)
@@ -70,7 +70,7 @@ def test_nothing_is_left_of_a_roll_that_has_ended(tmp_path: Path) -> None:
     assert store.read_journal() is None
 
 
-def test_a_directory_that_cannot_be_made_is_said_in_one_line_that_says_what_it_means(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_told_in_one_line_with_its_meaning(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     store, said = opened({"XDG_STATE_HOME": str(tmp_path / "file")})
     assert store is None

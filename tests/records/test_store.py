@@ -45,9 +45,7 @@ def names(directory: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", ["missing", "a file", "below a file"])
-def test_a_state_directory_that_cannot_be_written_to_is_an_error_that_names_the_option(
-    tmp_path: Path, kind: str
-) -> None:
+def test_an_unwritable_state_directory_is_an_error_that_names_the_option(tmp_path: Path, kind: str) -> None:
     file = tmp_path / "file"
     file.touch()
     directory = {"missing": tmp_path / "missing", "a file": file, "below a file": file / "below"}[kind]

@@ -218,7 +218,7 @@ def test_one_that_is_drained_gets_its_traffic_back_when_another_dies(*, signed: 
     assert sorted(outcome.touched()) == ["v1.ini", "v2.ini", "v3.ini", "v4.ini"]
 
 
-def test_the_only_one_that_is_drained_is_not_taken_again_before_it_is_needed_no_more(
+def test_a_recalled_vassal_is_not_drained_again_until_the_minimum_allows_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
@@ -233,7 +233,7 @@ def test_the_only_one_that_is_drained_is_not_taken_again_before_it_is_needed_no_
     assert taken[1] > 1.0 + WAVE, "the one that died is back"
 
 
-def test_those_that_serve_and_answer_badly_keep_their_traffic_where_the_minimum_needs_it() -> None:
+def test_vassals_that_answer_badly_keep_their_traffic_where_the_minimum_needs_it() -> None:
     made = a_site(4, 2)
     bad = [made.vassals[f"v{number}.ini"] for number in (2, 3, 4)]
     for vassal in bad:
@@ -278,7 +278,7 @@ def test_a_router_that_takes_no_packets_costs_two_seconds_once_but_not_the_roll(
     assert {action.vassal for _, action in made.performed if isinstance(action, Unsubscribe)} == {"v1.ini"}
 
 
-def test_a_single_vassal_is_reloaded_with_minimum_0_and_keeps_its_place_in_the_router() -> None:
+def test_with_minimum_0_a_single_vassal_is_reloaded_and_stays_in_the_router() -> None:
     made = a_site(1, 0)
     outcome = run(made, settings(minimum_active_vassals=Minimum(0)))
     assert outcome.result == "done"
@@ -376,7 +376,7 @@ def test_a_new_vassal_is_not_rolled_and_counts_when_it_serves() -> None:
     assert sorted(outcome.phases()) == ["v1.ini", "v2.ini"]
 
 
-def test_a_minimum_that_becomes_unkeepable_times_out_and_nothing_is_touched_below_it() -> None:
+def test_a_minimum_that_becomes_unkeepable_ends_the_roll_and_is_kept() -> None:
     made = a_site(3, 2)
     gone = made.vassals["v3.ini"]
 
@@ -471,7 +471,7 @@ def test_touches_during_a_roll_give_exactly_one_more() -> None:
     assert shelf.history[1]["request"]["mtime_ns"] == 4
 
 
-def test_a_second_roll_knows_the_load_time_and_looks_less_often_and_sees_its_end_sooner() -> None:
+def test_a_second_roll_knows_the_load_time_so_that_it_looks_less_and_ends_sooner() -> None:
     made = a_site(3)
     for one in made.vassals.values():
         one.load = 20.0
@@ -534,7 +534,7 @@ def test_a_single_vassal_is_a_first_wave_and_has_to_live_too() -> None:
     assert run(made, settings(minimum_active_vassals=Minimum(0))).result == "failed"
 
 
-def test_nobody_is_taken_while_a_router_that_was_started_anew_lacks_vassals_of_the_other() -> None:
+def test_no_vassal_is_taken_while_a_restarted_router_lacks_vassals_of_the_other() -> None:
     made = a_site(6, 4, each={"load": 1.0, "routers": ("east", "west")})
     made.at(1.5, lambda: made.forget("west"))
     outcome = run(made, settings(minimum_active_vassals=Minimum(4), canary_time=0.0))
@@ -545,7 +545,7 @@ def test_nobody_is_taken_while_a_router_that_was_started_anew_lacks_vassals_of_t
     assert any(when > third_is_back for when in taken)
 
 
-def test_what_a_router_started_anew_never_lists_again_holds_a_roll_back_for_twelve_seconds() -> None:
+def test_vassals_that_a_restarted_router_never_lists_hold_a_roll_for_twelve_seconds() -> None:
     vassals = [FakeVassal(f"v{number}.ini", load=1.0, routers=("east", "west")) for number in range(1, 5)]
     made = WatchedSite(vassals)
 
@@ -561,7 +561,7 @@ def test_what_a_router_started_anew_never_lists_again_holds_a_roll_back_for_twel
 
 
 @pytest.mark.parametrize("load", [0.3, 3.0])
-def test_of_two_routers_one_of_which_takes_no_packets_vassals_are_drained_at_the_other(load: float) -> None:
+def test_vassals_are_drained_at_one_router_though_the_other_takes_no_packets(load: float) -> None:
     made = a_site(3, 2, each={"load": load, "routers": ("east", "west")})
     made.signed_routers = frozenset({"west"})
     outcome = run(made, settings(minimum_active_vassals=Minimum(2), canary_time=0.0))

@@ -36,7 +36,7 @@ def sockets(**held: str) -> dict[int, frozenset[str]]:
     return {int(pid[1:]): frozenset(addresses.split()) for pid, addresses in held.items()}
 
 
-def test_a_node_belongs_to_the_vassal_whose_master_listens_on_it_whatever_their_names() -> None:
+def test_a_node_belongs_to_the_vassal_that_listens_on_it_whatever_their_names() -> None:
     host = Host(sockets(p1="/run/x.sock 0.0.0.0:80", p2="/run/app1.sock"))
     found = host.owners("/run/x.sock", "127.0.0.1:80", "/run/app1.sock", app1=1, app2=2)
     assert found == {"app1.ini": {"/run/x.sock", "127.0.0.1:80"}, "app2.ini": {"/run/app1.sock"}}

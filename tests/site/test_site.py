@@ -113,7 +113,7 @@ def test_what_a_subscriber_has_spoiled_is_said_once_and_not_for_ever(caplog: pyt
     assert caplog.messages[0].startswith("the stats at /run/router.stats have been read without what a subscriber")
 
 
-def test_a_node_of_nobody_is_no_vassals_where_the_sockets_of_those_without_nodes_can_be_seen() -> None:
+def test_a_node_of_nobody_may_be_a_vassals_only_where_its_sockets_cannot_be_seen() -> None:
     ours = Vassal("a.ini", pid=os.getpid(), accepting=True)
     addresses = {"/nowhere/1", "@name", "127.0.0.1:9", "[::1]:9", "192.0.2.1:9", "app.test:9"}
     assert set(UwsgiSite._may_be_ours(addresses, [ours])) == {"192.0.2.1:9", "app.test:9"}

@@ -250,7 +250,7 @@ def test_a_vassal_without_keys_is_taken_to_be_announced_by_somebody_who_may() ->
     assert site.foreign(a="other app", b="app") == {"a": OWN}
 
 
-def test_a_config_is_read_at_the_first_look_for_a_new_key_and_for_a_new_process_only() -> None:
+def test_a_config_is_read_once_and_again_for_a_new_key_or_a_new_process_only() -> None:
     site = SimulatedSite(a=OWN)
     for _ in range(3):
         site.foreign(a="app")

@@ -22,8 +22,6 @@ from uwsgi_reload_hook.settings import Settings
 __all__ = ["Outcome", "Shelf", "WatchedSite", "a_site", "run", "settings"]
 
 INFO = HookInfo(1, "mule", "0", 0.0)
-
-
 settings = partial(Settings, trigger="trigger")
 
 

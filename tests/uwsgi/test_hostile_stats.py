@@ -196,7 +196,7 @@ def test_an_on_demand_socket_with_quotes_is_read(text: str, minified: bool) -> N
     assert [(one.id, one.on_demand) for one in told.vassals] == [("app-1.ini", text), ("app-2.ini", text)]
 
 
-def test_a_vassal_that_cannot_be_read_is_never_left_out_but_ends_the_look_with_words() -> None:
+def test_a_vassal_that_cannot_be_read_ends_the_look_with_words_instead_of_missing() -> None:
     with pytest.raises(UnavailableError, match=r"name vassals that cannot be read: .*; rename their configs"):
         emperor_of(["app-1.ini", 'x{"id":"y.ini'], [])
     with pytest.raises(UnavailableError, match="unknown shape: no field 'last_mod'"):

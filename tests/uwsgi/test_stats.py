@@ -247,7 +247,7 @@ def test_minified_strings_are_what_they_say_if_they_have_no_quote(text: str) -> 
     assert [node.key for node in told.nodes] == [text]
 
 
-def test_a_minified_answer_with_a_quote_in_a_string_is_read_by_the_field_that_comes_next() -> None:
+def test_a_minified_answer_with_a_quote_in_a_string_is_read_by_its_next_field() -> None:
     document = {**ROUTER, "subscriptions": [{"key": 'a"b', "nodes": [NODE]}]}
     assert [node.key for node in router_of(written(document, minified=True)).nodes] == ['a"b']
 
