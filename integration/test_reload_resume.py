@@ -117,7 +117,7 @@ MOMENTS = [killed_when_the_canary_is_drained, killed_when_the_canary_restarts, k
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_the_next_one_brings_back_what_was_is_out_and_rolls_everybody(
+def test_the_next_reload_restores_what_was_out_of_service_and_rolls_all(
     farm: Farm, journal: Path, moment: Callable[[Farm], list[str]]
 ) -> None:
     version = f"after-{moment.__name__}"

@@ -235,7 +235,7 @@ def test_a_failed_probe_evicts_once() -> None:
     assert evicted(0, failed_probe("a", NOW - 1)) == (evicted(0, failed_probe("a", NOW - 1))[0], ())
 
 
-def test_one_whose_first_probe_is_unanswered_is_kept_out_as_far_as_the_minimum_lets_it() -> None:
+def test_a_vassal_with_an_unanswered_first_probe_is_kept_out_if_the_minimum_allows() -> None:
     assert evicted(2, unanswered("a"))[1] == (out_of("a"),)
     roll, actions = evicted(3, unanswered("a"))
     assert (roll.vassals["a"], actions) == (unanswered("a"), ())

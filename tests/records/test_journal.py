@@ -199,7 +199,7 @@ class Outer:
 OUTER = Outer("a", Inner(5.0, phase=Phase.DONE), Inner(), (Inner(6.0),), {"x": Inner(7.0)}, (Request(1),))
 
 
-def test_a_record_in_a_record_is_written_with_what_differs_from_its_defaults_and_read() -> None:
+def test_a_nested_record_is_written_with_what_differs_from_its_defaults_and_read() -> None:
     text = json.dumps(OUTER, default=codec.plain)
     assert json.loads(text) == {
         "id": "a",
