@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, get_type_hints
+from dataclasses import dataclass, field, is_dataclass, replace
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.journals import journals, rolls
-from uwsgi_reload_hook.clocks import Clock
+from uwsgi_reload_hook.clocks import Clock, Monotonic, Seconds, WallClock
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Roll
 from uwsgi_reload_hook.records import codec
 from uwsgi_reload_hook.records.journal import Journal, decode, encode, shifted
@@ -175,33 +176,104 @@ def test_a_field_that_a_dataclass_gains_is_written_and_read_by_its_hint() -> Non
     assert read == More("a", frozenset({Phase.DONE}), ((1, 2.0),), {"x": ROLL})
 
 
-@pytest.mark.parametrize("kind", [Progress, Roll, Journal])
-def test_every_float_says_what_it_counts_from(kind: type) -> None:
+class Inner(NamedTuple):
+    at: Monotonic | None = None
+    lasts: Seconds = 1.0
+    phase: Phase = Phase.PENDING
+
+
+NOTHING = Inner()
+
+
+@dataclass(frozen=True)
+class Outer:
+    id: str
+    inner: Inner = NOTHING
+    maybe: Inner | None = None
+    several: tuple[Inner, ...] = ()
+    named: Mapping[str, Inner] = field(default_factory=dict)
+    requests: tuple[Request, ...] = ()
+
+
+OUTER = Outer("a", Inner(5.0, phase=Phase.DONE), Inner(), (Inner(6.0),), {"x": Inner(7.0)}, (Request(1),))
+
+
+def test_a_record_in_a_record_is_written_with_what_differs_from_its_defaults_and_read() -> None:
+    text = json.dumps(OUTER, default=codec.plain)
+    assert json.loads(text) == {
+        "id": "a",
+        "inner": {"at": 5.0, "phase": "done"},
+        "maybe": {},
+        "several": [{"at": 6.0}],
+        "named": {"x": {"at": 7.0}},
+        "requests": [{"mtime_ns": 1}],
+    }
+    assert codec.decode(json.loads(text), Outer) == OUTER
+    assert codec.written(Outer("b")) == {"id": "b"}
+
+
+def test_a_moment_of_a_record_in_a_record_is_moved() -> None:
+    moved = codec.changed(OUTER, Clock.MONOTONIC, lambda moment: moment + 1)
+    assert moved == Outer("a", Inner(6.0, phase=Phase.DONE), Inner(), (Inner(7.0),), {"x": Inner(8.0)}, (Request(1),))
+    assert codec.changed(OUTER, Clock.WALL, lambda moment: moment + 1) == OUTER
+
+
+def test_a_moment_that_cannot_be_moved_is_an_error_and_not_forgotten() -> None:
+    @dataclass(frozen=True)
+    class Between:
+        between: tuple[Monotonic, Monotonic] = (0.0, 1.0)
+
+    with pytest.raises(TypeError, match="cannot be changed"):
+        codec.changed(Between(), Clock.MONOTONIC, lambda moment: moment + 1)
+
+
+def leaves(hint: Any) -> list[Any]:  # noqa: ANN401 - any hint
+    """The hints of every value that there can be inside a value of this one, `Annotated` and all."""
+    inside = () if get_origin(hint) is Annotated else get_args(hint)
+    if is_dataclass(hint) or hasattr(hint, "_fields"):
+        inside = tuple(get_type_hints(hint, include_extras=True).values())
+    return [leaf for one in inside for leaf in leaves(one)] if inside else [hint]
+
+
+def test_every_float_says_what_it_counts_from() -> None:
     """A bare float would be moved to no other boot: use Monotonic, WallClock or Seconds."""
-    floats = {name for name, hint in get_type_hints(kind).items() if hint in {float, float | None, Mapping[str, float]}}
-    assert floats == {name for clock in Clock for name in codec.marked(kind, clock)}
+    found = leaves(Journal)
+    assert float not in found
+    assert {hint for hint in found if get_origin(hint) is Annotated} == {Monotonic, WallClock, Seconds}
 
 
 def test_a_journal_of_before_the_load_was_kept_is_read() -> None:
     old = document(Journal(roll=ROLL))
-    del old["usual_load"], old["roll"]["usual_load"]
+    assert "usual_load" not in {*old, *old["roll"]}
     assert decode(json.dumps(old)) == Journal(roll=ROLL)
+
+
+def moments(value: Any, hint: Any) -> list[float]:  # noqa: ANN401 - any value of any hint
+    """Every moment on the monotonic clock that there is inside a value."""
+    if value is None:
+        return []
+    if hint == Monotonic:
+        return [value]
+    inside: list[tuple[object, object]] = []
+    if is_dataclass(hint) or hasattr(hint, "_fields"):
+        inside = [(getattr(value, name), one) for name, one in get_type_hints(hint, include_extras=True).items()]
+    elif get_origin(hint) is Mapping:
+        inside = [(one, get_args(hint)[1]) for one in value.values()]
+    elif get_origin(hint) in {tuple, frozenset}:
+        inside = [(one, get_args(hint)[0]) for one in value]
+    elif get_origin(hint) in {Union, UnionType}:
+        inside = [(value, next(one for one in get_args(hint) if one is not NoneType))]
+    return [found for one, of in inside for found in moments(one, of)]
 
 
 @given(rolls, st.floats(-1e6, 1e6))
 def test_a_roll_that_is_moved_keeps_its_times_on_the_wall_clock(roll: Roll, seconds: float) -> None:
     moved = shifted(roll, seconds)
-    for id_, one in roll.vassals.items():
-        for name in codec.marked(Progress, Clock.MONOTONIC):
-            before, after = getattr(one, name), getattr(moved.vassals[id_], name)
-            assert roll.wall(before) == pytest.approx(moved.wall(after), abs=1e-3)
-    assert roll.wall(roll.finished) == pytest.approx(moved.wall(moved.finished), abs=1e-3)
     assert moved.blind_since is None
-    for router, before in roll.forgot.items():
-        assert roll.wall(before) == pytest.approx(moved.wall(moved.forgot[router]), abs=1e-3)
-    same: dict[str, Any] = {"started": 0.0, "moved": 0.0, "vassals": {}, "forgot": {}}
-    same |= {"finished": None, "blind_since": None, "canary_done": None}
-    assert replace(moved, **same) == replace(roll, **same)
+    before, after = moments(replace(roll, blind_since=None), Roll), moments(moved, Roll)
+    assert [roll.wall(one) for one in before] == pytest.approx([moved.wall(one) for one in after], abs=1e-3)
+    back = codec.changed(moved, Clock.MONOTONIC, lambda _: 0.0)
+    assert back == codec.changed(replace(roll, blind_since=None), Clock.MONOTONIC, lambda _: 0.0)
 
 
 @pytest.mark.parametrize("moment", [codec.LARGEST_FLOAT, -codec.LARGEST_FLOAT])

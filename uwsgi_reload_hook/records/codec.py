@@ -1,22 +1,24 @@
-"""Makes values of what JSON holds, by their type hints: a document that fits is read, of any other it is said why.
+"""Turns records (dataclasses and named tuples, one inside another) into JSON, and reads them back by their type hints.
 
-Strict, because a file that has been torn, or that somebody has written by hand, must not become a value that the code
-elsewhere trips over: a bool is no number, a number is finite and bounded, no field is made up, and none is passed over.
-A field that a dataclass or a named tuple gains is read by its hint; there is no list to keep.
+A record is written with only what differs from its defaults. A field that a record gains is written, read and moved to
+another clock by its hint, so that there is no list of fields to keep.
+
+Reading is strict, because a torn file, or one that somebody has edited, must not become a value that the code elsewhere
+trips over: a bool is no number, a number is finite and bounded, and every field is known.
 """
 
 from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import MISSING, fields, is_dataclass, replace
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-__all__ = ["LARGEST_FLOAT", "LARGEST_INT", "decode", "marked"]
+__all__ = ["LARGEST_FLOAT", "LARGEST_INT", "changed", "decode", "plain", "written"]
 
 LARGEST_INT = 1 << 96
 """A file's mtime is the largest number there is: 64-bit seconds, as nanoseconds, take 94 bits."""
@@ -25,22 +27,83 @@ LARGEST_FLOAT = 1e12
 
 T = TypeVar("T")
 Reader = Callable[[object], Any]
+Change = Callable[[Any], Any]
+Changer = Callable[[Any, Change], Any]
 
 
 def decode(plain: object, kind: type[T]) -> T:
-    """Make a `kind`, a dataclass or a named tuple, of decoded JSON. Raises ValueError that names the place."""
+    """Make a `kind`, a record, of decoded JSON. Raises ValueError that names the place."""
     return cast("T", _reader(cast("Any", kind))(plain))
 
 
-def marked(kind: type, marker: object) -> tuple[str, ...]:
-    """The fields of `kind` whose hint is `Annotated` with `marker`, that or None, or a mapping to such values."""
-    return tuple(name for name, hint in _hints(kind).items() if _is_marked(hint, marker))
+def plain(value: object) -> object:
+    """The `default` of `json.dumps`, for records: the encoder calls it again for what is inside."""
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return value.value if isinstance(value, Enum) else written(value)
 
 
-def _is_marked(hint: object, marker: object) -> bool:
-    if get_origin(hint) is Annotated:
-        return marker in get_args(hint)[1:]
-    return get_origin(hint) in {Union, UnionType, Mapping} and any(_is_marked(one, marker) for one in get_args(hint))
+def written(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any record
+    """The fields of a record that differ from their defaults, for `json.dumps` with `plain`."""
+    names, defaults, folded = _shape(cast("Any", type(record)))
+    values = record if isinstance(record, tuple) else [getattr(record, name) for name in names]
+    return {
+        name: _unfolded(value) if name in folded else value
+        for name, value, default in zip(names, values, defaults, strict=True)
+        if value != default
+    }
+
+
+def _unfolded(value: Any) -> Any:  # noqa: ANN401 - any value of a field
+    """Make objects of the named tuples in a value, because the encoder takes them for lists."""
+    if isinstance(value, tuple):
+        return written(value) if hasattr(value, "_fields") else [*map(_unfolded, value)]
+    return {name: _unfolded(one) for name, one in value.items()} if isinstance(value, Mapping) else value
+
+
+def _is_folded(hint: object) -> bool:
+    return hasattr(hint, "_fields") or any(map(_is_folded, get_args(hint)))
+
+
+def changed(record: T, marker: Hashable, change: Change) -> T:
+    """The record with `change` made to each value whose hint is `Annotated` with `marker`, also in records inside."""
+    changer = _changer(cast("Any", type(record)), marker)
+    return record if changer is None else cast("T", changer(record, change))
+
+
+@cache
+def _changer(hint: Any, marker: Hashable) -> Changer | None:  # noqa: ANN401 - any hint
+    """What changes the marked values inside a value of this hint; None if there are none."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated and marker in arguments[1:]:
+        return lambda value, change: change(value)
+    if origin is None:
+        return _record_changer(hint, marker) if is_dataclass(hint) or hasattr(hint, "_fields") else None
+    inner = [found for one in arguments if (found := _changer(one, marker))]
+    if not inner:
+        return None
+    if origin in _WAYS and len(inner) == 1:
+        return partial(_WAYS[origin], inner[0])
+    raise TypeError(f"values inside {hint} cannot be changed")
+
+
+def _record_changer(kind: Any, marker: Hashable) -> Changer | None:  # noqa: ANN401 - a record's type
+    changers = {name: found for name, hint in _hints(kind).items() if (found := _changer(hint, marker))}
+    copy = replace if is_dataclass(kind) else kind._replace
+    if not changers:
+        return None
+    return lambda value, change: copy(
+        value, **{name: one(getattr(value, name), change) for name, one in changers.items()}
+    )
+
+
+_WAYS: Mapping[object, Callable[[Changer, Any, Change], Any]] = {
+    Annotated: lambda inner, value, change: inner(value, change),
+    Union: lambda inner, value, change: None if value is None else inner(value, change),
+    UnionType: lambda inner, value, change: None if value is None else inner(value, change),
+    Mapping: lambda inner, value, change: {name: inner(one, change) for name, one in value.items()},
+    tuple: lambda inner, value, change: tuple(inner(one, change) for one in value),
+}
 
 
 def _hints(kind: type) -> Mapping[str, Any]:
@@ -165,9 +228,9 @@ def _choice(kind: type[Enum]) -> Reader:
     return read
 
 
-def _record(kind: Any) -> Reader:  # noqa: ANN401 - a dataclass, or a named tuple
+def _record(kind: Any) -> Reader:  # noqa: ANN401 - a record's type
     readers = {name: _reader(hint) for name, hint in _hints(kind).items()}
-    needed = _without_default(kind)
+    needed = {name for name, default in _defaults(kind).items() if default is MISSING}
 
     def read(plain: object) -> object:
         document = _object(plain)
@@ -180,8 +243,15 @@ def _record(kind: Any) -> Reader:  # noqa: ANN401 - a dataclass, or a named tupl
     return read
 
 
-def _without_default(kind: Any) -> frozenset[str]:  # noqa: ANN401 - a dataclass, or a named tuple
-    if is_dataclass(kind):
-        found = fields(kind)
-        return frozenset(one.name for one in found if one.default is MISSING and one.default_factory is MISSING)
-    return frozenset(set(kind._fields) - set(kind._field_defaults))
+@cache
+def _shape(kind: Any) -> tuple[tuple[str, ...], tuple[Any, ...], frozenset[str]]:  # noqa: ANN401 - a record's type
+    """The fields, their defaults (MISSING where there is none), and those in which there are named tuples."""
+    defaults = _defaults(kind)
+    folded = frozenset(name for name, hint in _hints(kind).items() if _is_folded(hint))
+    return tuple(defaults), tuple(defaults.values()), folded
+
+
+def _defaults(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a record's type
+    if not is_dataclass(kind):
+        return {name: kind._field_defaults.get(name, MISSING) for name in kind._fields}
+    return {one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in fields(kind)}
