@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uwsgi_reload_hook.planning import evidence
-from uwsgi_reload_hook.planning.roll import ClearBlacklist, Phase, Progress, Touch, Unsubscribe
+from uwsgi_reload_hook.planning.roll import ClearBlacklist, Failure, Phase, Progress, Touch, Unsubscribe
 from uwsgi_reload_hook.planning.transitions import (
     UNNOTICED_LOOKS,
     UNNOTICED_SECONDS,
@@ -24,7 +24,9 @@ def draining(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     if progress.pid is None:
         return _draining_down(progress, vassal, moment)
     if not vassal.present or vassal.cursed or vassal.pid != progress.pid:
-        return enter(progress, Phase.FAILED, moment.now, "died by itself while it was drained"), ()
+        return enter(
+            progress, Phase.FAILED, moment.now, "died by itself while it was drained", failure=Failure.DIED
+        ), ()
     return _touch_when_drained(progress, vassal, moment)
 
 
@@ -84,7 +86,7 @@ def _touch(progress: Progress, vassal: Vassal, moment: Context, reason: str) -> 
     if details is None:
         return progress, ()
     if details.touch_problem:
-        failed = enter(progress, Phase.FAILED, moment.now, details.touch_problem, drained=())
+        failed = enter(progress, Phase.FAILED, moment.now, details.touch_problem, failure=Failure.REFUSED, drained=())
         return failed, subscribe(progress, progress.drained)
     second = int(moment.snapshot.wall)
     if not details.may_set_mtime and second <= vassal.last_mod:

@@ -12,6 +12,7 @@ from uwsgi_reload_hook.planning import absence, evidence
 from uwsgi_reload_hook.planning.draining import draining
 from uwsgi_reload_hook.planning.roll import (
     ClearBlacklist,
+    Failure,
     Phase,
     Progress,
     SendProbe,
@@ -112,7 +113,7 @@ def recover(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
 def fail_done(progress: Progress, moment: Context) -> Transition:
     """Fail a vassal that was done, and died by itself while no hook was there."""
     why = "after it was done: its process ended while no hook was there; see its log"
-    return enter(progress, Phase.FAILED, moment.now, why), ()
+    return enter(progress, Phase.FAILED, moment.now, why, failure=Failure.DIED), ()
 
 
 def refused(progress: Progress, now: float, reason: str) -> Transition:
@@ -122,7 +123,7 @@ def refused(progress: Progress, now: float, reason: str) -> Transition:
     """
     if progress.phase is Phase.FAILED:
         return progress._replace(reason=f"{progress.reason}; {reason}", drained=()), ()
-    failed = enter(progress, Phase.FAILED, now, reason, drained=())
+    failed = enter(progress, Phase.FAILED, now, reason, failure=Failure.REFUSED, drained=())
     return failed, subscribe(progress, progress.drained)
 
 
@@ -137,12 +138,12 @@ def _done(progress: Progress, vassal: Vassal, moment: Context) -> Progress:
     why = evidence.death(progress, vassal)
     if not why or not vassal.config_exists:
         return progress
-    return enter(progress, Phase.FAILED, moment.now, f"after it was done: {why}")
+    return enter(progress, Phase.FAILED, moment.now, f"after it was done: {why}", failure=Failure.DIED)
 
 
 def _touched(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     if why := evidence.death(progress, vassal):
-        return enter(progress, Phase.FAILED, moment.now, why), ()
+        return enter(progress, Phase.FAILED, moment.now, why, failure=Failure.DIED), ()
     if vassal.last_mod > progress.last_mod:
         return enter(progress, Phase.RESTARTING, moment.now, "the Emperor noticed the touch"), ()
     looked = progress._replace(looks=progress.looks + 1)
@@ -153,12 +154,14 @@ def _touched(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
         "the Emperor did not notice the touch of its config: if that is a symlink, set emperor-nofollow on the "
         "Emperor; if the Emperor runs as another user, see that it can read the file"
     )
-    return enter(looked, Phase.FAILED, moment.now, why, drained=()), subscribe(progress, progress.drained)
+    return enter(looked, Phase.FAILED, moment.now, why, failure=Failure.UNNOTICED, drained=()), subscribe(
+        progress, progress.drained
+    )
 
 
 def _restarting(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     if why := evidence.death(progress, vassal):
-        return enter(progress, Phase.FAILED, moment.now, why), ()
+        return enter(progress, Phase.FAILED, moment.now, why, failure=Failure.DIED), ()
     if progress.pid is None and vassal.present:
         progress = progress._replace(pid=vassal.pid)
     if not progress.executed and evidence.executed(progress, vassal):
@@ -198,7 +201,7 @@ def _probe(progress: Progress, moment: Context) -> Transition:
 
 def _warming(progress: Progress, vassal: Vassal, moment: Context) -> Transition:
     if why := evidence.death(progress, vassal):
-        return enter(progress, Phase.FAILED, moment.now, why), ()
+        return enter(progress, Phase.FAILED, moment.now, why, failure=Failure.DIED), ()
     if progress.awaits_answer:
         return _judge_answer(progress, vassal, moment)
     missing = progress.keys - {node.key for node in moment.snapshot.live[vassal.id]}
@@ -224,7 +227,7 @@ def _judge_answer(progress: Progress, vassal: Vassal, moment: Context) -> Transi
     if vassal.probe.good:
         good = progress._replace(awaits_answer=False)
         return _announce(good, vassal, moment) if progress.announced is None else (good, ())
-    failed = enter(progress, Phase.FAILED, moment.now, f"the probe failed: {vassal.probe.words}")
+    failed = enter(progress, Phase.FAILED, moment.now, f"the probe failed: {vassal.probe.words}", failure=Failure.PROBE)
     if not progress.keys:  # out of no router: whoever asks it would only wait, instead of being answered
         return failed, ()
     out = (Unsubscribe(progress.id, traffic),) if traffic else ()

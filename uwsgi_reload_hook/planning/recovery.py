@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from uwsgi_reload_hook.planning import phases
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Result, Roll, Step
+from uwsgi_reload_hook.planning.roll import Mode, Phase, Progress, Result, Roll, Step
 from uwsgi_reload_hook.planning.transitions import Context
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot
@@ -43,7 +43,8 @@ def restore(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> S
         for id_, progress in roll.vassals.items()
         if progress.phase.in_flight and _is_out(progress, snapshot)
     }
-    left = replace(roll, vassals=flying, stop=Result.INTERRUPTED, reason="a whole roll follows")
+    why = "a whole roll follows"
+    left = replace(roll, vassals=flying, mode=Mode.RESTORE, stop=Result.INTERRUPTED, reason=why)
     return resume(left, snapshot, settings, now)
 
 

@@ -16,6 +16,8 @@ from uwsgi_reload_hook.snapshot import Blacklisting, Node
 __all__ = [
     "Action",
     "ClearBlacklist",
+    "Failure",
+    "Mode",
     "Phase",
     "Progress",
     "Request",
@@ -64,6 +66,24 @@ class Result(Enum):
     INTERRUPTED = "interrupted"
 
 
+class Failure(Enum):
+    """Why a vassal failed, for programs; its `reason` says it in words."""
+
+    TIMEOUT = "timeout"
+    DIED = "died"
+    PROBE = "probe"
+    UNNOTICED = "unnoticed"
+    REFUSED = "refused"
+
+
+class Mode(Enum):
+    """What a roll is to do."""
+
+    WHOLE = "whole"
+    RESTORE = "restore"
+    """Only to return to service what an unfinished roll has taken out of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a touch of the trigger asked for. Its text is untrusted and changes nothing but which vassals are rolled."""
@@ -87,6 +107,8 @@ class Progress(NamedTuple):
     """When it entered the phase."""
     reason: str = ""
     """Why it is in the phase, in words."""
+    failure: Failure | None = None
+    """Why it has failed, None if it has not."""
     keys: frozenset[str] = frozenset()
     """Every key it is known to serve, kept when its nodes vanish."""
     started: Monotonic | None = None
@@ -156,6 +178,7 @@ class Roll:
     """Monotonic; `started_wall` is the same moment on the wall clock."""
     started_wall: WallClock
     vassals: Mapping[str, Progress]
+    mode: Mode = Mode.WHOLE
     aside: Mapping[str, str] = field(default_factory=dict)
     """Vassals that are not rolled, and why."""
     aside_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from uwsgi_reload_hook.planning.roll import Action, Phase, Progress, Subscribe
+from uwsgi_reload_hook.planning.roll import Action, Failure, Phase, Progress, Subscribe
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
@@ -132,5 +132,6 @@ def unless_late(progress: Progress, moment: Context, complaint: str) -> Transiti
     start = progress.acted if progress.acted is not None else progress.started
     limit = moment.settings.timeout
     if start is not None and moment.now - start >= limit:
-        return enter(progress, Phase.FAILED, moment.now, f"{complaint} (timeout of {limit:g} s reached)"), ()
+        why = f"{complaint} (timeout of {limit:g} s reached)"
+        return enter(progress, Phase.FAILED, moment.now, why, failure=Failure.TIMEOUT), ()
     return progress, ()
