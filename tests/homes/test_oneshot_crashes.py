@@ -12,20 +12,16 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.rolls.test_crashes import Fragile, KilledError
-from tests.support.rolling import INFO, Shelf, WatchingRecorder, settings
+from tests.support.rolling import Shelf, WatchingRecorder, observers, settings
 from tests.support.simulator import Clock
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.homes import oneshot
-from uwsgi_reload_hook.planning.roll import Phase, Result, Subscribe, Touch
+from uwsgi_reload_hook.planning.roll import Mode, Phase, Result, Subscribe, Touch
 from uwsgi_reload_hook.records.journal import decode, encode
 from uwsgi_reload_hook.settings import Minimum
 
 IDS = [f"v{number}.ini" for number in range(4)]
 RELOADED = [f"v{number}: reloaded" for number in range(4)]
-
-
-class WatchingSpeaker(WatchingRecorder, oneshot.Speaker):
-    """Says it, and checks every step."""
 
 
 @dataclass
@@ -44,9 +40,10 @@ class Shell:
         """Reload; raises KilledError when the site's hook has no lives left."""
         self.said = []
         clock = Clock(self.site, lambda: clock.end() if stop_at() else None, tick=0.05)
-        speaker = WatchingSpeaker(self.shelf, INFO, self.said.append, ".ini")
+        lines = oneshot.OutputLines(self.said.append, ".ini")
+        recorder = WatchingRecorder(self.shelf, (*observers(self.shelf), lines))
         given = settings(minimum_active_vassals=Minimum(self.minimum), timeout=8.0)
-        return oneshot.roll(Controller(self.site, oneshot.NoTrigger(), given, speaker, clock), resume=resume)
+        return oneshot.roll(Controller(self.site, oneshot.NoTrigger(), given, recorder, clock), resume=resume)
 
     def killed(self, acts: int, *, after: bool = True, resume: bool = False) -> bool:
         """Kill a reload at its `acts`-th act; False if it made fewer."""
@@ -147,7 +144,7 @@ def test_one_that_is_killed_while_it_brings_back_is_gone_on_with_as_a_whole_roll
         assert host.shelf.journal is not None
         roll = host.shelf.journal.roll
         assert roll is not None
-        brought_back = roll.stop is Result.INTERRUPTED
+        brought_back = roll.mode is Mode.RESTORE
         assert host.reload(resume=True) == 0
         if brought_back:
             assert sorted(host.said) == RELOADED

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.records.history import History
+from uwsgi_reload_hook.records.log import log_event
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.store import HookInfo, Store
+from uwsgi_reload_hook.records.status import HookInfo
+from uwsgi_reload_hook.records.status_file import StatusFile
+from uwsgi_reload_hook.records.store import Store
 from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
 FIRST = Request(mtime_ns=5_000_000_000, inode=1, message="first")
@@ -44,7 +48,9 @@ class Desk:
         self.directory = directory
 
     def hook(self) -> Recorder:
-        return Recorder(Store(self.directory, "trigger"), HookInfo(7, "mule", "0.1", 0.0))
+        store = Store(self.directory, "trigger")
+        status = StatusFile(store, HookInfo(7, "mule", "0.1", 0.0))
+        return Recorder(store, (log_event, status, History(store)))
 
     def status(self) -> dict[str, Any]:
         document = json.loads((self.directory / "trigger.status.json").read_text())

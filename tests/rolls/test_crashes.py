@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.rolling import INFO, Outcome, Shelf, Touches, WatchedSite, WatchingRecorder, settings
+from tests.support.rolling import Outcome, Shelf, Touches, WatchedSite, WatchingRecorder, observers, recorder, settings
 from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.planning.roll import Action
 from uwsgi_reload_hook.records.journal import Journal, decode, encode
-from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Minimum, Settings
 from uwsgi_reload_hook.snapshot import Snapshot
 
@@ -49,7 +48,7 @@ def hook(site: Fragile, given: Settings, shelf: Shelf, touches: Touches) -> None
         clock.end()
 
     shelf._ended = ended
-    Controller(site, touches, given, WatchingRecorder(shelf, INFO), clock).run()
+    Controller(site, touches, given, WatchingRecorder(shelf, observers(shelf)), clock).run()
 
 
 def story(*, acts: int, after: bool, away: float, minimum: int, restart: bool = False) -> Outcome | None:
@@ -133,7 +132,7 @@ def test_an_emperor_restarted_at_any_look_under_a_hook_that_outlives_it(minimum:
         clock = Clock(site, tick=0.05)
         shelf._ended = clock.end
         given = settings(minimum_active_vassals=Minimum(minimum), timeout=8.0)
-        Controller(site, touches, given, Recorder(shelf, INFO), clock).run()
+        Controller(site, touches, given, recorder(shelf), clock).run()
         (roll,) = shelf.history
         assert roll["result"] == "done", (looks, roll["reason"])
         assert all(one.code_since >= 0 for one in site.vassals.values())

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.rolling import INFO, Shelf, Touches, WatchedSite, run, settings
+from tests.support.rolling import Shelf, Touches, WatchedSite, recorder, run, settings
 from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.planning.roll import (
@@ -24,7 +24,6 @@ from uwsgi_reload_hook.planning.roll import (
 )
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.records.journal import Journal
-from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Minimum
 from uwsgi_reload_hook.snapshot import Snapshot
 
@@ -482,7 +481,7 @@ def test_touches_during_a_roll_give_exactly_one_more() -> None:
     clock = Clock(made)
     made.at(60.0, clock.end)
     touches.touch()
-    Controller(made, touches, settings(), Recorder(shelf, INFO), clock).run()
+    Controller(made, touches, settings(), recorder(shelf), clock).run()
     assert [roll["result"] for roll in shelf.history] == ["done", "done"]
     assert shelf.history[1]["request"]["mtime_ns"] == 4
 
@@ -503,7 +502,7 @@ def test_a_second_roll_knows_the_load_time_and_looks_less_often_and_sees_its_end
 
     shelf._ended = ended
     touches.touch()
-    Controller(made, touches, settings(check_interval=10.0), Recorder(shelf, INFO), clock).run()
+    Controller(made, touches, settings(check_interval=10.0), recorder(shelf), clock).run()
     first, second = (roll["finished"] - roll["started"] for roll in shelf.history)
     assert second < first
     assert looks[2] - looks[1] < looks[1]
@@ -515,14 +514,14 @@ def test_a_hook_that_is_stopped_gives_traffic_back_and_the_next_one_goes_on() ->
     clock = Clock(made)
     made.at(1.0, clock.end)
     touches.touch()
-    Controller(made, touches, settings(), Recorder(shelf, INFO), clock).run()
+    Controller(made, touches, settings(), recorder(shelf), clock).run()
     assert shelf.statuses[-1]["roll"]["result"] == "interrupted"
     assert shelf.statuses[-1]["state"] == "idle"
     assert made.serving("app") == 3
     assert not shelf.history
     later = Clock(made)
     shelf._ended = later.end
-    Controller(made, touches, settings(drain_timeout=100.0), Recorder(shelf, INFO), later).run()
+    Controller(made, touches, settings(drain_timeout=100.0), recorder(shelf), later).run()
     assert [roll["result"] for roll in shelf.history] == ["done"]
 
 
