@@ -23,7 +23,7 @@ ROLL = a_roll(
     a_progress("longer-name.ini", Phase.FAILED, reason="its process ended"),
     id="5-1",
     request=Request(5),
-    aside={"hook.ini": "the hook's own vassal"},
+    excluded={"hook.ini": "the hook's own vassal"},
 )
 
 

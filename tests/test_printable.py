@@ -115,7 +115,7 @@ def test_status_has_a_line_for_each_vassal_and_no_more(
 ) -> None:
     trigger = tmp_path_factory.mktemp("status") / "trigger"
     failed, done = a_progress(text, Phase.FAILED, reason=text), a_progress("b.ini", Phase.DONE)
-    roll = a_roll(failed, done, aside={text: text}, result=Result.FAILED, reason=text)
+    roll = a_roll(failed, done, excluded={text: text}, result=Result.FAILED, reason=text)
     info = HookInfo(1, "mule", "0", 1.0)
     Store(trigger.parent, trigger.name).write_status(status_document("held", info, roll_document(roll)))
     assert main(["status", str(trigger)]) == 0
@@ -147,7 +147,7 @@ def test_each_writer_of_the_command_line_writes_printable_lines(capsys: pytest.C
     }  # fmt: skip
     cli._say(text)
     cli._follow_line(text, entry)
-    oneshot._tell(cli._say, text, Phase.FAILED.value, f"{text} (timeout of 1 s reached)")
+    oneshot.OutputLines(cli._say, ".ini").vassal(text, "failed", text, "timeout")
     out, err = capsys.readouterr()
     assert out.count("\n") == 3
     assert err.count("\n") == 1

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
-from tests.support.rolling import INFO, WatchedSite, settings
+from tests.support.rolling import WatchedSite, settings
 from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.homes.oneshot import NoTrigger, Speaker
+from uwsgi_reload_hook.homes.oneshot import NoTrigger, OutputLines
 from uwsgi_reload_hook.planning.roll import Request, Result
-from uwsgi_reload_hook.records.shell_store import ShellStore
+from uwsgi_reload_hook.records.recorder import Recorder
+from uwsgi_reload_hook.records.shell_store import NoJournal
 from uwsgi_reload_hook.settings import Minimum, Settings
-
-if TYPE_CHECKING:
-    import pytest
 
 THREE = ("a.ini", "b.ini", "/sites/c.ini")
 BY_HAND = Request(mtime_ns=1)
@@ -20,8 +18,8 @@ BY_HAND = Request(mtime_ns=1)
 def rolled(site: WatchedSite, given: Settings) -> tuple[Result | None, list[str]]:
     """One roll as the shell makes it: how it ended, and what was said on standard output."""
     said: list[str] = []
-    speaker = Speaker(ShellStore(None, None), INFO, said.append, ".ini")
-    roll = Controller(site, NoTrigger(), given, speaker, Clock(site, tick=0.05)).once(BY_HAND)
+    recorder = Recorder(NoJournal(), (OutputLines(said.append, ".ini"),))
+    roll = Controller(site, NoTrigger(), given, recorder, Clock(site, tick=0.05)).once(BY_HAND)
     return None if roll is None else roll.result, said
 
 
@@ -61,3 +59,13 @@ def test_a_refusal_is_told_on_standard_error(capsys: pytest.CaptureFixture[str])
     result, said = rolled(three_vassals(), settings(minimum_active_vassals=Minimum(3)))
     assert (result, said) == (Result.REFUSED, [])
     assert capsys.readouterr().err.startswith("uwsgi-reload-hook: refused: key app has 3 vassals")
+
+
+@pytest.mark.parametrize(("failure", "said"), [("timeout", ["a: timeout reached"]), ("died", []), (None, [])])
+def test_a_timeout_is_known_by_its_failure_and_not_by_the_words_of_the_reason(
+    failure: str | None, said: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines: list[str] = []
+    OutputLines(lines.append, ".ini").vassal("a.ini", "failed", "died after a timeout of 3 s", failure)
+    assert lines == said
+    assert capsys.readouterr().err == "uwsgi-reload-hook: a: failed: died after a timeout of 3 s\n"

@@ -13,7 +13,7 @@ import pytest
 
 from tests.rolls.test_crashes import Fragile, KilledError
 from tests.support.build import in_phase
-from tests.support.rolling import INFO, Shelf, WatchingRecorder, settings
+from tests.support.rolling import Shelf, WatchingRecorder, observers, settings
 from tests.support.simulator import Clock
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.homes import oneshot
@@ -24,10 +24,6 @@ from uwsgi_reload_hook.settings import Minimum
 
 IDS = [f"v{number}.ini" for number in range(4)]
 RELOADED = [f"v{number}: reloaded" for number in range(4)]
-
-
-class WatchingSpeaker(WatchingRecorder, oneshot.Speaker):
-    """Says it, and checks every step."""
 
 
 @dataclass
@@ -46,9 +42,10 @@ class Shell:
         """Reload; raises KilledError when the site's hook has no lives left."""
         self.said = []
         clock = Clock(self.site, lambda: clock.end() if stop_at() else None, tick=0.05)
-        speaker = WatchingSpeaker(self.shelf, INFO, self.said.append, ".ini")
+        lines = oneshot.OutputLines(self.said.append, ".ini")
+        recorder = WatchingRecorder(self.shelf, (*observers(self.shelf), lines))
         given = settings(minimum_active_vassals=Minimum(self.minimum), timeout=8.0)
-        return oneshot.roll(Controller(self.site, oneshot.NoTrigger(), given, speaker, clock), resume=resume)
+        return oneshot.roll(Controller(self.site, oneshot.NoTrigger(), given, recorder, clock), resume=resume)
 
     def killed(self, acts: int, *, after: bool = True, resume: bool = False) -> bool:
         """Kill a reload at its `acts`-th act; False if it made fewer."""

@@ -20,7 +20,7 @@ from uwsgi_reload_hook.planning.roll import Phase, Request, Roll
 from uwsgi_reload_hook.records import codec
 from uwsgi_reload_hook.records.journal import Journal, decode, encode, shifted
 
-ROLL = a_roll(a_progress("a.ini", since=11.0, started=12.0), started=10.0, started_wall=1000.0, moved=13.0)
+ROLL = a_roll(a_progress("a.ini", since=11.0, started=12.0), started=10.0, started_wall=1000.0, last_change=13.0)
 
 
 def document(journal: Journal) -> dict[str, Any]:
@@ -68,8 +68,8 @@ NODE = {"router": "r", "key": "k", "address": "a"}
         ({"roll": {}}, "roll: the field id is missing"),
         ({"roll": {"id": "1"}}, "roll: the field request is missing"),
         ({"roll": []}, "roll: an object is expected"),
-        ({"roll": changed(stop="tired")}, "roll: stop: one of done, failed"),
-        ({"roll": changed(stop=["done"])}, "roll: stop: one of done"),
+        ({"roll": changed(stopping="tired")}, "roll: stopping: one of done, failed"),
+        ({"roll": changed(stopping=["done"])}, "roll: stopping: one of done"),
         ({"roll": changed(more=1)}, "roll: no field is named 'more'"),
         ({"roll": changed(started=None)}, "roll: started: a number is expected, not None"),
         ({"roll": changed(minimum={"app": 1.5})}, "roll: minimum: app: a whole number"),
@@ -85,18 +85,19 @@ NODE = {"router": "r", "key": "k", "address": "a"}
         (vassal(since=-float("inf")), "since: a number up to"),
         (vassal(since=10**400), "since: a number up to"),
         (vassal(since=True), "since: a number is expected, not True"),
-        (vassal(executed=1), "executed: true or false"),
-        (vassal(pid="5"), "pid: a whole number"),
-        (vassal(pid=2**200), "pid: a whole number of up to 96 bits"),
-        (vassal(nodes={}), "nodes: a list is expected"),
-        (vassal(nodes=[5]), "nodes: 0: an object is expected"),
-        (vassal(nodes=[{**NODE, "ref": None}]), "nodes: 0: ref: a whole number"),
-        (vassal(nodes=[{**NODE, "colour": 1}]), "nodes: 0: no field is named 'colour'"),
+        (vassal(image="newer"), "image: one of old, woken"),
+        (vassal(before={"accepts": 1}), "before: accepts: true or false"),
+        (vassal(before={"pid": "5"}), "before: pid: a whole number"),
+        (vassal(before={"pid": 2**200}), "before: pid: a whole number of up to 96 bits"),
+        (vassal(drain={"nodes": {}}), "drain: nodes: a list is expected"),
+        (vassal(drain={"nodes": [5]}), "drain: nodes: 0: an object is expected"),
+        (vassal(drain={"nodes": [{**NODE, "ref": None}]}), "drain: nodes: 0: ref: a whole number"),
+        (vassal(drain={"nodes": [{**NODE, "colour": 1}]}), "drain: nodes: 0: no field is named 'colour'"),
         (vassal(keys="app"), "keys: a list is expected, not 'app'"),
         (vassal(keys=[["app"]]), "keys: 0: text is expected"),
-        (vassal(children=[[1]]), "children: 0: a list of 2"),
-        (vassal(children=[[1, None]]), "children: 0: 1: a whole number"),
-        (vassal(blacklisted=[]), "blacklisted: an object"),
+        (vassal(before={"children": [[1]]}), "before: children: 0: a list of 2"),
+        (vassal(before={"children": [[1, None]]}), "before: children: 0: 1: a whole number"),
+        (vassal(before={"blacklisted": []}), "before: blacklisted: an object"),
         ({"saved": "soon"}, "saved: a number"),
         ({"saved": None}, "saved: a number"),
         ({"usual_load": "long"}, "usual_load: a number"),

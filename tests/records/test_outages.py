@@ -19,9 +19,11 @@ from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.client.follow import Follower
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.planning.roll import Request, Result
+from uwsgi_reload_hook.records.history import History
 from uwsgi_reload_hook.records.journal import Journal
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.records.status import HookInfo, RollDocument, roll_document, status_document
+from uwsgi_reload_hook.records.status_file import StatusFile
 from uwsgi_reload_hook.records.store import OWED_LINES, Store
 
 INFO = HookInfo.of_this_process("mule")
@@ -168,7 +170,7 @@ def test_a_hook_that_is_idle_writes_the_end_of_its_roll_when_it_can(
     clock = Clock(site, after_wait, 0.05)
     store = Store(directory, "trigger")
     store.write_journal(Journal())  # of a hook before, that has acted on no touch yet
-    Controller(site, touches, settings(), Recorder(store, INFO), clock).run()
+    Controller(site, touches, settings(), Recorder(store, (StatusFile(store, INFO), History(store))), clock).run()
     shown = status(directory)
     assert shown["state"] == "idle"
     assert isinstance(shown["roll"], dict)

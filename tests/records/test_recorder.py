@@ -11,8 +11,12 @@ import pytest
 
 from tests.support.build import APP, a_node, a_progress, a_roll, a_snapshot, a_vassal, in_phase, loaded, with_vassals
 from uwsgi_reload_hook.planning.roll import Phase, Request, Result
+from uwsgi_reload_hook.records.history import History
+from uwsgi_reload_hook.records.log import log_event
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.store import HookInfo, Store
+from uwsgi_reload_hook.records.status import HookInfo
+from uwsgi_reload_hook.records.status_file import StatusFile
+from uwsgi_reload_hook.records.store import Store
 from uwsgi_reload_hook.snapshot import Snapshot
 
 FIRST = Request(mtime_ns=5_000_000_000, inode=1, message="first")
@@ -24,7 +28,7 @@ ROLL = a_roll(
     request=FIRST,
     started=100.0,
     started_wall=2000.0,
-    aside={"hook.ini": "the hook's own vassal"},
+    excluded={"hook.ini": "the hook's own vassal"},
     minimum={"app": 1},
 )
 DRAINING = with_vassals(ROLL, a_progress("a.ini", Phase.DRAINING, since=100.5, reason="unsubscribed", keys=APP))
@@ -37,7 +41,9 @@ class Desk:
         self.directory = directory
 
     def hook(self) -> Recorder:
-        return Recorder(Store(self.directory, "trigger"), HookInfo(7, "mule", "0.1", 0.0))
+        store = Store(self.directory, "trigger")
+        status = StatusFile(store, HookInfo(7, "mule", "0.1", 0.0))
+        return Recorder(store, (log_event, status, History(store)))
 
     def status(self) -> dict[str, Any]:
         document = json.loads((self.directory / "trigger.status.json").read_text())

@@ -30,7 +30,7 @@ ROLL = a_roll(
     request=REQUEST,
     started=100.0,
     started_wall=2000.0,
-    aside={"z.ini": "a zerg vassal"},
+    excluded={"z.ini": "a zerg vassal"},
     minimum={"y": 1, "x": 0},
 )
 
@@ -192,9 +192,11 @@ def test_a_roll_that_is_moved_in_time_keeps_the_distances_between_its_moments(ro
     assert moved.started == roll.started + seconds
     for id_, before in roll.vassals.items():
         after = moved.vassals[id_]
-        for name in ("since", "started", "finished", "acted", "healthy_since", "announced"):
-            old, new = getattr(before, name), getattr(after, name)
-            assert new == (None if old is None else old + seconds)
+        pairs = [(before.since, after.since), (before.unseen_since, after.unseen_since)]
+        pairs += zip(before.times[:3], after.times[:3], strict=True)
+        pairs += [(old, new) for old, new in zip(before.warmup, after.warmup, strict=True) if not isinstance(old, bool)]
+        assert all(new == (None if old is None else old + seconds) for old, new in pairs)
+        assert after.times.load_seconds == before.times.load_seconds, "a duration, not a time"
         assert after.phase is before.phase
 
 

@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.rolling import INFO, Outcome, Shelf, Touches, WatchedSite, WatchingRecorder, settings
+from tests.support.rolling import Outcome, Shelf, Touches, WatchedSite, WatchingRecorder, observers, recorder, settings
 from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.planning.actions import Action, Look
 from uwsgi_reload_hook.records.journal import Journal, decode, encode
-from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Minimum
 from uwsgi_reload_hook.snapshot import Snapshot
 
@@ -51,7 +50,7 @@ def story(*, acts: int, after: bool, away: float, minimum: int, restart: bool = 
     touches.touch()
 
     def hook() -> None:
-        Controller(site, touches, given, WatchingRecorder(shelf, INFO), clock).run()
+        Controller(site, touches, given, WatchingRecorder(shelf, observers(shelf)), clock).run()
 
     try:
         hook()
@@ -124,7 +123,7 @@ def test_an_emperor_restarted_at_any_look_under_a_hook_that_outlives_it(minimum:
         touches, shelf = Touches(), Shelf(Journal(None), clock.end)
         touches.touch()
         given = settings(minimum_active_vassals=Minimum(minimum), timeout=8.0)
-        Controller(site, touches, given, Recorder(shelf, INFO), clock).run()
+        Controller(site, touches, given, recorder(shelf), clock).run()
         (roll,) = shelf.history
         assert roll["result"] == "done", (looks, roll["reason"])
         assert all(one.code_since >= 0 for one in site.vassals.values())

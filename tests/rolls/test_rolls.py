@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.rolling import INFO, Shelf, Touches, WatchedSite, a_site, run, settings
+from tests.support.rolling import Shelf, Touches, WatchedSite, a_site, recorder, run, settings
 from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.planning.actions import (
@@ -25,7 +25,6 @@ from uwsgi_reload_hook.planning.actions import (
 )
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.records.journal import Journal
-from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Minimum
 from uwsgi_reload_hook.snapshot import Snapshot
 
@@ -243,7 +242,7 @@ def test_vassals_that_answer_badly_keep_their_traffic_where_the_minimum_needs_it
     assert outcome.result == "failed"
     assert [action.vassal for _, action in made.performed if isinstance(action, Suspend)] == ["v2.ini"]
     assert made.serving("app") == 3, "the canary, and the two that could not be spared while it loaded"
-    assert "500 Oops; it keeps its traffic, as the minimum of app needs it" in str(outcome.roll["reason"])
+    assert "500 Oops; it keeps its traffic, because the minimum of app needs it" in str(outcome.roll["reason"])
 
 
 def test_a_good_answer_to_the_probe_comes_before_the_traffic() -> None:
@@ -466,7 +465,7 @@ def test_touches_during_a_roll_give_exactly_one_more() -> None:
     clock = Clock(made)
     made.at(60.0, clock.end)
     touches.touch()
-    Controller(made, touches, settings(), Recorder(shelf, INFO), clock).run()
+    Controller(made, touches, settings(), recorder(shelf), clock).run()
     assert [roll["result"] for roll in shelf.history] == ["done", "done"]
     assert shelf.history[1]["request"]["mtime_ns"] == 4
 
@@ -487,7 +486,7 @@ def test_a_second_roll_knows_the_load_time_so_that_it_looks_less_and_ends_sooner
 
     shelf = Shelf(Journal(None), ended)
     touches.touch()
-    Controller(made, touches, settings(check_interval=10.0), Recorder(shelf, INFO), clock).run()
+    Controller(made, touches, settings(check_interval=10.0), recorder(shelf), clock).run()
     first, second = (roll["finished"] - roll["started"] for roll in shelf.history)
     assert second < first
     assert looks[2] - looks[1] < looks[1]
@@ -499,12 +498,12 @@ def test_a_hook_that_is_stopped_gives_traffic_back_and_the_next_one_goes_on() ->
     touches, shelf = Touches(), Shelf(Journal(None), later.end)
     made.at(1.0, clock.end)
     touches.touch()
-    Controller(made, touches, settings(), Recorder(shelf, INFO), clock).run()
+    Controller(made, touches, settings(), recorder(shelf), clock).run()
     assert shelf.statuses[-1]["roll"]["result"] == "interrupted"
     assert shelf.statuses[-1]["state"] == "idle"
     assert made.serving("app") == 3
     assert not shelf.history
-    Controller(made, touches, settings(drain_timeout=100.0), Recorder(shelf, INFO), later).run()
+    Controller(made, touches, settings(drain_timeout=100.0), recorder(shelf), later).run()
     assert [roll["result"] for roll in shelf.history] == ["done"]
 
 

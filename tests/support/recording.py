@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.support.rolling import INFO, Shelf, Touches, settings
+from tests.support.rolling import Shelf, Touches, recorder, settings
 from uwsgi_reload_hook.controller import Controller, Inbox, Site
 from uwsgi_reload_hook.planning.actions import Look
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.records.journal import Journal
-from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot, Vassal
 
@@ -89,7 +88,7 @@ def play(story: Story, stage: Stage) -> dict[str, list[str]]:
     story.prepare(stage)
     audience.look((), Look())
     touches.touch()
-    Controller(audience, touches, story.settings, Recorder(shelf, INFO), stage.inbox).run()
+    Controller(audience, touches, story.settings, recorder(shelf), stage.inbox).run()
     for _ in range(LOOKS):
         if audience.satisfied():
             return audience.seen

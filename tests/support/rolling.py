@@ -14,18 +14,22 @@ from uwsgi_reload_hook.planning import planner
 from uwsgi_reload_hook.planning.actions import Action, Step, Subscribe, Suspend, Touch, Unsubscribe
 from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
 from uwsgi_reload_hook.planning.transitions import NEXT
+from uwsgi_reload_hook.records.events import Observer
+from uwsgi_reload_hook.records.history import History
 from uwsgi_reload_hook.records.journal import Journal
+from uwsgi_reload_hook.records.log import log_event
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.store import HookInfo, Store
+from uwsgi_reload_hook.records.status import HookInfo
+from uwsgi_reload_hook.records.status_file import StatusFile
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["Outcome", "Shelf", "WatchedSite", "a_site", "run", "settings"]
+__all__ = ["Outcome", "Shelf", "WatchedSite", "a_site", "observers", "recorder", "run", "settings"]
 
 INFO = HookInfo(1, "mule", "0", 0.0)
 settings = partial(Settings, trigger="trigger")
 
 
-class Shelf(Store):
+class Shelf:
     """A store that keeps everything in memory."""
 
     def __init__(self, journal: Journal | None = None, ended: Callable[[], None] = lambda: None) -> None:
@@ -52,6 +56,16 @@ class Shelf(Store):
     def append_history(self, document: Mapping[str, Any]) -> None:
         self.history.append(document)
         self._ended()
+
+
+def observers(shelf: Shelf) -> tuple[Observer, ...]:
+    """Those of the hook, with the shelf in place of its files."""
+    return log_event, StatusFile(shelf, INFO), History(shelf)
+
+
+def recorder(shelf: Shelf) -> Recorder:
+    """The hook's recorder, with the shelf in place of its files."""
+    return Recorder(shelf, observers(shelf))
 
 
 class Touches:
@@ -189,16 +203,15 @@ def run(  # noqa: PLR0913 - each argument is one dimension of a world
 
     shelf = Shelf(Journal(None, known_keys), ended)
     touches.touch(only)
-    Controller(_Stopping(site, shelf), touches, given, WatchingRecorder(shelf, INFO), clock).run()
+    Controller(_Stopping(site, shelf), touches, given, WatchingRecorder(shelf, observers(shelf)), clock).run()
     return Outcome(site, shelf, touches)
 
 
 class WatchingRecorder(Recorder):
-    """Checks every step of a roll: the phase table, that a stop is final, and what an interruption would do."""
+    """Checks every step of a roll: the phase table, that a stop is final, and what an interruption would do.
 
-    def resumed(self, before: Roll, after: Roll, now: float) -> None:
-        """A roll that is taken up goes back to where it can be judged from: the table does not hold for that."""
-        Recorder.moved(self, before, after, now)
+    A roll that is taken up (`resumed`) goes back to where it can be judged from: the table does not hold for that.
+    """
 
     def moved(self, before: Roll, after: Roll, now: float) -> None:
         for id_, new in after.vassals.items():

@@ -14,8 +14,12 @@ from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.planning.actions import Look
 from uwsgi_reload_hook.records.directories import changeable_by, user
+from uwsgi_reload_hook.records.history import History
+from uwsgi_reload_hook.records.log import log_event
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.store import HookInfo, Store
+from uwsgi_reload_hook.records.status import HookInfo
+from uwsgi_reload_hook.records.status_file import StatusFile
+from uwsgi_reload_hook.records.store import Store
 from uwsgi_reload_hook.settings import Settings, parse
 from uwsgi_reload_hook.site.authority import Emperor
 from uwsgi_reload_hook.site.discovery import Home
@@ -43,7 +47,9 @@ def serve(settings: Settings, home: Home, inbox: Inbox, ready: Callable[[], None
     trigger = Trigger(settings.trigger, inbox.wake)
     directory = Path(settings.state_directory) if settings.state_directory else trigger.path.parent
     _say_who_may_change(directory)
-    recorder = Recorder(Store(directory, trigger.path.name), HookInfo.of_this_process(home.mode))
+    store = Store(directory, trigger.path.name)
+    status = StatusFile(store, HookInfo.of_this_process(home.mode))
+    recorder = Recorder(store, (log_event, status, History(store)))
     recorder.waits(trigger.request())  # before all that may take its time: a touch from now on gives a roll
     world = UwsgiSite(settings, home)
     emperor = _until_it_works(lambda: _find(world), inbox)

@@ -8,17 +8,21 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from uwsgi_reload_hook.client import follow
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.exit_codes import OF_RESULT, ExitCode
-from uwsgi_reload_hook.planning.roll import Mode, Phase, Request, Roll
+from uwsgi_reload_hook.planning.roll import Failure, Mode, Phase, Request, Roll
 from uwsgi_reload_hook.printable import write_line
+from uwsgi_reload_hook.records.events import Event, Observer, RollEnded, RollInterrupted, VassalMoved
+from uwsgi_reload_hook.records.history import History
+from uwsgi_reload_hook.records.log import log_event
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.shell_store import ShellStore, own_journal
-from uwsgi_reload_hook.records.store import HookInfo, Store
+from uwsgi_reload_hook.records.shell_store import NoJournal, own_journal
+from uwsgi_reload_hook.records.status import HookInfo, VassalDocument
+from uwsgi_reload_hook.records.status_file import StatusFile
+from uwsgi_reload_hook.records.store import Store
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.authority import Authority, Emperor, own_users, person
@@ -48,8 +52,8 @@ def reload(settings: Settings, say: Say, *, resume: bool) -> int:
             for warning in ignored(emperor, world.authority()):
                 _warn(warning)
             if held:
-                recorder = _recorder(emperor.name, settings, say)
-                return roll(Controller(world, NoTrigger(), settings, recorder, inbox), resume=resume)
+                memory = recorder(emperor.name, settings, say)
+                return roll(Controller(world, NoTrigger(), settings, memory, inbox), resume=resume)
         return _ask(world, emperor, settings, say, resume=resume)
     except UnavailableError as error:
         return _complain(ExitCode.USAGE, str(error))
@@ -64,13 +68,14 @@ def _complain(code: int, text: str) -> int:
     return code
 
 
-def _recorder(emperor: str, settings: Settings, say: Say) -> Speaker:
-    told = None
+def recorder(emperor: str, settings: Settings, say: Say) -> Recorder:
+    """One with the journal in this user's own directory, and status and history beside the trigger, if one is named."""
+    observers: list[Observer] = [log_event]
     if settings.state_directory:
-        told = Store(Path(settings.state_directory), Path(settings.trigger).name)
-    journal = own_journal(emperor, os.environ, _warn)
-    info = HookInfo.of_this_process("shell")
-    return Speaker(ShellStore(journal, told), info, say, settings.vassal_config_file_suffix)
+        store = Store(Path(settings.state_directory), Path(settings.trigger).name)
+        observers += [StatusFile(store, HookInfo.of_this_process("shell")), History(store)]
+    observers.append(OutputLines(say, settings.vassal_config_file_suffix))
+    return Recorder(own_journal(emperor, os.environ, _warn) or NoJournal(), observers)
 
 
 def roll(controller: Controller, *, resume: bool) -> int:
@@ -108,10 +113,10 @@ def _ask(world: UwsgiSite, emperor: Emperor, settings: Settings, say: Say, *, re
     peer = lock_holder(emperor.identity, world.authority().may_act)
     holder = peer.pid if peer else 0
     found = _files(*world.hook_options(peer)) if peer and holder else None
-    suffix = settings.vassal_config_file_suffix
+    lines = OutputLines(say, settings.vassal_config_file_suffix)
 
-    def changed(id_: str, entry: Mapping[str, Any]) -> None:
-        _tell(say, _name(id_, suffix), str(entry["phase"]), str(entry["reason"]))
+    def changed(id_: str, entry: VassalDocument) -> None:
+        lines.vassal(id_, entry["phase"], entry["reason"], entry.get("failure"))
 
     follower = found and follow.Follower(*found, changed)
     if found is None and peer and holder and peer.uid not in own_users():
@@ -159,46 +164,42 @@ def _running(pid: int, authority: Authority) -> str:
     return f" ({' '.join(arguments)})" if arguments else ""
 
 
-def _name(id_: str, suffix: str) -> str:
-    """What the old script calls a vassal. Where the Emperor scans a glob, its id is a path."""
-    return Path(id_).name.removesuffix(suffix)
+class OutputLines:
+    """Says what becomes of each vassal in the words of the old script. An observer."""
 
-
-def _tell(say: Say, name: str, phase: str, reason: str) -> None:
-    if phase == Phase.DONE.value:
-        say(f"{name}: reloaded")
-    elif phase == Phase.FAILED.value:
-        if "timeout of" in reason:
-            say(f"{name}: timeout reached")
-        _warn(f"{name}: failed: {reason}")
-
-
-class Speaker(Recorder):
-    """Says what becomes of each vassal in the words of the old script."""
-
-    def __init__(self, store: Store, info: HookInfo, say: Say, suffix: str) -> None:
+    def __init__(self, say: Say, suffix: str) -> None:
         """`suffix` is cut off the ids."""
-        super().__init__(store, info)
         self._say = say
         self._suffix = suffix
 
-    def moved(self, before: Roll, after: Roll, now: float) -> None:
-        """Record, and say it. Of a roll that is only brought back nothing is said but what has failed."""
-        super().moved(before, after, now)
-        say = _say_nothing if after.mode is Mode.RESTORE else self._say
-        for id_, new in after.vassals.items():
-            if new.phase is not before.vassals[id_].phase:
-                _tell(say, _name(id_, self._suffix), new.phase.value, new.reason)
+    def __call__(self, event: Event) -> None:
+        """Say it. Of a roll that is only restored, only failures are said, because a whole roll follows."""
+        match event:
+            case VassalMoved(Roll(mode=Mode.RESTORE), _, new):
+                if new.phase is Phase.FAILED:
+                    self._failed(new.id, new.reason)
+            case VassalMoved(_, _, new):
+                self.vassal(new.id, new.phase.value, new.reason, new.failure and new.failure.value)
+            case RollEnded(roll) | RollInterrupted(roll) if roll.reason:
+                _warn(f"{roll.result.value if roll.result else 'unfinished'}: {roll.reason}")
+            case _:
+                pass
 
-    def ended(self, roll: Roll, now: float) -> None:
-        """Record, and say what an operator must know."""
-        super().ended(roll, now)
-        if roll.reason and roll.mode is Mode.WHOLE:
-            _warn(f"{roll.result.value if roll.result else 'unfinished'}: {roll.reason}")
+    def vassal(self, id_: str, phase: str, reason: str, failure: str | None) -> None:
+        """Say that a vassal is done, or has failed; the words are those of the status file."""
+        if phase == Phase.DONE.value:
+            self._say(f"{self._name(id_)}: reloaded")
+        elif phase == Phase.FAILED.value:
+            if failure == Failure.TIMEOUT.value:
+                self._say(f"{self._name(id_)}: timeout reached")
+            self._failed(id_, reason)
 
+    def _failed(self, id_: str, reason: str) -> None:
+        _warn(f"{self._name(id_)}: failed: {reason}")
 
-def _say_nothing(_line: str) -> None:
-    """The roll that follows has its own lines."""
+    def _name(self, id_: str) -> str:
+        """What the old script calls a vassal. Where the Emperor scans a glob, its id is a path."""
+        return Path(id_).name.removesuffix(self._suffix)
 
 
 class NoTrigger:

@@ -39,8 +39,8 @@ def stop_if_needed(roll: Roll, context: Context) -> Roll:
     """Stop a roll of which a vassal has failed, whose deadline was reached, or that turns out to be impossible."""
     if roll.stopping is not None or roll.mode is Mode.RESTORE:
         return roll
-    if failed := roll.within(Phase.FAILED):
-        return stop(roll, Result.FAILED, "; ".join(f"{one.id}: {one.reason}" for one in failed))
+    if roll.within(Phase.FAILED):
+        return stop(roll, Result.FAILED, _failures(roll))
     limit = context.settings.deadline
     left = any(not one.phase.is_over for one in roll.vassals.values())
     if limit and left and context.now - roll.started >= limit:
@@ -55,6 +55,8 @@ def advance(roll: Roll, before: Roll, context: Context) -> Roll:
     pairs = zip(before.vassals.values(), roll.vassals.values(), strict=True)
     if any(old.phase is not new.phase for old, new in pairs):
         roll = replace(roll, last_change=context.now)
+    if before.stopping is None and roll.stopping is Result.FAILED:
+        roll = replace(roll, reason=_failures(roll))  # with what became of the traffic of those that failed
     roll = _stop_if_stalled(roll, context)
     if roll.out:
         pending = bool(roll.within(Phase.PENDING) or roll.within(Phase.DRAINING))
@@ -65,6 +67,10 @@ def advance(roll: Roll, before: Roll, context: Context) -> Roll:
     if roll.within(Phase.PENDING) or canary.seconds_left(roll, context.settings, context.now):
         return roll
     return end(roll, Result.DONE, roll.reason, context.now)
+
+
+def _failures(roll: Roll) -> str:
+    return "; ".join(f"{one.id}: {one.reason}" for one in roll.within(Phase.FAILED))
 
 
 def _stop_if_stalled(roll: Roll, context: Context) -> Roll:

@@ -51,9 +51,7 @@ class RequestDocument(TypedDict):
     only: str
 
 
-class VassalDocument(TypedDict):
-    """One vassal in a roll. All times are Unix seconds."""
-
+class _VassalDocument(TypedDict):
     phase: str
     keys: list[str]
     reason: str
@@ -61,6 +59,12 @@ class VassalDocument(TypedDict):
     started: float | None
     touched: float | None
     finished: float | None
+
+
+class VassalDocument(_VassalDocument, total=False):
+    """One vassal in a roll. All times are Unix seconds; earlier versions do not tell the rest."""
+
+    failure: str | None
 
 
 class RollDocument(TypedDict):
@@ -153,6 +157,7 @@ def _progress(progress: Progress, roll: Roll) -> VassalDocument:
         "phase": progress.phase.value,
         "keys": sorted(progress.keys),
         "reason": progress.reason,
+        "failure": None if progress.failure is None else progress.failure.value,
         "since": roll.wall(progress.since),
         "started": roll.wall(progress.times.started),
         "touched": roll.wall(progress.times.restarted),

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
-from uwsgi_reload_hook.planning.roll import Phase, Result
+from uwsgi_reload_hook.planning.roll import Failure, Phase, Result
 from uwsgi_reload_hook.records.files import Directory
 from uwsgi_reload_hook.records.journal import SCHEMA
 from uwsgi_reload_hook.records.status import RollDocument, StatusDocument
@@ -147,7 +147,8 @@ _VASSAL = _object(
         "started": _MOMENT,
         "touched": _MOMENT,
         "finished": _MOMENT,
-    }
+    },
+    {"failure": _or_null(_one_of(*(failure.value for failure in Failure)))},
 )
 _ROLL = _object(
     {

@@ -1,0 +1,67 @@
+"""Keeps the status file up to date with a roll."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from uwsgi_reload_hook.planning.roll import Result, Roll
+from uwsgi_reload_hook.records.events import (
+    Event,
+    HookStarted,
+    RollBegan,
+    RollEnded,
+    RollInterrupted,
+    RollRestored,
+    RollResumed,
+    StepTaken,
+)
+from uwsgi_reload_hook.records.status import HookInfo, RollDocument, StatusDocument, roll_document, status_document
+
+__all__ = ["StatusFile", "StatusStore"]
+
+
+class StatusStore(Protocol):
+    """What the status file needs of a store."""
+
+    def write_status(self, document: StatusDocument) -> None:
+        """Replace the status file."""
+
+    def last_roll(self) -> RollDocument | None:
+        """The last roll that ended, as the status file has it."""
+
+    def flush(self) -> None:
+        """Write what could not be written before."""
+
+
+class StatusFile:
+    """An observer that shows the present state, and the last roll."""
+
+    def __init__(self, store: StatusStore, hook: HookInfo) -> None:
+        """`hook` is this process."""
+        self._store = store
+        self._hook = hook
+
+    def __call__(self, event: Event) -> None:
+        """Write what an event changes. A step is shown after its acts, because the roll does not wait for a file."""
+        match event:
+            case HookStarted():
+                last = self._store.last_roll()
+                good = {Result.DONE.value, Result.INTERRUPTED.value}
+                self._write("idle" if last is None or last["result"] in good else "held", last)
+            case RollBegan(roll) | RollResumed(roll) | StepTaken(roll, True):
+                if roll.result is None:
+                    self._show("rolling", roll)
+            case StepTaken():
+                self._store.flush()
+            case RollInterrupted(roll) | RollRestored(roll):
+                self._show("idle", roll)
+            case RollEnded(roll):
+                self._show("idle" if roll.result is Result.DONE else "held", roll)
+            case _:
+                pass
+
+    def _show(self, state: str, roll: Roll) -> None:
+        self._write(state, roll_document(roll))
+
+    def _write(self, state: str, roll: RollDocument | None) -> None:
+        self._store.write_status(status_document(state, self._hook, roll))
