@@ -15,7 +15,14 @@ from uwsgi_reload_hook.records.events import (
     RollResumed,
     StepTaken,
 )
-from uwsgi_reload_hook.records.status import HookInfo, RollDocument, StatusDocument, roll_document, status_document
+from uwsgi_reload_hook.records.status import (
+    HookInfo,
+    RollDocument,
+    State,
+    StatusDocument,
+    roll_document,
+    status_document,
+)
 
 __all__ = ["StatusFile", "StatusStore"]
 
@@ -47,21 +54,21 @@ class StatusFile:
             case HookStarted():
                 last = self._store.last_roll()
                 good = {Result.DONE.value, Result.INTERRUPTED.value}
-                self._write("idle" if last is None or last["result"] in good else "held", last)
+                self._write(State.IDLE if last is None or last["result"] in good else State.HELD, last)
             case RollBegan(roll) | RollResumed(roll) | StepTaken(roll, True):
                 if roll.result is None:
-                    self._show("rolling", roll)
+                    self._show(State.ROLLING, roll)
             case StepTaken():
                 self._store.flush()
             case RollInterrupted(roll) | RollRestored(roll):
-                self._show("idle", roll)
+                self._show(State.IDLE, roll)
             case RollEnded(roll):
-                self._show("idle" if roll.result is Result.DONE else "held", roll)
+                self._show(State.IDLE if roll.result is Result.DONE else State.HELD, roll)
             case _:
                 pass
 
-    def _show(self, state: str, roll: Roll) -> None:
+    def _show(self, state: State, roll: Roll) -> None:
         self._write(state, roll_document(roll))
 
-    def _write(self, state: str, roll: RollDocument | None) -> None:
-        self._store.write_status(status_document(state, self._hook, roll))
+    def _write(self, state: State, roll: RollDocument | None) -> None:
+        self._store.write_status(status_document(state.value, self._hook, roll))
