@@ -261,6 +261,7 @@ def walls(roll: Roll) -> list[float | None]:
     return [roll.wall(moment) for moment in moments(roll, Roll)]
 
 
+@settings(deadline=None)
 @given(rolls, st.floats(-1e6, 1e6))
 def test_a_roll_that_is_moved_keeps_its_times_on_the_wall_clock(roll: Roll, seconds: float) -> None:
     after = shifted(roll, seconds)

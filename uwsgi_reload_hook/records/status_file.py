@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from uwsgi_reload_hook.planning.roll import Result, Roll
-from uwsgi_reload_hook.records.events import (
-    Event,
-    HookStarted,
-    RollBegan,
-    RollEnded,
-    RollInterrupted,
-    RollRestored,
-    RollResumed,
-    StepTaken,
-)
+from uwsgi_reload_hook.records import events
+from uwsgi_reload_hook.records.events import Event
 from uwsgi_reload_hook.records.status import (
     HookInfo,
     RollDocument,
@@ -51,18 +43,18 @@ class StatusFile:
     def __call__(self, event: Event) -> None:
         """Write what an event changes. A step is shown after its acts, because the roll does not wait for a file."""
         match event:
-            case HookStarted():
+            case events.HookStarted():
                 last = self._store.last_roll()
                 good = {Result.DONE.value, Result.INTERRUPTED.value}
                 self._write(State.IDLE if last is None or last["result"] in good else State.HELD, last)
-            case RollBegan(roll) | RollResumed(roll) | StepTaken(roll, True):
+            case events.RollBegan(roll) | events.RollResumed(roll) | events.StepTaken(roll, True):
                 if roll.result is None:
                     self._show(State.ROLLING, roll)
-            case StepTaken():
+            case events.StepTaken():
                 self._store.flush()
-            case RollInterrupted(roll) | RollRestored(roll):
+            case events.RollInterrupted(roll) | events.RollRestored(roll):
                 self._show(State.IDLE, roll)
-            case RollEnded(roll):
+            case events.RollEnded(roll):
                 self._show(State.IDLE if roll.result is Result.DONE else State.HELD, roll)
             case _:
                 pass
