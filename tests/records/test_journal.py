@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from tests.support.build import a_progress, a_roll
 from tests.support.journals import journals, rolls
-from uwsgi_reload_hook.clocks import Clock, Monotonic, Seconds, WallClock
+from uwsgi_reload_hook.clocks import Monotonic, Seconds, WallClock
 from uwsgi_reload_hook.planning.roll import Phase, Request, Roll
 from uwsgi_reload_hook.records import codec
-from uwsgi_reload_hook.records.journal import Journal, decode, encode, shifted
+from uwsgi_reload_hook.records.journal import Journal, decode, encode, moved, shifted
 
 ROLL = a_roll(a_progress("a.ini", since=11.0, started=12.0), started=10.0, started_wall=1000.0, last_change=13.0)
 
@@ -215,18 +215,8 @@ def test_a_nested_record_is_written_with_what_differs_from_its_defaults_and_read
 
 
 def test_a_moment_of_a_record_in_a_record_is_moved() -> None:
-    moved = codec.changed(OUTER, Clock.MONOTONIC, lambda moment: moment + 1)
-    assert moved == Outer("a", Inner(6.0, phase=Phase.DONE), Inner(), (Inner(7.0),), {"x": Inner(8.0)}, (Request(1),))
-    assert codec.changed(OUTER, Clock.WALL, lambda moment: moment + 1) == OUTER
-
-
-def test_a_moment_that_cannot_be_moved_is_an_error_and_not_forgotten() -> None:
-    @dataclass(frozen=True)
-    class Between:
-        between: tuple[Monotonic, Monotonic] = (0.0, 1.0)
-
-    with pytest.raises(TypeError, match="cannot be changed"):
-        codec.changed(Between(), Clock.MONOTONIC, lambda moment: moment + 1)
+    expected = Outer("a", Inner(6.0, phase=Phase.DONE), Inner(), (Inner(7.0),), {"x": Inner(8.0)}, (Request(1),))
+    assert moved(OUTER, Outer, 1.0) == expected
 
 
 def leaves(hint: Any) -> list[Any]:  # noqa: ANN401 - any hint
@@ -262,20 +252,26 @@ def moments(value: Any, hint: Any) -> list[float]:  # noqa: ANN401 - any value o
     elif get_origin(hint) is Mapping:
         inside = [(one, get_args(hint)[1]) for one in value.values()]
     elif get_origin(hint) in {tuple, frozenset}:
-        inside = [(one, get_args(hint)[0]) for one in value]
+        each = (get_args(hint)[0],) * len(value) if get_args(hint)[1:] in {(), (Ellipsis,)} else get_args(hint)
+        inside = [*zip(value, each, strict=True)]
     elif get_origin(hint) in {Union, UnionType}:
         inside = [(value, next(one for one in get_args(hint) if one is not NoneType))]
     return [found for one, of in inside for found in moments(one, of)]
 
 
+def walls(roll: Roll) -> list[float | None]:
+    return [roll.wall(moment) for moment in moments(roll, Roll)]
+
+
+@settings(deadline=None)
 @given(rolls, st.floats(-1e6, 1e6))
 def test_a_roll_that_is_moved_keeps_its_times_on_the_wall_clock(roll: Roll, seconds: float) -> None:
-    moved = shifted(roll, seconds)
-    assert moved.blind_since is None
-    before, after = moments(replace(roll, blind_since=None), Roll), moments(moved, Roll)
-    assert [roll.wall(one) for one in before] == pytest.approx([moved.wall(one) for one in after], abs=1e-3)
-    back = codec.changed(moved, Clock.MONOTONIC, lambda _: 0.0)
-    assert back == codec.changed(replace(roll, blind_since=None), Clock.MONOTONIC, lambda _: 0.0)
+    after = shifted(roll, seconds)
+    assert after.blind_since is None
+    before = replace(roll, blind_since=None)
+    assert walls(before) == pytest.approx(walls(after), abs=1e-3)
+    assert moments(moved(after, Roll, float("inf")), Roll) == [float("inf")] * len(moments(before, Roll))
+    assert moved(after, Roll, float("inf")) == moved(before, Roll, float("inf")), "nothing else has changed"
 
 
 @pytest.mark.parametrize("moment", [codec.LARGEST_FLOAT, -codec.LARGEST_FLOAT])

@@ -170,7 +170,9 @@ def test_a_hook_that_is_idle_writes_the_end_of_its_roll_when_it_can(
     clock = Clock(site, after_wait, 0.05)
     store = Store(directory, "trigger")
     store.write_journal(Journal())  # of a hook before, that has acted on no touch yet
-    Controller(site, touches, settings(), Recorder(store, (StatusFile(store, INFO), History(store))), clock).run()
+    Controller(
+        site, touches, settings(), Recorder(store, (StatusFile(store, INFO), History(store.append_history))), clock
+    ).run()
     shown = status(directory)
     assert shown["state"] == "idle"
     assert isinstance(shown["roll"], dict)

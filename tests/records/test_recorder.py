@@ -43,7 +43,7 @@ class Desk:
     def hook(self) -> Recorder:
         store = Store(self.directory, "trigger")
         status = StatusFile(store, HookInfo(7, "mule", "0.1", 0.0))
-        return Recorder(store, (log_event, status, History(store)))
+        return Recorder(store, (log_event, status, History(store.append_history)))
 
     def status(self) -> dict[str, Any]:
         document = json.loads((self.directory / "trigger.status.json").read_text())

@@ -60,7 +60,7 @@ class Shelf:
 
 def observers(shelf: Shelf) -> tuple[Observer, ...]:
     """Those of the hook, with the shelf in place of its files."""
-    return log_event, StatusFile(shelf, INFO), History(shelf)
+    return log_event, StatusFile(shelf, INFO), History(shelf.append_history)
 
 
 def recorder(shelf: Shelf) -> Recorder:

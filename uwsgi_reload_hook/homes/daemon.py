@@ -49,7 +49,7 @@ def serve(settings: Settings, home: Home, inbox: Inbox, ready: Callable[[], None
     _say_who_may_change(directory)
     store = Store(directory, trigger.path.name)
     status = StatusFile(store, HookInfo.of_this_process(home.mode))
-    recorder = Recorder(store, (log_event, status, History(store)))
+    recorder = Recorder(store, (log_event, status, History(store.append_history)))
     recorder.waits(trigger.request())  # before all that may take its time: a touch from now on gives a roll
     world = UwsgiSite(settings, home)
     emperor = _until_it_works(lambda: _find(world), inbox)

@@ -73,7 +73,7 @@ def recorder(emperor: str, settings: Settings, say: Say) -> Recorder:
     observers: list[Observer] = [log_event]
     if settings.state_directory:
         store = Store(Path(settings.state_directory), Path(settings.trigger).name)
-        observers += [StatusFile(store, HookInfo.of_this_process("shell")), History(store)]
+        observers += [StatusFile(store, HookInfo.of_this_process("shell")), History(store.append_history)]
     observers.append(OutputLines(say, settings.vassal_config_file_suffix))
     return Recorder(own_journal(emperor, os.environ, _warn) or NoJournal(), observers)
 

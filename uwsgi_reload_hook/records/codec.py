@@ -4,31 +4,30 @@ A record is written with only what differs from its defaults. A field that a rec
 another clock by its hint, so that there is no list of fields to keep.
 
 Reading is strict, because a torn file, or one that somebody has edited, must not become a value that the code elsewhere
-trips over: a bool is no number, a number is finite and bounded, and every field is known.
+trips over: a bool is no number, a number is finite and bounded, and every field is known. Only a document (a TypedDict)
+may have fields that are not known, because a later version may add some; they are kept as they are.
 """
 
 from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import MISSING, fields, is_dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
-from functools import cache, partial
+from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 
-__all__ = ["LARGEST_FLOAT", "LARGEST_INT", "changed", "decode", "plain", "written"]
+__all__ = ["LARGEST_FLOAT", "LARGEST_INT", "decode", "hints", "plain", "words", "written"]
 
 LARGEST_INT = 1 << 96
 """A file's mtime is the largest number there is: 64-bit seconds, as nanoseconds, take 94 bits."""
-LARGEST_FLOAT = 1e12
-"""Seconds on either side of 1970, or of the boot: some 30,000 years, which `time.localtime` still takes."""
+LARGEST_FLOAT = 1e13
+"""Seconds on either side of 1970, or of the boot: some 300,000 years, which `time.localtime` still takes."""
 
 T = TypeVar("T")
 Reader = Callable[[object], Any]
-Change = Callable[[Any], Any]
-Changer = Callable[[Any, Change], Any]
 
 
 def decode(plain: object, kind: type[T]) -> T:
@@ -65,48 +64,9 @@ def _is_folded(hint: object) -> bool:
     return hasattr(hint, "_fields") or any(map(_is_folded, get_args(hint)))
 
 
-def changed(record: T, marker: Hashable, change: Change) -> T:
-    """The record with `change` made to each value whose hint is `Annotated` with `marker`, also in records inside."""
-    changer = _changer(cast("Any", type(record)), marker)
-    return record if changer is None else cast("T", changer(record, change))
-
-
 @cache
-def _changer(hint: Any, marker: Hashable) -> Changer | None:  # noqa: ANN401 - any hint
-    """What changes the marked values inside a value of this hint; None if there are none."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Annotated and marker in arguments[1:]:
-        return lambda value, change: change(value)
-    if origin is None:
-        return _record_changer(hint, marker) if is_dataclass(hint) or hasattr(hint, "_fields") else None
-    inner = [found for one in arguments if (found := _changer(one, marker))]
-    if not inner:
-        return None
-    if origin in _WAYS and len(inner) == 1:
-        return partial(_WAYS[origin], inner[0])
-    raise TypeError(f"values inside {hint} cannot be changed")
-
-
-def _record_changer(kind: Any, marker: Hashable) -> Changer | None:  # noqa: ANN401 - a record's type
-    changers = {name: found for name, hint in _hints(kind).items() if (found := _changer(hint, marker))}
-    copy = replace if is_dataclass(kind) else kind._replace
-    if not changers:
-        return None
-    return lambda value, change: copy(
-        value, **{name: one(getattr(value, name), change) for name, one in changers.items()}
-    )
-
-
-_WAYS: Mapping[object, Callable[[Changer, Any, Change], Any]] = {
-    Annotated: lambda inner, value, change: inner(value, change),
-    Union: lambda inner, value, change: None if value is None else inner(value, change),
-    UnionType: lambda inner, value, change: None if value is None else inner(value, change),
-    Mapping: lambda inner, value, change: {name: inner(one, change) for name, one in value.items()},
-    tuple: lambda inner, value, change: tuple(inner(one, change) for one in value),
-}
-
-
-def _hints(kind: type) -> Mapping[str, Any]:
+def hints(kind: type) -> Mapping[str, Any]:
+    """The fields of a record with their hints, `Annotated` and all."""
     return get_type_hints(kind, include_extras=True)
 
 
@@ -114,7 +74,7 @@ def _hints(kind: type) -> Mapping[str, Any]:
 def _reader(hint: Any) -> Reader:  # noqa: ANN401 - any hint
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _reader(arguments[0])
+        return _within(_reader(arguments[0]), [one for one in arguments[1:] if isinstance(one, Sequence)])
     if origin in {Union, UnionType}:
         (inner,) = (one for one in arguments if one is not NoneType)
         read = _reader(inner)
@@ -135,10 +95,6 @@ def _expected(what: str, plain: object) -> ValueError:
 def _text(plain: object) -> str:
     if type(plain) is not str:
         raise _expected("text", plain)
-    try:
-        plain.encode(errors="surrogateescape")
-    except UnicodeEncodeError:
-        raise _expected("text that stands for bytes", plain) from None
     return plain
 
 
@@ -166,6 +122,27 @@ def _number(plain: object) -> float:
 _SCALARS: Mapping[object, Reader] = {str: _text, bool: _flag, int: _whole, float: _number}
 
 
+def words(kind: type[Enum]) -> tuple[str, ...]:
+    """The values of an Enum, to stand beside a hint: `Annotated` limits what is read to them."""
+    return tuple(one.value for one in kind)
+
+
+def _within(read: Reader, limits: list[Sequence[object]]) -> Reader:
+    """Limit a reader to the values in each of the sequences beside a hint."""
+    if not limits:
+        return read
+
+    def limited(plain: object) -> object:
+        value = read(plain)
+        for limit in limits:
+            if value not in limit:
+                listed = f"{limit[0]} to {limit[-1]}" if isinstance(limit, range) else ", ".join(map(str, limit))
+                raise _expected(f"one of {listed}", plain)
+        return value
+
+    return limited
+
+
 def _items(plain: object) -> list[object]:
     if type(plain) is not list:
         raise _expected("a list", plain)
@@ -185,10 +162,15 @@ def _at(place: object, read: Reader, plain: object) -> Any:  # noqa: ANN401 - wh
         raise ValueError(f"{place}: {error}") from None
 
 
+def _list(arguments: tuple[Any, ...]) -> Reader:
+    each = _reader(arguments[0])
+    return lambda plain: [_at(place, each, one) for place, one in enumerate(_items(plain))]
+
+
 def _tuple(arguments: tuple[Any, ...]) -> Reader:
     if arguments[-1] is Ellipsis:
-        each = _reader(arguments[0])
-        return lambda plain: tuple(_at(place, each, one) for place, one in enumerate(_items(plain)))
+        several = _list(arguments)
+        return lambda plain: tuple(several(plain))
     readers = [_reader(one) for one in arguments]
 
     def read(plain: object) -> tuple[Any, ...]:
@@ -201,8 +183,8 @@ def _tuple(arguments: tuple[Any, ...]) -> Reader:
 
 
 def _set(arguments: tuple[Any, ...]) -> Reader:
-    each = _reader(arguments[0])
-    return lambda plain: frozenset(_at(place, each, one) for place, one in enumerate(_items(plain)))
+    several = _list(arguments)
+    return lambda plain: frozenset(several(plain))
 
 
 def _mapping(arguments: tuple[Any, ...]) -> Reader:
@@ -211,8 +193,10 @@ def _mapping(arguments: tuple[Any, ...]) -> Reader:
 
 
 _COLLECTIONS: Mapping[object, Callable[[tuple[Any, ...]], Reader]] = {
+    list: _list,
     tuple: _tuple,
     frozenset: _set,
+    dict: _mapping,
     Mapping: _mapping,
 }
 
@@ -229,16 +213,23 @@ def _choice(kind: type[Enum]) -> Reader:
 
 
 def _record(kind: Any) -> Reader:  # noqa: ANN401 - a record's type
-    readers = {name: _reader(hint) for name, hint in _hints(kind).items()}
-    needed = {name for name, default in _defaults(kind).items() if default is MISSING}
+    readers = {name: _reader(hint) for name, hint in hints(kind).items()}
+    document = is_typeddict(kind)
+    needed = (
+        kind.__required_keys__
+        if document
+        else {name for name, default in _defaults(kind).items() if default is MISSING}
+    )
 
     def read(plain: object) -> object:
-        document = _object(plain)
-        if strange := document.keys() - readers.keys():
+        found = _object(plain)
+        strange = found.keys() - readers.keys()
+        if strange and not document:
             raise ValueError(f"no field is named {reprlib.repr(min(strange))}")
-        if missing := needed - document.keys():
+        if missing := needed - found.keys():
             raise ValueError(f"the field {min(missing)} is missing")
-        return kind(**{name: _at(name, readers[name], value) for name, value in document.items()})
+        known = {name: _at(name, readers[name], value) for name, value in found.items() if name in readers}
+        return {**found, **known} if document else kind(**known)
 
     return read
 
@@ -247,7 +238,7 @@ def _record(kind: Any) -> Reader:  # noqa: ANN401 - a record's type
 def _shape(kind: Any) -> tuple[tuple[str, ...], tuple[Any, ...], frozenset[str]]:  # noqa: ANN401 - a record's type
     """The fields, their defaults (MISSING where there is none), and those in which there are named tuples."""
     defaults = _defaults(kind)
-    folded = frozenset(name for name, hint in _hints(kind).items() if _is_folded(hint))
+    folded = frozenset(name for name, hint in hints(kind).items() if _is_folded(hint))
     return tuple(defaults), tuple(defaults.values()), folded
 
 

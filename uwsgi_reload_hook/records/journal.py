@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from uwsgi_reload_hook.clocks import Clock, Monotonic, Seconds
 from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.records import codec
 
-__all__ = ["SCHEMA", "Journal", "decode", "encode", "shifted"]
+__all__ = ["SCHEMA", "Journal", "decode", "encode", "moved", "shifted"]
 
 SCHEMA = 1
 
@@ -45,8 +47,11 @@ def decode(text: str) -> Journal:
     """Read a journal. Raises ValueError, in words, where it is none of this schema."""
     try:
         document = json.loads(text)
+        json.dumps(document, ensure_ascii=False).encode(errors="surrogateescape")
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    except UnicodeEncodeError as error:
+        raise ValueError(f"text that stands for bytes is expected, not {error.object[error.start]!r}") from None
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - one error for all that can be wrong with it
     schema = document.pop("schema", None)
@@ -65,4 +70,24 @@ def decode(text: str) -> Journal:
 
 def shifted(roll: Roll, seconds: float) -> Roll:
     """Move every moment of a roll: the time in which no hook ran does not count, nor does another boot's clock."""
-    return replace(codec.changed(roll, Clock.MONOTONIC, lambda moment: moment + seconds), blind_since=None)
+    later: Roll = moved(roll, Roll, seconds)
+    return replace(later, blind_since=None)
+
+
+def moved(value: Any, hint: Any, seconds: float) -> Any:  # noqa: ANN401, PLR0911 - one return for each kind of hint
+    """The value with every moment in it moved whose hint is `Monotonic`, in the records inside it too."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if value is None:
+        return None
+    if origin is Annotated:
+        return value + seconds if Clock.MONOTONIC in arguments else value
+    if origin in {Union, UnionType}:
+        (inner,) = (one for one in arguments if one is not NoneType)
+        return moved(value, inner, seconds)
+    if origin is Mapping:
+        return {name: moved(one, arguments[1], seconds) for name, one in value.items()}
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return tuple(moved(one, arguments[0], seconds) for one in value)
+    if not (is_dataclass(hint) or hasattr(hint, "_fields")):
+        return value
+    return hint(**{name: moved(getattr(value, name), one, seconds) for name, one in codec.hints(hint).items()})

@@ -5,16 +5,8 @@ from __future__ import annotations
 import logging
 
 from uwsgi_reload_hook.planning.roll import Phase, Progress, Result, Roll
-from uwsgi_reload_hook.records.events import (
-    Event,
-    RollBegan,
-    RollClosed,
-    RollInterrupted,
-    RollRestored,
-    RollResumed,
-    RollStopping,
-    VassalMoved,
-)
+from uwsgi_reload_hook.records import events
+from uwsgi_reload_hook.records.events import Event
 
 __all__ = ["log_event"]
 
@@ -24,22 +16,22 @@ log = logging.getLogger(__name__)
 def log_event(event: Event) -> None:
     """Log what an operator follows a roll by. An observer."""
     match event:
-        case RollBegan(roll, touched_before):
+        case events.RollBegan(roll, touched_before):
             _begin(roll, touched_before)
-        case RollResumed(roll):
+        case events.RollResumed(roll):
             log.info("roll %s is taken up where the process before this one was", roll.id)
-        case VassalMoved(_, before, after):
+        case events.VassalMoved(_, before, after):
             _move(before, after)
-        case RollStopping(roll):
+        case events.RollStopping(roll):
             log.error("roll %s takes no further vassal: %s", roll.id, roll.reason)
-        case RollInterrupted(roll):
+        case events.RollInterrupted(roll):
             end = _end(roll)
             log.info("roll %s is interrupted after %.2f s: %s. It goes on when the hook is back", *end, roll.reason)
-        case RollRestored(roll):
+        case events.RollRestored(roll):
             out = [one.id for one in roll.vassals.values() if one.phase.is_out or one.phase is Phase.FAILED]
             text = "roll %s is undone after %.2f s, because a whole roll follows; not back in service: %s"
             log.info(text, *_end(roll), _listed(out))
-        case RollClosed(roll):
+        case events.RollClosed(roll):
             _close(roll)
         case _:
             pass

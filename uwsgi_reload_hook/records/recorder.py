@@ -11,20 +11,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from uwsgi_reload_hook.planning.roll import Mode, Request, Result, Roll
-from uwsgi_reload_hook.records.events import (
-    Event,
-    HookStarted,
-    Observer,
-    RollBegan,
-    RollClosed,
-    RollEnded,
-    RollInterrupted,
-    RollRestored,
-    RollResumed,
-    RollStopping,
-    StepTaken,
-    VassalMoved,
-)
+from uwsgi_reload_hook.records import events
+from uwsgi_reload_hook.records.events import Event, Observer
 from uwsgi_reload_hook.records.journal import Journal, shifted
 from uwsgi_reload_hook.snapshot import Snapshot
 
@@ -82,11 +70,11 @@ class Recorder:
         self._journal = self._store.read_journal() or self._found or Journal(_signature(trigger))
         unfinished = self._journal.roll and shifted(self._journal.roll, now - self._journal.saved)
         self._save(unfinished, now)
-        self._tell(HookStarted())
+        self._tell(events.HookStarted())
         return unfinished
 
-    def _tell(self, *events: Event) -> None:
-        for event in events:
+    def _tell(self, *what: Event) -> None:
+        for event in what:
             for observer in self._observers:
                 observer(event)
 
@@ -122,25 +110,25 @@ class Recorder:
         keys = {one.id: one.keys for one in roll.vassals.values() if one.keys}
         self._journal = replace(self._journal, keys={**self.known_keys, **keys})
         self._save(roll if roll.result is None else None, roll.started)
-        self._tell(RollBegan(roll, touched_before))
+        self._tell(events.RollBegan(roll, touched_before))
 
     def resumed(self, before: Roll, after: Roll, now: float) -> None:
         """Record that a roll is taken up which an earlier hook has begun. It may have fewer vassals than before."""
         self._save(after, now)
-        self._tell(RollResumed(after), *_moves(before, after))
+        self._tell(events.RollResumed(after), *_moves(before, after))
 
     def moved(self, before: Roll, after: Roll, now: float) -> None:
         """Record what one step changes, before it is acted on."""
-        stopping = [RollStopping(after)] if after.stopping is not None and before.stopping is None else []
-        events = [*_moves(before, after), *stopping]
-        if after.result is None and (events or after.minimum != before.minimum):
+        stopping = [events.RollStopping(after)] if after.stopping is not None and before.stopping is None else []
+        changes = [*_moves(before, after), *stopping]
+        if after.result is None and (changes or after.minimum != before.minimum):
             self._save(after, now)
             self._changed = True
-        self._tell(*events)
+        self._tell(*changes)
 
     def acted(self, roll: Roll) -> None:
         """Record that a step has been acted on."""
-        self._tell(StepTaken(roll, self._changed))
+        self._tell(events.StepTaken(roll, self._changed))
         self._changed = False
         self.flush()
 
@@ -153,19 +141,19 @@ class Recorder:
         if roll.result is Result.INTERRUPTED or roll.mode is Mode.RESTORE:
             reason = roll.reason if roll.stopping else ""
             self._save(replace(roll, result=None, reason=reason, finished=None), now)
-            self._tell(RollRestored(roll) if roll.mode is Mode.RESTORE else RollInterrupted(roll))
+            self._tell(events.RollRestored(roll) if roll.mode is Mode.RESTORE else events.RollInterrupted(roll))
             return
         # The status first: a hook killed in between ends the roll once more; the other way nobody would hear of it.
-        self._tell(RollEnded(roll))
+        self._tell(events.RollEnded(roll))
         usual = self._journal.usual_load if roll.quickest_load is None else roll.quickest_load
         self._journal = replace(self._journal, handled=_signature(roll.request), usual_load=usual)
         self._save(None, now)
-        self._tell(RollClosed(roll))
+        self._tell(events.RollClosed(roll))
 
 
 def _moves(before: Roll, after: Roll) -> list[Event]:
     changes = ((before.vassals[id_], new) for id_, new in after.vassals.items())
-    return [VassalMoved(after, old, new) for old, new in changes if new.phase is not old.phase]
+    return [events.VassalMoved(after, old, new) for old, new in changes if new.phase is not old.phase]
 
 
 def _signature(request: Request | None) -> tuple[int, int] | None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Protocol
 
 from uwsgi_reload_hook.planning.roll import Result, Roll
-from uwsgi_reload_hook.records.events import (
-    Event,
-    HookStarted,
-    RollBegan,
-    RollEnded,
-    RollInterrupted,
-    RollRestored,
-    RollResumed,
-    StepTaken,
+from uwsgi_reload_hook.records import events
+from uwsgi_reload_hook.records.events import Event
+from uwsgi_reload_hook.records.status import (
+    HookInfo,
+    RollDocument,
+    State,
+    StatusDocument,
+    roll_document,
+    status_document,
 )
-from uwsgi_reload_hook.records.status import HookInfo, RollDocument, StatusDocument, roll_document, status_document
 
 __all__ = ["StatusFile", "StatusStore"]
 
@@ -44,24 +43,24 @@ class StatusFile:
     def __call__(self, event: Event) -> None:
         """Write what an event changes. A step is shown after its acts, because the roll does not wait for a file."""
         match event:
-            case HookStarted():
+            case events.HookStarted():
                 last = self._store.last_roll()
                 good = {Result.DONE.value, Result.INTERRUPTED.value}
-                self._write("idle" if last is None or last["result"] in good else "held", last)
-            case RollBegan(roll) | RollResumed(roll) | StepTaken(roll, True):
+                self._write(State.IDLE if last is None or last["result"] in good else State.HELD, last)
+            case events.RollBegan(roll) | events.RollResumed(roll) | events.StepTaken(roll, True):
                 if roll.result is None:
-                    self._show("rolling", roll)
-            case StepTaken():
+                    self._show(State.ROLLING, roll)
+            case events.StepTaken():
                 self._store.flush()
-            case RollInterrupted(roll) | RollRestored(roll):
-                self._show("idle", roll)
-            case RollEnded(roll):
-                self._show("idle" if roll.result is Result.DONE else "held", roll)
+            case events.RollInterrupted(roll) | events.RollRestored(roll):
+                self._show(State.IDLE, roll)
+            case events.RollEnded(roll):
+                self._show(State.IDLE if roll.result is Result.DONE else State.HELD, roll)
             case _:
                 pass
 
-    def _show(self, state: str, roll: Roll) -> None:
+    def _show(self, state: State, roll: Roll) -> None:
         self._write(state, roll_document(roll))
 
-    def _write(self, state: str, roll: RollDocument | None) -> None:
-        self._store.write_status(status_document(state, self._hook, roll))
+    def _write(self, state: State, roll: RollDocument | None) -> None:
+        self._store.write_status(status_document(state.value, self._hook, roll))
