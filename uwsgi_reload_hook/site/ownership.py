@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 
+from uwsgi_reload_hook.logs import Seen
 from uwsgi_reload_hook.site.sockets import same_socket
 from uwsgi_reload_hook.snapshot import Node
 
@@ -43,7 +44,7 @@ class NodeMatcher:
         self._listed = float("-inf")
         self._sought: set[str] = set()
         """Of the addresses that are listed now, those that were looked for."""
-        self._warned: set[str] = set()
+        self._warned = Seen(WARNINGS + 1)
 
     def match(self, nodes: Iterable[Node], pids: Mapping[str, int], suffix: str) -> dict[str, tuple[Node, ...]]:
         """Sort `nodes` by the ids of `pids` (id to the pid of its master, 0 = not running)."""
@@ -80,10 +81,9 @@ class NodeMatcher:
                 self._warn(address)
 
     def _warn(self, address: str) -> None:
-        if address in self._warned or len(self._warned) > WARNINGS:
+        if not self._warned.is_new(address):
             return
-        self._warned.add(address)
-        if len(self._warned) > WARNINGS:
+        if self._warned.is_full:
             log.warning("more nodes belong to no vassal of this Emperor that can be seen; no more of them are named")
         else:
             log.warning("node %s belongs to no vassal of this Emperor that can be seen; it is not counted", address)

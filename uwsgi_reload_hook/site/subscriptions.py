@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from uwsgi_reload_hook.logs import Seen
 from uwsgi_reload_hook.site.authority import LINKS
 from uwsgi_reload_hook.site.vassal_config import read_text
 from uwsgi_reload_hook.snapshot import Node
@@ -149,7 +150,7 @@ class ForeignKeys:
         """`configured` gives the keys that a vassal's config names, None where that is not certain."""
         self._configured = configured
         self._known: dict[str, _Known] = {}
-        self._warned: set[tuple[str, str]] = set()
+        self._warned = Seen(WARNINGS)
 
     def of(
         self, owned: Mapping[str, tuple[Node, ...]], listed: Mapping[str, VassalStats]
@@ -186,8 +187,7 @@ class ForeignKeys:
 
     def _warn(self, id_: str, keys: frozenset[str], nodes: tuple[Node, ...]) -> None:
         for node in nodes:
-            if node.key in keys and (id_, node.key) not in self._warned and len(self._warned) < WARNINGS:
-                self._warned.add((id_, node.key))
+            if node.key in keys and self._warned.is_new((id_, node.key)):
                 log.warning(
                     "router %s lists %s under key %r, which its config does not name: it counts for no minimum",
                     node.router,
