@@ -21,6 +21,7 @@ from integration.bench.usage import cpu_seconds, peak_memory
 from integration.waiting import eventually
 from uwsgi_reload_hook.planning import opening, planner
 from uwsgi_reload_hook.planning.roll import Request
+from uwsgi_reload_hook.site.discovery import discover
 from uwsgi_reload_hook.site.site import UwsgiSite
 
 if TYPE_CHECKING:
@@ -124,8 +125,7 @@ def _plan_cpu(roll: Roll, look: Callable[[], Snapshot], options: Settings) -> fl
 
 def _looks(directory: Path, emperor: int) -> dict[str, Any]:
     options = settings(directory)
-    world = UwsgiSite(options, home(emperor))
-    world.connect()
+    world = UwsgiSite(options, home(emperor), discover(options, home(emperor)))
     used = time.process_time()
     snapshot = world.look((), ())
     first = time.process_time() - used

@@ -12,7 +12,7 @@ import os
 import pwd
 import shlex
 import stat
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -24,7 +24,17 @@ from uwsgi_reload_hook.site.peers import Peer
 from uwsgi_reload_hook.site.vassal_config import read_text
 from uwsgi_reload_hook.uwsgi import ini, stats
 
-__all__ = ["Authority", "Emperor", "from_arguments", "identify", "is_kept", "options_of_hook", "own_users", "person"]
+__all__ = [
+    "Authority",
+    "Emperor",
+    "from_arguments",
+    "identify",
+    "is_kept",
+    "options_of_hook",
+    "own_users",
+    "person",
+    "vassal_of",
+]
 
 ROOT = 0
 _DIRECTORY = "directory"
@@ -86,6 +96,11 @@ def own_users() -> frozenset[int]:
     return frozenset({ROOT, os.geteuid()})
 
 
+def vassal_of(pid: int, vassals: Container[int]) -> int | None:
+    """The pid of the vassal that a process belongs to, None = it is no vassal's: a mule is a child of its vassal."""
+    return next((one for one in (pid, processes.parent(pid)) if one is not None and one in vassals), None)
+
+
 class Authority:
     """Judges processes, by what the Emperor and the configs say at this moment: make another one for the next look."""
 
@@ -107,15 +122,10 @@ class Authority:
         return any(self._hook(config) for user, config in self._vassals().values() if user == peer.uid)
 
     def options(self, pid: int) -> dict[str, list[str]]:
-        """The hook's options that the config of a process's vassal gives it, if this makes it the hook; else none.
-
-        A mule is a child of its vassal.
-        """
+        """The hook's options that the config of a process's vassal gives it, if this makes it the hook; else none."""
         vassals = self._vassals()
-        for one in (pid, processes.parent(pid)):
-            if one is not None and one in vassals:
-                return self._hook(vassals[one][1])
-        return {}
+        vassal = vassal_of(pid, vassals)
+        return {} if vassal is None else self._hook(vassals[vassal][1])
 
     def _vassals(self) -> dict[int, tuple[int, str]]:
         """The user and config of each vassal whose user is not trusted as such."""

@@ -1,0 +1,49 @@
+"""The vassals as the last look showed them: the pid of each, the path of its config, and the nodes that it owns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+
+from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.site import processes
+from uwsgi_reload_hook.site.ownership import NodeMatcher
+from uwsgi_reload_hook.site.peers import listening_pid
+from uwsgi_reload_hook.site.vassal_config import config_path
+from uwsgi_reload_hook.snapshot import Node
+from uwsgi_reload_hook.uwsgi.stats import EmperorStats
+
+__all__ = ["KnownVassals"]
+
+
+class KnownVassals:
+    """Updated by each look; the acts are done on what it holds."""
+
+    def __init__(self, emperor_pid: int, settings: Settings) -> None:
+        """`emperor_pid` is that of the Emperor until the first look."""
+        self.emperor_pid = emperor_pid
+        self.pids: dict[str, int] = {}
+        """Id to the pid of the vassal's master, 0 = it is not running."""
+        self.paths: dict[str, str] = {}
+        """Id to the path of the vassal's config."""
+        self._monitors: dict[str, str] = {}
+        self._settings = settings
+        self._matcher = NodeMatcher(processes.listening, processes.parent, time.monotonic, listening_pid)
+
+    def update(self, emperor_stats: EmperorStats, tracked: Collection[str]) -> None:
+        """Take over what the Emperor lists and blacklists; the ids `tracked` are kept even if it has forgotten them."""
+        self.emperor_pid = emperor_stats.pid  # its master starts it again if it dies
+        listed = {entry.id: entry for entry in emperor_stats.vassals}
+        default = next(iter(emperor_stats.monitors), "")
+        self.pids = {}
+        for id_ in {*listed, *emperor_stats.blacklist, *tracked}:
+            entry = listed.get(id_)
+            self.pids[id_] = entry.pid if entry else 0
+            monitor = (entry and entry.monitor) or self._monitors.get(id_, default)
+            if self._monitors.get(id_) != monitor:
+                self._monitors[id_] = monitor
+                self.paths[id_] = config_path(id_, monitor, emperor_stats.cwd, self._settings.emperor_path)
+
+    def owners(self, nodes: Iterable[Node]) -> Mapping[str, tuple[Node, ...]]:
+        """Sort nodes by the vassals that listen on them."""
+        return self._matcher.match(nodes, self.pids, self._settings.vassal_config_file_suffix)
