@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.records.directories import changeable_by, user
+from uwsgi_reload_hook.records.directories import changeable_by
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.records.store import HookInfo, Store
 from uwsgi_reload_hook.settings import Settings, parse
@@ -22,6 +22,7 @@ from uwsgi_reload_hook.site.emperor import EmperorProcess, own_config
 from uwsgi_reload_hook.site.lock import emperor_lock, ignored, lock_holder
 from uwsgi_reload_hook.site.site import UwsgiSite
 from uwsgi_reload_hook.site.trigger import Trigger
+from uwsgi_reload_hook.users import user
 
 __all__ = ["config_of", "serve"]
 

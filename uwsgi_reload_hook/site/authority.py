@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pwd
 import shlex
 import stat
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.option_sources import from_environment, from_uwsgi_opt
+from uwsgi_reload_hook.paths import walk
 from uwsgi_reload_hook.settings import OPTIONS
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.peers import Peer
 from uwsgi_reload_hook.site.vassal_config import read_text
+from uwsgi_reload_hook.users import user
 from uwsgi_reload_hook.uwsgi import ini, stats
 
 __all__ = [
@@ -38,8 +39,6 @@ __all__ = [
 
 ROOT = 0
 _DIRECTORY = "directory"
-LINKS = 40
-"""Links that a path may lead through, as the kernel has it (path_resolution(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,30 +182,19 @@ def is_kept(path: str, users: Collection[int]) -> bool:
     Each directory and link on the way, and the file, has to be theirs, and only a sticky directory may be writable for
     others (inode(7)): there everybody keeps what is his.
     """
-    ahead = list(reversed(PurePath(path).parts[1:])) if os.path.isabs(path) else []  # noqa: PTH117 - beside PurePath
-    here = PurePath("/")
-    links = 0
+    if not os.path.isabs(path):  # noqa: PTH117 - text
+        return False
+    status: os.stat_result | None = None
     try:
-        while ahead:
-            if not _is_theirs(os.lstat(here), users, stat.S_ISDIR):
+        for step in walk(path):
+            if not _is_theirs(os.lstat(step.directory), users, stat.S_ISDIR):
                 return False
-            name = ahead.pop()
-            if name == "..":
-                here = here.parent
-                continue
-            found = os.lstat(here / name)
-            if not stat.S_ISLNK(found.st_mode):
-                here /= name
-                continue
-            links += 1
-            if found.st_uid not in users or links > LINKS:
+            if step.is_link and step.status.st_uid not in users:
                 return False
-            target = PurePath(os.readlink(here / name))  # noqa: PTH115 - beside os.lstat
-            ahead += reversed(target.parts[1:] if target.is_absolute() else target.parts)
-            here = PurePath("/") if target.is_absolute() else here
-        return _is_theirs(os.lstat(here), users, stat.S_ISREG)
+            status = step.status
     except (OSError, ValueError):
         return False
+    return status is not None and _is_theirs(status, users, stat.S_ISREG)
 
 
 def _is_theirs(found: os.stat_result, users: Collection[int], kind: Callable[[int], bool]) -> bool:
@@ -217,8 +205,4 @@ def _is_theirs(found: os.stat_result, users: Collection[int], kind: Callable[[in
 
 def person(peer: Peer) -> str:
     """A process and its user, in words."""
-    try:
-        name = pwd.getpwuid(peer.uid).pw_name
-    except KeyError:
-        name = str(peer.uid)
-    return f"pid {peer.pid} of user {name}" if peer.pid else f"a process of user {name}"
+    return f"pid {peer.pid} of {user(peer.uid)}" if peer.pid else f"a process of {user(peer.uid)}"

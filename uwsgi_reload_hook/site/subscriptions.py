@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from uwsgi_reload_hook.logs import Seen
-from uwsgi_reload_hook.site.authority import LINKS
+from uwsgi_reload_hook.paths import walk
 from uwsgi_reload_hook.site.vassal_config import read_text
 from uwsgi_reload_hook.snapshot import Node
 from uwsgi_reload_hook.uwsgi.ini import Options
@@ -104,28 +102,10 @@ def _changed_since(path: str, second: int) -> bool:
     A config that was edited under a running vassal tells what that will be, and not what it is.
     """
     try:
-        changed = [os.stat(path).st_ctime_ns, *(link.st_ctime_ns for link in _links(path))]  # noqa: PTH116 - beside lstat
+        changed = [os.stat(path).st_ctime_ns, *(step.status.st_ctime_ns for step in walk(path) if step.is_link)]  # noqa: PTH116 - beside lstat
     except OSError:
         return True
     return max(changed) // 1_000_000_000 > second
-
-
-def _links(path: str) -> Iterator[os.stat_result]:
-    """The symlinks that a path leads through. Raises OSError, also where they are more than the kernel follows."""
-    at, names, links = "/", [*PurePath(path).parts[1:]], 0
-    while names:
-        entry = os.path.join(at, names.pop(0))  # noqa: PTH118 - a Path costs more
-        status = os.lstat(entry)
-        if stat.S_ISLNK(status.st_mode):
-            links += 1
-            if links > LINKS:
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-            yield status
-            target = PurePath(os.readlink(entry))  # noqa: PTH115 - the same
-            at = "/" if target.is_absolute() else at
-            names[:0] = target.parts[target.is_absolute() :]
-        else:
-            at = entry
 
 
 @dataclass(slots=True)

@@ -11,12 +11,12 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from uwsgi_reload_hook.paths import walk
+
 __all__ = ["Sight", "look"]
 
 _ANYBODY = -1
 """Stands for whoever a directory's mode lets write there."""
-_LINKS = 40
-"""Symlinks that the kernel follows in one path, at most (path_resolution(7))."""
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a FIFO",
@@ -105,25 +105,13 @@ def _way(path: Path, ours: set[int]) -> tuple[str, set[int]]:
 
     Raises OSError.
     """
-    at, names, others = "/", [*path.parts[1:]], set[int]()
-    led, links = "", 0
-    while names:
-        entry = os.path.join(at, names[0])  # noqa: PTH118 - a Path costs more
-        directory, status = os.stat(at), os.lstat(entry)  # noqa: PTH116 - the same
-        others |= _deciding(directory, status) - ours
-        if others and not led:
-            led = os.path.normpath(os.path.join(at, *names))  # noqa: PTH118 - the same
-        name = names.pop(0)
-        if stat.S_ISLNK(status.st_mode):
-            links += 1
-            if links > _LINKS:
-                raise OSError(None, "too many links")
-            target = Path(os.readlink(entry))  # noqa: PTH115 - the same
-            at = "/" if target.is_absolute() else at
-            names[:0] = target.parts[1:] if target.is_absolute() else target.parts
-        else:
-            at = os.path.dirname(at) if name == ".." else entry  # noqa: PTH120 - the same
-    return led or at, others
+    led, others = str(path), set[int]()
+    for step in walk(path):
+        deciding = _deciding(os.stat(step.directory), step.status) - ours  # noqa: PTH116 - a Path costs more
+        if deciding and not others:
+            led = os.path.normpath(os.path.join(step.entry, *step.rest))  # noqa: PTH118 - the same
+        others |= deciding
+    return led, others
 
 
 def _deciding(directory: os.stat_result, entry: os.stat_result) -> set[int]:
