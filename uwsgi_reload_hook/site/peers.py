@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from uwsgi_reload_hook.addresses import host_and_port
+
 __all__ = [
     "Peer",
     "abstract_listeners",
@@ -35,8 +37,6 @@ _SHOW = 1 << 0 | 1 << 1 | 1 << 6
 """Of linux/netlink.h, sock_diag.h and unix_diag.h. Linux 5.3 and newer tell the user."""
 _LISTEN = "0A"
 """Of net/tcp_states.h, as /proc/net/tcp has it."""
-_DIGITS = 5
-"""Of a port."""
 _HEADER, _MESSAGE, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BBBBIII"), struct.Struct("=HH")
 
 
@@ -188,16 +188,19 @@ def port_users(address: str, kind: str) -> frozenset[int]:
     `kind` is `tcp`, of which only those listened on count, or `udp`. A socket that is bound to the host itself comes
     before those of all hosts.
     """
-    host, _, text = address.rpartition(":")
-    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
+    try:
+        split = host_and_port(address)
+    except ValueError:
         return frozenset()
-    host = host.strip("[]")
+    if split is None:
+        return frozenset()
+    host, number = split[0].strip("[]"), split[1]
     host = {"localhost": "127.0.0.1", "*": "", "0.0.0.0": "", "::": ""}.get(host, host)  # noqa: S104 - not bound
     try:
         ipaddress.ip_address(host or "::")
     except ValueError:  # a name is not looked up, because whoever has chosen it may let its name server wait
         return frozenset()
-    there = [(bound, user) for bound, port, user in _bound(kind) if port == int(text)]
+    there = [(bound, user) for bound, port, user in _bound(kind) if port == number]
     exact = frozenset(user for bound, user in there if bound == host)
     return exact or frozenset(user for bound, user in there if not (host and bound))
 

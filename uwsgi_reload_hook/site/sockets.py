@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from uwsgi_reload_hook.addresses import FORMS, host_and_port
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.site.names import OddNames
 from uwsgi_reload_hook.uwsgi import stats
@@ -26,7 +27,6 @@ LIMIT = 1 << 24
 
 Not more, because a hostile answer of 32 MiB took 11 s of a CPU and 2.3 GB; one of this length takes 4 s.
 """
-LAST_PORT = 65535
 LONGEST_LABEL = 63
 """Characters of one part of a host's name (RFC 1035)."""
 
@@ -34,18 +34,20 @@ SocketAddress = str | tuple[str, int]
 
 
 def _parse(address: str) -> tuple[socket.AddressFamily, SocketAddress]:
-    """Tell a TCP or UDP address from a path: as uWSGI does, by its colon."""
-    if ":" not in address or address.startswith("/"):
+    """Make the family and the address that `connect` takes."""
+    try:
+        split = host_and_port(address)
+    except ValueError as error:
+        raise UnavailableError(f"{address} is no address: give {error}") from None
+    if split is None:
         if not _is_path(address):
             raise UnavailableError(f"{address} is no address: no file can have this name")
         return socket.AF_UNIX, "\0" + address[1:] if address.startswith(("@", "\0")) else address
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]") or "127.0.0.1"
-    plain = _is_host(host) and port.isascii() and port.isdecimal()
-    if not plain or len(port) > len(str(LAST_PORT)) or int(port) > LAST_PORT:
-        raise UnavailableError(f"{address} is no address: a path, or host:port, is expected")
+    host, port = split[0].strip("[]") or "127.0.0.1", split[1]
+    if not _is_host(host):
+        raise UnavailableError(f"{address} is no address: give {FORMS}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return family, ("127.0.0.1" if host in {"0.0.0.0", "*"} else host, int(port))  # noqa: S104 - compared, not bound
+    return family, ("127.0.0.1" if host in {"0.0.0.0", "*"} else host, port)  # noqa: S104 - compared, not bound
 
 
 def _numeric(address: str) -> tuple[socket.AddressFamily, SocketAddress]:
