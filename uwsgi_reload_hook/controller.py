@@ -61,7 +61,6 @@ class Inbox:
     """Where threads and signal handlers leave word; the loop alone reads it. Putting is safe in a signal handler."""
 
     def __init__(self) -> None:
-        """Empty."""
         self._queue: SimpleQueue[bool] = SimpleQueue()
         self.stopped = False
 
@@ -90,7 +89,6 @@ class Controller:
     def __init__(
         self, outside: Site, trigger: TriggerFile, settings: Settings, recorder: Recorder, inbox: Inbox
     ) -> None:
-        """Nothing is started yet."""
         self._outside = outside
         self._trigger = trigger
         self._settings = settings

@@ -21,7 +21,6 @@ class LineFormatter(logging.Formatter):
     """
 
     def __init__(self) -> None:
-        """The time, the package, the level and the message."""
         super().__init__("%(asctime)s [uwsgi-reload-hook] %(levelname)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name

@@ -21,7 +21,6 @@ class Recorder:
     """Knows which touch was acted on last, and which keys each vassal was seen to serve."""
 
     def __init__(self, store: Store, info: HookInfo) -> None:
-        """Nothing is read or written yet."""
         self._store = store
         self._info = info
         self._journal = Journal()

@@ -22,7 +22,6 @@ class OddNames:
     """Keeps, for each directory, the names with quotes or control characters, until its mtime changes."""
 
     def __init__(self) -> None:
-        """Nothing is listed yet."""
         self._known: dict[str, tuple[int, tuple[str, ...]]] = {}
 
     def ids(self, monitors: Sequence[str], cwd: str) -> list[str]:
