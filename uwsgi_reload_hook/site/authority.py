@@ -51,7 +51,7 @@ class Emperor:
     """The same for two processes that mean the same Emperor: 32 letters and digits."""
 
 
-def identify(told: stats.EmperorStats) -> Emperor:
+def identify(emperor_stats: stats.EmperorStats) -> Emperor:
     """Tell what stands for the Emperor that gives these stats: all that it scans.
 
     A directory is known by its device and inode. A glob has none, so it is known by its pattern from the root
@@ -60,14 +60,14 @@ def identify(told: stats.EmperorStats) -> Emperor:
     Raises ConfigError where a directory cannot be looked at, or the Emperor lives in another network namespace, where
     nobody sees this hook's lock.
     """
-    if processes.shares_network(told.pid) is False:
+    if processes.shares_network(emperor_stats.pid) is False:
         raise ConfigError(
-            f"the Emperor, pid {told.pid}, lives in another network namespace, where hooks cannot see this one's lock; "
-            f"start it there: nsenter --net --target {told.pid} …"
+            f"the Emperor, pid {emperor_stats.pid}, lives in another network namespace, where hooks cannot see this "
+            f"one's lock; start it there: nsenter --net --target {emperor_stats.pid} …"
         )
-    known = {_known(monitor, told.cwd): monitor for monitor in told.monitors}
+    known = {_known(monitor, emperor_stats.cwd): monitor for monitor in emperor_stats.monitors}
     directories = sorted(monitor for one, monitor in known.items() if one.startswith(_DIRECTORY))
-    name = Path(told.cwd, next(iter(directories or sorted(known.values())), ""))
+    name = Path(emperor_stats.cwd, next(iter(directories or sorted(known.values())), ""))
     digest = hashlib.sha256(os.fsencode("\0".join(sorted(known)))).hexdigest()
     return Emperor(str(name), digest[:32])
 
@@ -77,15 +77,15 @@ def _known(monitor: str, cwd: str) -> str:
         return monitor
     path = os.path.normpath(Path(cwd, monitor))
     try:
-        found = os.stat(path)  # noqa: PTH116 - Path.stat raises ValueError of a path that no file can have
+        status = os.stat(path)  # noqa: PTH116 - Path.stat raises ValueError of a path that no file can have
     except (FileNotFoundError, NotADirectoryError):
-        found = None
+        status = None
     except OSError as error:
         raise ConfigError(
             f"the Emperor's {path} cannot be read: {error.strerror}; let the hook's user read it"
         ) from error
-    if found is not None and stat.S_ISDIR(found.st_mode):
-        return f"{_DIRECTORY} {found.st_dev}:{found.st_ino}"
+    if status is not None and stat.S_ISDIR(status.st_mode):
+        return f"{_DIRECTORY} {status.st_dev}:{status.st_ino}"
     root = os.stat("/")  # noqa: PTH116 - beside the other
     return f"glob {root.st_dev}:{root.st_ino}:{path}"
 
@@ -129,10 +129,10 @@ class Authority:
     def _vassals(self) -> dict[int, tuple[int, str]]:
         """The user and config of each vassal whose user is not trusted as such."""
         if self._foreign is None:
-            found = {pid: (processes.user(pid), config) for pid, config in self._configs().items()}
+            vassals = {pid: (processes.user(pid), config) for pid, config in self._configs().items()}
             self._foreign = {
                 pid: (user, config)
-                for pid, (user, config) in found.items()
+                for pid, (user, config) in vassals.items()
                 if user is not None and user not in self.trusted
             }
         return self._foreign
@@ -149,11 +149,11 @@ def options_of_hook(config: str, users: Collection[int]) -> dict[str, list[str]]
     def read(path: str) -> str | None:
         return read_text(path) if is_kept(path, users) else None
 
-    found = ini.options(["uwsgi", "--ini", config], str(Path(config).parent), {}, read)
-    variables = dict(text.partition("=")[::2] for text in found.get("env", ()))
-    options = {**from_environment(variables), **from_uwsgi_opt(found)}
+    ini_options = ini.options(["uwsgi", "--ini", config], str(Path(config).parent), {}, read)
+    variables = dict(text.partition("=")[::2] for text in ini_options.get("env", ()))
+    options = {**from_environment(variables), **from_uwsgi_opt(ini_options)}
     for privilege in ("privileged", "unprivileged"):  # a Python vassal may have its options in its command
-        for command in found.get(f"{privilege}-binary-patch-arg", ()):
+        for command in ini_options.get(f"{privilege}-binary-patch-arg", ()):
             options.update(from_arguments(_words(command)))
     return options if "trigger" in options else {}
 
@@ -167,13 +167,13 @@ def _words(command: str) -> list[str]:
 
 def from_arguments(words: Sequence[str]) -> dict[str, list[str]]:
     """The hook's options among the arguments of a command, the last of each; a flag that has no value is left out."""
-    found = {}
+    options = {}
     left = iter(words)
     for word in left:
         name, equals, value = word.removeprefix("--").partition("=")
         if word.startswith("--") and name in OPTIONS and OPTIONS[name].attribute != "quiet":
-            found[name] = [value if equals else next(left, "")]
-    return found
+            options[name] = [value if equals else next(left, "")]
+    return options
 
 
 def is_kept(path: str, users: Collection[int]) -> bool:
@@ -197,10 +197,10 @@ def is_kept(path: str, users: Collection[int]) -> bool:
     return status is not None and _is_theirs(status, users, stat.S_ISREG)
 
 
-def _is_theirs(found: os.stat_result, users: Collection[int], kind: Callable[[int], bool]) -> bool:
-    others_write = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
-    return kind(found.st_mode) and found.st_uid in users and (not others_write or bool(sticky))
+def _is_theirs(status: os.stat_result, users: Collection[int], kind: Callable[[int], bool]) -> bool:
+    others_write = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+    return kind(status.st_mode) and status.st_uid in users and (not others_write or bool(sticky))
 
 
 def person(peer: Peer) -> str:

@@ -82,22 +82,23 @@ def discover(settings: Settings, home: Home) -> Endpoints:
     At the start of an Emperor that may be a matter of moments: its vassals start before its routers do.
     """
     emperor, instance = find_emperor(settings, home)
-    document = stats.emperor(emperor.read())
-    instance = instance or instance_of(document.pid)
-    trusted = Authority(document.pid, dict).trusted
+    emperor_stats = stats.emperor(emperor.read())
+    instance = instance or instance_of(emperor_stats.pid)
+    trusted = Authority(emperor_stats.pid, dict).trusted
     named = bool(settings.fastrouter_stats_socket)
     known = tuple(
         Router(
-            found,
-            settings.subscription_server or routers.subscription_server(document_, found.address, trusted, named=named),
+            stats_socket,
+            settings.subscription_server
+            or routers.subscription_server(router_stats, stats_socket.address, trusted, named=named),
         )
-        for found, document_ in _routers(settings, document, instance, trusted)
+        for stats_socket, router_stats in _routers(settings, emperor_stats, instance, trusted)
     )
     if home.host is not None:
         nofollow: bool | None = is_set(instance.options, NOFOLLOW)
     else:
-        nofollow = vassal_config.nofollow(document.pid, instance.directory)
-    return Endpoints(emperor, document.pid, known, _tolerance(instance), nofollow)
+        nofollow = vassal_config.nofollow(emperor_stats.pid, instance.directory)
+    return Endpoints(emperor, emperor_stats.pid, known, _tolerance(instance), nofollow)
 
 
 def find_emperor(settings: Settings, home: Home) -> tuple[StatsSocket, Instance | None]:
@@ -127,14 +128,14 @@ def given_to(pid: int) -> dict[str, list[str]]:
 
 
 def _tolerance(instance: Instance) -> float:
-    given = instance.options.get("subscription-tolerance", [""])[-1]
-    return float(given) if given.isdecimal() else DEFAULT_TOLERANCE
+    text = instance.options.get("subscription-tolerance", [""])[-1]
+    return float(text) if text.isdecimal() else DEFAULT_TOLERANCE
 
 
 def _emperor_stats(settings: Settings, home: Home, instance: Instance) -> StatsSocket:
     if settings.emperor_stats_socket:
         socket = StatsSocket(settings.emperor_stats_socket)
-        if not stats.is_emperor(_given(socket, "emperor-stats-socket")):
+        if not stats.is_emperor(_read_named(socket, "emperor-stats-socket")):
             raise UnavailableError(
                 f"{PREFIX}emperor-stats-socket = {socket.address}: this is not an Emperor's stats socket; "
                 "give the address of emperor-stats-server"
@@ -158,7 +159,7 @@ def _held(pid: int | None) -> list[str]:
     return [one for one in sorted(processes.listening().get(pid, ())) if is_listener(one, trusted)]
 
 
-def _given(socket: StatsSocket, option: str) -> stats.Document:
+def _read_named(socket: StatsSocket, option: str) -> stats.Document:
     try:
         return socket.read()
     except UnavailableError as error:
@@ -178,14 +179,13 @@ def _routers(
     settings: Settings, emperor: stats.EmperorStats, instance: Instance, trusted: Collection[int]
 ) -> list[tuple[StatsSocket, stats.RouterStats]]:
     if settings.fastrouter_stats_socket:
-        return [_given_router(address) for address in settings.fastrouter_stats_socket]
-    found = _configured_routers(instance)
-    if found:
-        return found
+        return [_named_router(address) for address in settings.fastrouter_stats_socket]
+    if configured := _configured_routers(instance):
+        return configured
     held, passed_over = routers.gateway_sockets(emperor, trusted)
-    found = _answering((StatsSocket(one) for one in held), ask=False)
-    if found:
-        return found
+    sockets = [StatsSocket(one) for one in held]
+    if answering := _of_routers((socket, _answer(socket, ask=False)) for socket in sockets):
+        return answering
     words = f" ({'; '.join(passed_over)})" if passed_over else ""
     raise UnavailableError(
         f"no router's stats socket was found in the Emperor's process tree{words}; set fastrouter-stats-server in the "
@@ -202,20 +202,20 @@ def _configured_routers(instance: Instance) -> list[tuple[StatsSocket, stats.Rou
     names = [f"{router}-{option}" for router in ROUTERS for option in ("stats", "stats-server")]
     sockets = [StatsSocket(one) for one in instance.values(names)]
     answers = [(socket, _answer(socket, ask=True)) for socket in sockets]
-    found = [(socket, stats.router(told, socket.address)) for socket, told in answers if told and stats.is_router(told)]
-    silent = [socket.address for socket, told in answers if told is None]
-    if found and silent:
+    answering = _of_routers(answers)
+    silent = [socket.address for socket, document in answers if document is None]
+    if answering and silent:
         raise UnavailableError(
             f"the router's stats socket {silent[0]}, which the Emperor's config names, does not answer, though "
-            f"{found[0][0].address} does; start that router, or name those that there are by "
+            f"{answering[0][0].address} does; start that router, or name those that there are by "
             f"{PREFIX}fastrouter-stats-socket in the hook's config"
         )
-    return found
+    return answering
 
 
-def _given_router(address: str) -> tuple[StatsSocket, stats.RouterStats]:
+def _named_router(address: str) -> tuple[StatsSocket, stats.RouterStats]:
     socket = StatsSocket(address)
-    document = _given(socket, "fastrouter-stats-socket")
+    document = _read_named(socket, "fastrouter-stats-socket")
     if not stats.is_router(document):
         raise UnavailableError(
             f"{PREFIX}fastrouter-stats-socket = {address}: this is not the stats socket of a router that takes "
@@ -224,10 +224,11 @@ def _given_router(address: str) -> tuple[StatsSocket, stats.RouterStats]:
     return socket, stats.router(document, address)
 
 
-def _answering(sockets: Iterable[StatsSocket], *, ask: bool) -> list[tuple[StatsSocket, stats.RouterStats]]:
-    found = []
-    for socket in sockets:
-        document = _answer(socket, ask=ask)
-        if document and stats.is_router(document):
-            found.append((socket, stats.router(document, socket.address)))
-    return found
+def _of_routers(
+    answers: Iterable[tuple[StatsSocket, stats.Document | None]],
+) -> list[tuple[StatsSocket, stats.RouterStats]]:
+    return [
+        (socket, stats.router(document, socket.address))
+        for socket, document in answers
+        if document and stats.is_router(document)
+    ]

@@ -75,20 +75,17 @@ def ignored(emperor: Emperor, authority: Authority) -> list[str]:
     All their claims together are asked for one patience. Raises ConfigError as `emperor_lock` does.
     """
     names = {user: name for name, user in _claims(emperor.identity).items()}
-    users = {name: user for user, name in names.items()}
-    found: dict[int, Peer] = {}
-    for name, attested in _peers(list(users)):
-        user = users[name]
-        peer = Peer(0, user) if attested is None and user is not None else attested
-        if peer is not None and not authority.may_act(peer):
-            found[peer.uid] = peer
-        if len(found) == WARNINGS:
+    peers: dict[int, Peer] = {}
+    for _, peer in _peers({name: user for user, name in names.items()}):
+        if not authority.may_act(peer):
+            peers[peer.uid] = peer
+        if len(peers) == WARNINGS:
             break
     return [
         f"{person(peer)} claims the lock of the Emperor in {emperor.name}; this is not taken for a hook, because it "
         "belongs neither to root, nor to the Emperor's user, nor to a vassal whose config, which nobody else may "
         "write, sets reload-hook-trigger"
-        for peer in found.values()
+        for peer in peers.values()
     ]
 
 
@@ -176,23 +173,21 @@ def _claims(emperor: str) -> dict[str, int | None]:
 def _counting(claims: dict[str, int | None], may_act: MayAct) -> dict[str, Peer]:
     """The claims that count, and their processes.
 
-    Where a backlog stays full the user who made the socket decides. Where that is not told either the claim does not
-    count, because everybody can make one that is full. The order is random, so that nobody can put one behind
-    thousands of his own.
+    The order is random, so that nobody can put one behind thousands of his own.
     """
     users = {user for user in claims.values() if user is not None and may_act(Peer(0, user))}
     known = {name: user for name, user in claims.items() if user is None or user in users}
-    found: dict[str, Peer] = {}
-    for name, attested in _peers(random.sample(sorted(known), len(known))):
-        user = known[name]
-        peer = Peer(0, user) if attested is None and user is not None else attested
-        if peer is not None and may_act(peer):
-            found[name] = peer
-    return found
+    shuffled = {name: known[name] for name in random.sample(sorted(known), len(known))}
+    return {name: peer for name, peer in _peers(shuffled) if may_act(peer)}
 
 
-def _peers(names: list[str]) -> Iterator[tuple[str, Peer | None]]:
-    """Who listens on each socket, None where its backlog stays full; nothing of those where nobody listens any more."""
+def _peers(claims: dict[str, int | None]) -> Iterator[tuple[str, Peer]]:
+    """The process that listens on each socket of `claims`, which gives the user who made each, None = not known.
+
+    Where a backlog stays full the process has that user, and no known pid. Where the user is not known either the claim
+    does not count, because everybody can make one that is full.
+    """
+    names = list(claims)
     end = time.monotonic() + PATIENCE
     wait = 0.0
     while names and time.monotonic() < end:
@@ -210,4 +205,5 @@ def _peers(names: list[str]) -> Iterator[tuple[str, Peer | None]]:
                 yield name, peer
         names, wait = full, FULL
     for name in names:
-        yield name, None
+        if (user := claims[name]) is not None:
+            yield name, Peer(0, user)

@@ -36,20 +36,20 @@ def nudge(pid: int, config: str) -> bool:
     user = processes.user(pid)
     if user is None:
         return False
-    found = vassal_options(pid, config)
+    options = vassal_options(pid, config)
     directory = processes.working_directory(pid)
-    fifos = (resolve(path, directory) for path in found.get("master-fifo", [])[:MOST])
+    fifos = (resolve(path, directory) for path in options.get("master-fifo", [])[:MOST])
     held = (path for path in processes.open_files(pid) if path.startswith("/"))
     if any(time.monotonic() < end and _write(path, user) for path in (*fifos, *held)):
         return True
-    stats = [resolve(address, directory) for name in ("stats", "stats-server") for address in found.get(name, [])]
+    stats = [resolve(address, directory) for name in ("stats", "stats-server") for address in options.get(name, [])]
     return any(time.monotonic() < end and _read(address, pid, user, end) for address in stats[-MOST:])
 
 
 def _write(path: str, user: int) -> bool:
     """Write to a FIFO of `user`: its master made it. Looked at before it is opened, because a device does something."""
     try:
-        descriptor = open_as(path, lambda found: stat.S_ISFIFO(found.st_mode) and found.st_uid == user, os.O_WRONLY)
+        descriptor = open_as(path, lambda status: stat.S_ISFIFO(status.st_mode) and status.st_uid == user, os.O_WRONLY)
     except OSError:  # it is another, or nobody reads it at the moment: the master is in the middle of its restart
         return False
     try:

@@ -26,15 +26,15 @@ class OddNames:
 
     def ids(self, monitors: Sequence[str], cwd: str) -> list[str]:
         """List what an Emperor that runs in `cwd` would call such configs; a glob gives paths, a directory names."""
-        found: list[str] = []
+        ids: list[str] = []
         for monitor in monitors:
             if os.path.isdir(os.path.join(cwd, monitor)):  # noqa: PTH112, PTH118 - as the Emperor joins them
-                found.extend(self._names(os.path.join(cwd, monitor)))  # noqa: PTH118
+                ids.extend(self._names(os.path.join(cwd, monitor)))  # noqa: PTH118
                 continue
             for directory in _directories(monitor, cwd):
                 names = self._names(os.path.join(cwd, directory))  # noqa: PTH118
-                found.extend(os.path.join(directory, name) for name in names)  # noqa: PTH118
-        return found[:LIMIT]
+                ids.extend(os.path.join(directory, name) for name in names)  # noqa: PTH118
+        return ids[:LIMIT]
 
     def _names(self, directory: str) -> tuple[str, ...]:
         try:

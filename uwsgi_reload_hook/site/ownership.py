@@ -56,11 +56,11 @@ class NodeMatcher:
         never_sought = not foreign <= self._sought
         if never_sought or ((restarted or foreign) and self._clock() - self._listed >= RELIST):
             self._relist({node.address for node in nodes}, pids, suffix)
-        found: dict[str, list[Node]] = {}
+        owned: dict[str, list[Node]] = {}
         for node in nodes:
             if owner := self._owners.get(node.address):
-                found.setdefault(owner, []).append(node)
-        return {id_: tuple(own) for id_, own in found.items()}
+                owned.setdefault(owner, []).append(node)
+        return {id_: tuple(own) for id_, own in owned.items()}
 
     def _relist(self, addresses: set[str], pids: Mapping[str, int], suffix: str) -> None:
         self._listed = self._clock()
@@ -99,13 +99,13 @@ class NodeMatcher:
             if owner is not None:
                 for address in addresses:
                     owners.setdefault(address, set()).add(owner)
-        found = {address: min(names) for address, names in owners.items() if len(names) == 1}
-        for address in owners.keys() - found:
+        sole_owners = {address: min(names) for address, names in owners.items() if len(names) == 1}
+        for address in owners.keys() - sole_owners:
             reached = self._attested(address)
             owner = None if reached is None else self._master(reached, masters)
             if owner is not None:
-                found[address] = owner
-        return found
+                sole_owners[address] = owner
+        return sole_owners
 
     def _master(self, pid: int, masters: Mapping[int, str]) -> str | None:
         return masters.get(pid) or masters.get(self._parent(pid) or 0)

@@ -105,14 +105,14 @@ def abstract_listeners(pattern: re.Pattern[str]) -> dict[str, int | None]:
     users. Raises OSError where there is neither.
     """
     try:
-        found = {
+        listeners = {
             os.fsdecode(one.name[1:]): one.user
             for one in _asked(_LISTENING)
             if one.kind == socket.SOCK_STREAM and one.name.startswith(b"\0")
         }
     except OSError:
-        found = dict.fromkeys(_read())
-    return {name: user for name, user in found.items() if pattern.fullmatch(name)}
+        listeners = dict.fromkeys(_read())
+    return {name: user for name, user in listeners.items() if pattern.fullmatch(name)}
 
 
 def datagram_user(path: str) -> int | None:
@@ -133,12 +133,12 @@ def listening_inodes() -> dict[int, str]:
     Raises OSError where the kernel may not be asked by netlink. Its list in /proc is no substitute: who binds a name
     with a line break can write any line into that.
     """
-    found = {}
+    addresses = {}
     for one in _asked(_LISTENING):
         if one.kind == socket.SOCK_STREAM and one.name:
             name = one.name if one.name.startswith(b"\0") else one.name.removesuffix(b"\0")
-            found[one.number] = os.fsdecode(name).replace("\0", "@")
-    return found
+            addresses[one.number] = os.fsdecode(name).replace("\0", "@")
+    return addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +173,9 @@ def _asked(states: int) -> Iterator[_Socket]:
                     problem = -struct.unpack_from("=i", body)[0]
                     raise OSError(problem, os.strerror(problem))
                 number = _MESSAGE.unpack_from(body)[4]
-                told = dict(_messages(body[_MESSAGE.size :], _ATTRIBUTE))
-                user, inode = _number(told.get(_UID)), _number(told.get(_VFS))
-                yield _Socket(body[1], number, told.get(_NAME, b""), user, inode)
+                attributes = dict(_messages(body[_MESSAGE.size :], _ATTRIBUTE))
+                user, inode = _number(attributes.get(_UID)), _number(attributes.get(_VFS))
+                yield _Socket(body[1], number, attributes.get(_NAME, b""), user, inode)
 
 
 def _number(attribute: bytes | None) -> int | None:
@@ -212,12 +212,12 @@ def _bound(kind: str) -> Iterator[tuple[str, int, int]]:
             lines = SOCKETS.with_name(version).read_text().splitlines()[1:]
         except OSError:
             continue
-        for words in map(str.split, lines):
-            if kind == "udp" or words[3] == _LISTEN:
-                told, _, port = words[1].partition(":")
-                parts = (int(told[at : at + 8], 16) for at in range(0, len(told), 8))
+        for fields in map(str.split, lines):
+            if kind == "udp" or fields[3] == _LISTEN:
+                digits, _, port = fields[1].partition(":")
+                parts = (int(digits[at : at + 8], 16) for at in range(0, len(digits), 8))
                 packed = b"".join(struct.pack("=I", part) for part in parts)
-                yield socket.inet_ntop(family, packed) if any(packed) else "", int(port, 16), int(words[7])
+                yield socket.inet_ntop(family, packed) if any(packed) else "", int(port, 16), int(fields[7])
 
 
 def _messages(data: bytes, header: struct.Struct) -> Iterator[tuple[int, bytes]]:

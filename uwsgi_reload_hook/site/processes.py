@@ -72,13 +72,13 @@ def started(pid: int) -> int | None:
     `create_time` moves with that clock, or does not, by its version.
     """
     try:
-        told = Path(f"/proc/{pid}/stat").read_bytes()
+        line = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    words = told.rpartition(b")")[2].split()  # the command before it may hold anything, a parenthesis too (proc(5))
-    if len(words) <= _START or words[0] in _DEAD:
+    fields = line.rpartition(b")")[2].split()  # the command before it may hold anything, a parenthesis too (proc(5))
+    if len(fields) <= _START or fields[0] in _DEAD:
         return None
-    return int(words[_START])
+    return int(fields[_START])
 
 
 _START = 19
@@ -150,10 +150,10 @@ def user(pid: int) -> int | None:
 def sole_user(pid: int) -> int | None:
     """The only user whom a process belongs to; None of a set-uid program too, because another user has started that."""
     try:
-        found = set(_process(pid).uids())
+        users = set(_process(pid).uids())
     except psutil.Error:
         return None
-    return int(found.pop()) if len(found) == 1 else None
+    return int(users.pop()) if len(users) == 1 else None
 
 
 def shares_network(pid: int) -> bool | None:
@@ -171,43 +171,43 @@ def listening(kind: str = "all") -> dict[int, frozenset[str]]:
     with thousands of TCP connections takes a second to list.
     """
     try:
-        found = _unix_listeners()
+        listeners = _unix_listeners()
         kind = "" if kind == "unix" else "tcp"
     except OSError:
-        found = {}
+        listeners = {}
     for connection in _connections(kind) if kind else ():
         if connection.pid is None or connection.type != socket.SOCK_STREAM:
             continue
         address = connection.laddr
         if connection.family == socket.AF_UNIX:
             if address:  # a connection that was accepted bears its listener's path, which does no harm
-                found.setdefault(connection.pid, set()).add(str(address).replace("\0", "@"))
+                listeners.setdefault(connection.pid, set()).add(str(address).replace("\0", "@"))
         elif connection.status == psutil.CONN_LISTEN and not isinstance(address, str) and address:
             host = f"[{address.ip}]" if ":" in address.ip else address.ip
-            found.setdefault(connection.pid, set()).add(f"{host}:{address.port}")
-    return {pid: frozenset(addresses) for pid, addresses in found.items()}
+            listeners.setdefault(connection.pid, set()).add(f"{host}:{address.port}")
+    return {pid: frozenset(addresses) for pid, addresses in listeners.items()}
 
 
 def _unix_listeners() -> dict[int, set[str]]:
     """For each process that can be read, the unix addresses it listens on. Raises OSError as `listening_inodes`."""
     addresses = {f"socket:[{inode}]": address for inode, address in peers.listening_inodes().items()}
-    found: dict[int, set[str]] = {}
+    listeners: dict[int, set[str]] = {}
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
             for link in open_files(int(process.name)):
                 if link in addresses:
-                    found.setdefault(int(process.name), set()).add(addresses[link])
-    return found
+                    listeners.setdefault(int(process.name), set()).add(addresses[link])
+    return listeners
 
 
 def open_files(pid: int) -> list[str]:
     """What the descriptors of a process lead to, of every kind; nothing of a process that cannot be read."""
-    found = []
+    targets = []
     with contextlib.suppress(OSError):
         for descriptor in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - a path object for each costs more than the rest
             with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-                found.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))  # noqa: PTH115 - the same
-    return found
+                targets.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))  # noqa: PTH115 - the same
+    return targets
 
 
 def _connections(kind: str) -> Iterable[Any]:

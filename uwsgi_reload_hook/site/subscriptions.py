@@ -43,8 +43,8 @@ def own_keys(options: Options) -> frozenset[str] | None:
     if any("\\" in value for value in fields):  # an escape
         return None
     keys = [_key_by_place(value) for name in _BY_PLACE for value in options.get(name, ())]
-    found = frozenset(key for key in (*keys, *map(_key_by_name, fields)) if key is not None)
-    return found if all(map(_is_plain, found)) else None
+    own = frozenset(key for key in (*keys, *map(_key_by_name, fields)) if key is not None)
+    return own if all(map(_is_plain, own)) else None
 
 
 def _is_plain(key: str) -> bool:
@@ -144,10 +144,10 @@ class ForeignKeys:
         self._known = {id_: self._look(id_, keys[id_], listed.get(id_)) for id_ in owned}
         named = {id_: known.own for id_, known in self._known.items() if known.own is not None}
         unnamed = {id_: keys[id_] - own for id_, own in named.items() if not keys[id_] <= own}
-        found = {id_: foreign for id_, keys in unnamed.items() if (foreign := self._foreign(id_, keys))}
-        for id_, foreign in found.items():
+        foreign_keys = {id_: foreign for id_, keys in unnamed.items() if (foreign := self._foreign(id_, keys))}
+        for id_, foreign in foreign_keys.items():
             self._warn(id_, foreign, owned[id_])
-        return found
+        return foreign_keys
 
     def _look(self, id_: str, keys: frozenset[str], entry: VassalStats | None) -> _Known:
         known = self._known.get(id_) or _Known()

@@ -30,12 +30,12 @@ def parse_text(text: str) -> dict[str, str]:
     One `key=value` a line; other lines are ignored, values have escapes for what cannot be printed, and are cut at
     256 characters.
     """
-    found = {}
+    fields = {}
     for line in text[:TEXT_LIMIT].splitlines():
         key, equals, value = line.partition("=")
         if equals and key.strip() in {"message", "request-id", "only"}:
-            found[key.strip()] = printable(value.strip())[:VALUE_LIMIT]
-    return found
+            fields[key.strip()] = printable(value.strip())[:VALUE_LIMIT]
+    return fields
 
 
 class Trigger:
@@ -88,17 +88,17 @@ class Trigger:
 
     def request(self) -> Request | None:
         """What the file asks for as it is now; None if there is no plain file. Never waits, whoever holds the file."""
-        seen = look(self.path, TEXT_LIMIT * 4)  # as many bytes as a character has in UTF-8
-        self._complain(seen.complaint)
-        if seen.status is None:
+        sight = look(self.path, TEXT_LIMIT * 4)  # as many bytes as a character has in UTF-8
+        self._complain(sight.complaint)
+        if sight.status is None:
             return None
-        said = parse_text(seen.text.decode("utf-8", errors="replace"))
+        fields = parse_text(sight.text.decode("utf-8", errors="replace"))
         return Request(
-            mtime_ns=seen.status.st_mtime_ns,
-            inode=seen.status.st_ino,
-            request_id=said.get("request-id", ""),
-            message=said.get("message", ""),
-            only=said.get("only") or "*",
+            mtime_ns=sight.status.st_mtime_ns,
+            inode=sight.status.st_ino,
+            request_id=fields.get("request-id", ""),
+            message=fields.get("message", ""),
+            only=fields.get("only") or "*",
         )
 
     def _complain(self, complaint: str) -> None:

@@ -99,12 +99,12 @@ def touchable(path: str, last_mod: int, others: Iterable[str], by_options: bool 
 
 def _leading_to(status: os.stat_result, others: Iterable[str], look: Callable[[str], os.stat_result]) -> list[str]:
     """Those of the `others` that are the same file by another name, link or hard link."""
-    found = []
+    same = []
     for other in others:
         with contextlib.suppress(OSError, ValueError):
             if os.path.samestat(look(other), status):
-                found.append(other)
-    return sorted(found)
+                same.append(other)
+    return sorted(same)
 
 
 def _refused(path: str, touched: str, sharing: Sequence[str]) -> Touchable:
@@ -156,13 +156,13 @@ def nofollow(emperor: int, directory: str) -> bool | None:
     if environment is None:
         return None
     arguments = processes.command_line(emperor)
-    found = known_options(arguments, directory, environment, read_text, {NOFOLLOW})
-    if found is None or "emperor" not in found:  # each Emperor has one: this is not its command line
+    options = known_options(arguments, directory, environment, read_text, {NOFOLLOW})
+    if options is None or "emperor" not in options:  # each Emperor has one: this is not its command line
         return None
-    return is_set(found, NOFOLLOW)
+    return is_set(options, NOFOLLOW)
 
 
-def vassal_options(pid: int, config: str) -> ini.Found:
+def vassal_options(pid: int, config: str) -> ini.FoundOptions:
     """The options that a vassal's ini holds, as its process sees them; not `complete` where not all can be read."""
     environment = processes.environment(pid) or {}
     return ini.options(["uwsgi", "--ini", config], str(Path(config).parent), environment, read_text)
@@ -185,7 +185,7 @@ _SUBSCRIBES = re.compile(
 def read_text(path: str) -> str | None:
     """A regular file's text, None if it cannot be read, is anything else, or has more than 1 MiB."""
     try:
-        with open(open_as(path, lambda found: stat.S_ISREG(found.st_mode), os.O_RDONLY), "rb") as file:
+        with open(open_as(path, lambda status: stat.S_ISREG(status.st_mode), os.O_RDONLY), "rb") as file:
             data = file.read(LONGEST + 1)
     except OSError:
         return None

@@ -4,7 +4,7 @@ Only the Emperor's and the router's options are looked for, and what is found is
 option written in a way not understood here (yaml, xml, json, `for` loops, remote configs) is simply not found.
 
 A vassal's config is its tenant's, who may hide from uWSGI what only this module reads (`if-exists`, `if-env`). So all
-of it is bounded, and with it the time: what lies beyond a bound is not known, and `Found.complete` says so.
+of it is bounded, and with it the time: what lies beyond a bound is not known, and `FoundOptions.complete` says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 
-__all__ = ["Found", "Options", "options"]
+__all__ = ["FoundOptions", "Options", "options"]
 
 Options = dict[str, list[str]]
 
@@ -31,7 +31,7 @@ WHOLE = 1 << 22
 OPTIONS = 10_000
 
 
-class Found(Options):
+class FoundOptions(Options):
     """The options that were found, in the order of their lines.
 
     Conditions (`if-env` and the like) are not judged: an option in one of them counts as given.
@@ -50,7 +50,7 @@ def options(
     directory: str,
     environment: Mapping[str, str],
     read: Callable[[str], str | None],
-) -> Found:
+) -> FoundOptions:
     """Collect the options of a uWSGI process: those on its command line, and those in the ini files it names.
 
     `directory` is where it was started, `read` returns a file's text or None if it cannot be read.
@@ -59,13 +59,13 @@ def options(
     try:
         reader.command_line(arguments[1:])
     except _Enough:
-        reader.found.complete = False
-    return reader.found
+        reader.options.complete = False
+    return reader.options
 
 
 class _Reader:
     def __init__(self, directory: str, environment: Mapping[str, str], read: Callable[[str], str | None]) -> None:
-        self.found = Found()
+        self.options = FoundOptions()
         self._directory = directory
         self._environment = environment
         self._read = read
@@ -103,8 +103,8 @@ class _Reader:
             self._file(value)
             return
         if _ELSEWHERE.fullmatch(name):
-            self.found.complete = False
-        self.found.setdefault(name, []).append(value)
+            self.options.complete = False
+        self.options.setdefault(name, []).append(value)
 
     def _file(self, name: str) -> None:
         name, colon, section = name.rpartition(":")
@@ -114,7 +114,7 @@ class _Reader:
         self._last = path
         here = (str(path), section or "uwsgi")
         if here in self._under_way or len(self._under_way) >= _DEPTH:  # uWSGI would come to no end either
-            self.found.complete = False
+            self.options.complete = False
             return
         text = self._text(str(path))
         self._under_way.append(here)
@@ -128,7 +128,7 @@ class _Reader:
             self._texts[path] = self._read(path)
         text = self._texts[path]
         if text is None:
-            self.found.complete = False
+            self.options.complete = False
             return ""
         self._spend("characters", len(text))
         return text
@@ -143,7 +143,7 @@ class _Reader:
             "v": self._directory,
             "%": "%",
         }
-        value = _replaced(_PLACEHOLDER, value, lambda match: self.found.get(match[1], [match[0]])[-1])
+        value = _replaced(_PLACEHOLDER, value, lambda match: self.options.get(match[1], [match[0]])[-1])
         value = _replaced(_VARIABLE, value, lambda match: self._environment.get(match[1], match[0]))
         return _replaced(_MAGIC, value, lambda match: magic[match[1]])
 

@@ -60,23 +60,23 @@ def known_options(  # noqa: PLR0913 - a process is told by its first three, and 
         texts.append(read(path))
         return texts[-1]
 
-    found = ini.options(arguments, directory, {}, noted)  # without variables: an `env` line may change them
+    options = ini.options(arguments, directory, {}, noted)  # without variables: an `env` line may change them
     readable = [text for text in texts if text is not None]
     exported = {name[6:].lower().replace("_", "-") for name in environment if name.startswith("UWSGI_")} - {
         name[6:].lower().replace("_", "-") for name in _INTERNAL
     }
     if (
-        not found.complete
+        not options.complete
         or len(texts) > FILES
         or any(_CONFUSING.search(text) for text in readable)
         or any(_OTHER_CONFIG.fullmatch(word) for word in arguments[1:])
-        or any(_leads_elsewhere(name, branches=branches) for name in (*found, *exported))
+        or any(_leads_elsewhere(name, branches=branches) for name in (*options, *exported))
         or not exported.isdisjoint(wanted)
-        or any(_UNEXPANDED.search(value) for name in wanted for value in found.get(name, ()))
-        or _is_ambiguous(readable, found, exported)
+        or any(_UNEXPANDED.search(value) for name in wanted for value in options.get(name, ()))
+        or _is_ambiguous(readable, options, exported)
     ):
         return None
-    return found
+    return options
 
 
 def _leads_elsewhere(name: str, *, branches: bool) -> bool:
@@ -85,10 +85,10 @@ def _leads_elsewhere(name: str, *, branches: bool) -> bool:
     return _LEADS_ELSEWHERE.fullmatch(name) is not None
 
 
-def _is_ambiguous(texts: Iterable[str], found: Options, exported: Collection[str]) -> bool:
+def _is_ambiguous(texts: Iterable[str], options: Options, exported: Collection[str]) -> bool:
     """Whether a placeholder has several values: uWSGI takes the first (core/config.c), `ini.py` the last."""
     used = {name for text in texts for name in _USED.findall(text)}
-    return any(name in exported or len(found.get(name, ())) > 1 for name in used)
+    return any(name in exported or len(options.get(name, ())) > 1 for name in used)
 
 
 def is_set(options: Options, flag: str) -> bool:

@@ -185,44 +185,44 @@ def _node(entry: Document, key: str, name: str) -> Node:
     )
 
 
-def _whole(given: object) -> int:
+def _whole(value: object) -> int:
     """A number as uWSGI prints it: unsigned, of 64 bits."""
-    if type(given) is not int or not -(1 << 63) <= given < 1 << 64:
-        raise ValueError(f"a whole number of 64 bits is expected, not {reprlib.repr(given)}")
-    return given
+    if type(value) is not int or not -(1 << 63) <= value < 1 << 64:
+        raise ValueError(f"a whole number of 64 bits is expected, not {reprlib.repr(value)}")
+    return value
 
 
-def _second(given: object) -> int:
+def _second(value: object) -> int:
     """A time, which uWSGI prints as if it had no sign: one before 1970 is near the end of 64 bits."""
-    number = _whole(given)
+    number = _whole(value)
     return number - (1 << 64) if number >= 1 << 63 else number
 
 
-def _pid(given: object) -> int:
-    number = _whole(given)
+def _pid(value: object) -> int:
+    number = _whole(value)
     if not -1 <= number < 1 << 31:
         raise ValueError(f"a pid is expected, not {number}")
     return number
 
 
-def _text(given: object, longest: int = LONGEST_TEXT) -> str:
-    if type(given) is not str or "\0" in given or len(given) > longest:
-        raise ValueError(f"text of up to {longest} characters is expected, not {reprlib.repr(given)}")
-    return given
+def _text(value: object, longest: int = LONGEST_TEXT) -> str:
+    if type(value) is not str or "\0" in value or len(value) > longest:
+        raise ValueError(f"text of up to {longest} characters is expected, not {reprlib.repr(value)}")
+    return value
 
 
-def _name(given: object) -> str:
-    return _text(given, LONGEST_NAME)
+def _name(value: object) -> str:
+    return _text(value, LONGEST_NAME)
 
 
-def _list(given: object) -> list[Any]:
-    if not isinstance(given, list):
-        raise TypeError(f"a list is expected, not {reprlib.repr(given)}")
-    return given
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"a list is expected, not {reprlib.repr(value)}")
+    return value
 
 
-def _texts(given: object) -> tuple[str, ...]:
-    return tuple(_text(item) for item in _list(given))
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(_text(item) for item in _list(value))
 
 
 def _shown(error: Exception) -> str:

@@ -66,15 +66,15 @@ def decode(text: str, names: Names = no_names) -> Document:
     answer is no JSON object even so, or has no end.
     """
     body = text.partition("\r\n\r\n")[2] if text.startswith("HTTP/") else text
-    found = _LIST.search(body)
-    if found is None:
+    first_list = _LIST.search(body)
+    if first_list is None:
         return _object(body)
-    head = _object(f'{body[: found.start()]}"":[]}}')
+    head = _object(f'{body[: first_list.start()]}"":[]}}')
     end = body.rfind("]")
     if not _END.fullmatch(body, end):
         raise UnavailableError(f"a stats answer does not end; it is {len(text)} characters long")
-    lists = body[found.end() : end]
-    entries = _pools(lists) if found[1] == "subscriptions" else _vassals(lists, names(*_scanned(head)))
+    lists = body[first_list.end() : end]
+    entries = _pools(lists) if first_list[1] == "subscriptions" else _vassals(lists, names(*_scanned(head)))
     return {**{key: value for key, value in head.items() if key}, **entries}
 
 
@@ -141,9 +141,9 @@ _GAP = 32
 
 def _vassals(text: str, odd: Collection[str]) -> Document:
     plain = _known(_doubled(text), odd)
-    vassals, found, blacklist = plain.rpartition('"blacklist":[')
+    vassals, separator, blacklist = plain.rpartition('"blacklist":[')
     vassals = vassals.rstrip().removesuffix(",")
-    if found and '"vassals":[' not in plain and not _MISLEADING_VASSAL.search(plain):
+    if separator and '"vassals":[' not in plain and not _MISLEADING_VASSAL.search(plain):
         entries = _json(f'{{"vassals":[{vassals},"blacklist":[{blacklist}]}}')
         if isinstance(entries, dict) and entries.keys() == {"vassals", "blacklist"}:
             return entries
@@ -183,15 +183,15 @@ def _cut(text: str, start: re.Pattern[str]) -> Iterator[tuple[str, str]]:
     What stands before the first of them is an entry without a name.
     """
     kind, begin = "", 0
-    for found in start.finditer(text):
-        yield kind, text[begin : found.start()]
-        kind, begin = found[1], found.start() + 1
+    for match in start.finditer(text):
+        yield kind, text[begin : match.start()]
+        kind, begin = match[1], match.start() + 1
     yield kind, text[begin:]
 
 
 def _entry(entry: str, texts: Sequence[str]) -> dict[str, Any] | None:
     """Read the fields of one entry, of which `texts` are names in this order; None if the first has no end."""
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     place = 0
     for field in texts:
         begin = entry.find(f'"{field}":"', place)
@@ -199,12 +199,12 @@ def _entry(entry: str, texts: Sequence[str]) -> dict[str, Any] | None:
         last = next(iter(deque(after, maxlen=1)), None)
         if last is None:
             break
-        found.update(_numbers(entry[place:begin]))
-        found[field] = entry[begin + len(field) + 4 : last.start()]
+        fields.update(_numbers(entry[place:begin]))
+        fields[field] = entry[begin + len(field) + 4 : last.start()]
         place = last.end()
-    if not found:
+    if not fields:
         return None
-    return {**found, **_numbers(entry[place:])}
+    return {**fields, **_numbers(entry[place:])}
 
 
 def _numbers(text: str) -> dict[str, int]:
