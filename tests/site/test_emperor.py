@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.rolling import settings
 from tests.support.servers import answers, serves
 from tests.support.strangers import STRANGER, waiting_stranger
+from uwsgi_reload_hook.site.discovery import Endpoints
 from uwsgi_reload_hook.site.emperor import EmperorProcess
 from uwsgi_reload_hook.site.peers import Peer
 from uwsgi_reload_hook.site.sockets import StatsSocket
@@ -22,7 +24,8 @@ def test_of_a_hook_of_another_user_its_config_alone_tells_the_options(tmp_path: 
         none = dict.fromkeys(("last_mod", "last_run", "accepting", "respawns", "cursed", "zerg"), 0)
         vassal = {**none, "pid": hook.pid, "id": "hook.ini", "on_demand": "", "monitor": str(tmp_path)}
         told = {"pid": os.getpid(), "cwd": "/", "emperor": [str(tmp_path)], "vassals": [vassal], "blacklist": []}
-        emperor = EmperorProcess(StatsSocket(str(tmp_path / "emperor.stats")), os.getpid(), None)
+        endpoints = Endpoints(StatsSocket(str(tmp_path / "emperor.stats")), os.getpid(), (), 17.0)
+        emperor = EmperorProcess(endpoints, settings())
         with serves(tmp_path / "emperor.stats", answers(json.dumps(told))):
             options = emperor.hook_options(Peer(hook.pid, STRANGER))
             assert options == ({"trigger": ["/run/trigger"]} if known else {}, "/")

@@ -74,7 +74,7 @@ def _find(settings: Settings, home: Home) -> tuple[UwsgiSite, EmperorProcess, Em
     endpoints = discover(settings, home)
     site = UwsgiSite(settings, home, endpoints)
     site.look((), ())  # lists the host's sockets now, so that the first roll has not to wait for it
-    process = EmperorProcess.at(endpoints, settings)
+    process = EmperorProcess(endpoints, settings)
     return site, process, process.identify()
 
 

@@ -45,7 +45,7 @@ def reload(settings: Settings, say: Say, *, resume: bool) -> int:
     home = Home("shell")
     try:
         endpoints = discover(settings, home)
-        process = EmperorProcess.at(endpoints, settings)
+        process = EmperorProcess(endpoints, settings)
         emperor = process.identify()
         with emperor_lock(emperor.identity, process.authority().may_act) as held:
             for warning in ignored(emperor, process.authority()):

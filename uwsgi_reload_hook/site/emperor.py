@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt
@@ -12,7 +11,6 @@ from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.authority import Authority, Emperor, identify, options_of_hook, own_users, vassal_of
 from uwsgi_reload_hook.site.discovery import Endpoints, Home, find_emperor, given_to, instance_of
 from uwsgi_reload_hook.site.peers import Peer, is_listener
-from uwsgi_reload_hook.site.sockets import StatsSocket
 from uwsgi_reload_hook.site.vassal_config import config_path, vassal_options
 from uwsgi_reload_hook.uwsgi import ini, stats
 
@@ -22,19 +20,13 @@ ARGUMENTS = 100
 """Of the Emperor's command: one of them names the config of the instance whose mule the hook may be."""
 
 
-@dataclass(frozen=True, slots=True)
 class EmperorProcess:
     """The process of an Emperor, asked through its stats socket at each call."""
 
-    stats_socket: StatsSocket
-    pid: int
-    emperor_path: str | None
-    """The option of this name: the directory or glob that the Emperor scans; None = as its stats tell."""
-
-    @classmethod
-    def at(cls, endpoints: Endpoints, settings: Settings) -> EmperorProcess:
-        """Take the Emperor that was found."""
-        return cls(endpoints.emperor, endpoints.emperor_pid, settings.emperor_path)
+    def __init__(self, endpoints: Endpoints, settings: Settings) -> None:
+        self._stats_socket = endpoints.emperor
+        self._pid = endpoints.emperor_pid
+        self._path = settings.emperor_path
 
     def identify(self) -> Emperor:
         """What stands for this Emperor where hooks lock each other out. Raises UnavailableError, ConfigError."""
@@ -42,7 +34,7 @@ class EmperorProcess:
 
     def authority(self) -> Authority:
         """Who may act for this Emperor at this moment. It raises UnavailableError where the Emperor does not answer."""
-        return Authority(self.pid, lambda: _configs(self._stats(), self.emperor_path))
+        return Authority(self._pid, lambda: _configs(self._stats(), self._path))
 
     def hook_options(self, hook: Peer) -> tuple[dict[str, list[str]], str]:
         """The options of the hook that is the process `hook`, and where its relative paths start.
@@ -52,7 +44,7 @@ class EmperorProcess:
         Raises UnavailableError.
         """
         emperor_stats = self._stats()
-        configs = _configs(emperor_stats, self.emperor_path)
+        configs = _configs(emperor_stats, self._path)
         vassal = vassal_of(hook.pid, configs)
         own = own_users()
         if hook.uid not in own or processes.sole_user(hook.pid) != hook.uid:
@@ -61,12 +53,12 @@ class EmperorProcess:
             options = next(filter(None, hooks), {})
             return {name: texts for name, texts in options.items() if os.path.isabs(texts[-1])}, "/"  # noqa: PTH117 - text
         configured: ini.Options = {}
-        if is_listener(self.stats_socket.address, own) and processes.sole_user(emperor_stats.pid) in own:
+        if is_listener(self._stats_socket.address, own) and processes.sole_user(emperor_stats.pid) in own:
             configured = vassal_options(vassal, configs[vassal]) if vassal else instance_of(emperor_stats.pid).options
         return {**from_uwsgi_opt(configured), **given_to(hook.pid)}, processes.working_directory(hook.pid) or "/"
 
     def _stats(self) -> stats.EmperorStats:
-        return stats.emperor(self.stats_socket.read())
+        return stats.emperor(self._stats_socket.read())
 
 
 def own_config(settings: Settings, home: Home) -> str:
