@@ -35,7 +35,7 @@ def test_what_is_never_rolled_is_set_aside_with_its_reason(entry: VassalStats, w
     assert _why_aside(entry, 7, {8, None}) == why
 
 
-def test_what_a_subscriber_has_spoiled_is_said_once_and_not_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_subscriptions_are_logged_once_each_and_within_a_limit(caplog: pytest.LogCaptureFixture) -> None:
     endpoints = Endpoints(StatsSocket("emperor.stats"), 1, (), 17.0)
     observer = Observer(0, endpoints, KnownVassals(1, settings()), None)
     with caplog.at_level(logging.WARNING):
@@ -43,7 +43,9 @@ def test_what_a_subscriber_has_spoiled_is_said_once_and_not_for_ever(caplog: pyt
             observer._warn("/run/router.stats", "")
             observer._warn("/run/router.stats", f"1 entries, such as '{number // 2}'")
     assert len(caplog.messages) == WARNINGS
-    assert caplog.messages[0].startswith("the stats at /run/router.stats have been read without what a subscriber")
+    assert caplog.messages[0].startswith(
+        "the stats at /run/router.stats were read without the entries that a subscriber"
+    )
 
 
 def test_a_node_of_nobody_is_no_vassals_where_the_sockets_of_those_without_nodes_can_be_seen() -> None:

@@ -1,4 +1,4 @@
-"""The acts, as they are done on the real servers."""
+"""The acts of a roll on the real Emperor, routers and vassals."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ log = logging.getLogger(__name__)
 
 
 class Actuator:
-    """Does the acts on the vassals that the last look has shown."""
+    """Acts on the vassals that the last look has shown."""
 
     def __init__(self, vassals: KnownVassals, servers: Mapping[str, str], prober: Prober | None) -> None:
-        """`servers` gives for each router, named by its stats socket, where it takes subscriptions."""
+        """`servers` maps each router, named by its stats socket, to its subscription server."""
         self._vassals = vassals
         self._servers = servers
         self._prober = prober
 
     def perform(self, action: Action) -> None:
-        """Do one act. Raises ActionError where the system refuses it and the roll has to stop."""
+        """Do one act. Raises ActionError where the system refuses the act, so that the roll has to stop."""
         match action:
             case Touch():
                 _touch(action)
@@ -64,7 +64,7 @@ class Actuator:
             server = self._servers[node.router]
             try:
                 send(server, packets.unsubscribe(node))
-            except (OSError, UnavailableError, ValueError) as error:  # the last where it fits no packet
+            except (OSError, UnavailableError, ValueError) as error:  # a ValueError where the node fits no packet
                 reason = (
                     f"cannot be unsubscribed at {server}: {error}; set {PREFIX}subscription-server, "
                     "or let the hook's user write to that socket"
@@ -72,9 +72,10 @@ class Actuator:
                 raise ActionError(action.vassal, reason) from error
 
     def _subscribe(self, action: Subscribe) -> None:
-        """Announce nodes; never an address that the vassal does not listen on, as one of an old journal may be.
+        """Subscribe a vassal's nodes before it announces itself, which it does every ten seconds.
 
-        A vassal announces itself too, only later.
+        A node counts only while the vassal listens on its address, because an old journal may name an address that
+        another process has taken since.
         """
         own = self._vassals.owners(action.nodes).get(action.vassal, ())
         for node in action.nodes:
@@ -110,7 +111,7 @@ class Actuator:
             self._prober.fail(action.vassal, f"its key fits no request: {error}")
 
     def _clear_blacklist(self, action: ClearBlacklist) -> None:
-        """Signal the Emperor (core/emperor.c, emperor_cleanup); the next look makes it scan, and start them."""
+        """Have the Emperor forget its blacklist (core/emperor.c, emperor_cleanup); its next scan starts the vassals."""
         try:
             processes.send_signal(self._vassals.emperor_pid, signal.SIGURG)
         except OSError as error:
@@ -125,16 +126,16 @@ def _touch(action: Touch) -> None:
     try:
         vassal_config.touch(action.path, action.mtime)
     except FileNotFoundError:
-        log.info("%s: its config %s is gone", action.vassal, action.path)  # the next look tells the planner
+        log.info("%s: its config %s is gone", action.vassal, action.path)  # the next look shows that to the planner
     except OSError as error:
         reason = f"its config {action.path} cannot be touched by user {os.geteuid()}: {error.strerror}"
         raise ActionError(action.vassal, reason) from error
 
 
 def _held(pid: int, named: list[str], directory: str | None) -> list[str]:
-    """Those of the addresses in its config that a vassal listens on: a path may be that of somebody else's socket.
+    """Keep those addresses of its config that a vassal listens on, because a path may lead to another's socket.
 
-    A TCP address is taken as it is, and so is a path where this user may not see what the vassal holds.
+    A TCP address is kept unchecked. So is a path where this user may not see the vassal's sockets.
     """
     listening = processes.listening("unix")
     pids = (pid, *(child for child, _ in processes.children(pid) or ()))
@@ -145,10 +146,10 @@ def _held(pid: int, named: list[str], directory: str | None) -> list[str]:
 
 
 def _suspend(action: Suspend) -> None:
-    """Signal a master (core/master_utils.c, suspend_resume_them_all): it unsubscribes, and stops its workers."""
+    """Have a master unsubscribe and stop its workers (core/master_utils.c, suspend_resume_them_all)."""
     try:
         processes.send_signal(action.pid, signal.SIGTSTP)
     except OSError as error:
         log.warning(
-            "%s: cannot be paused (%s), and may get requests; stop it, or mend it", action.vassal, error.strerror
+            "%s: cannot be suspended (%s), and may get requests; stop it, or mend it", action.vassal, error.strerror
         )

@@ -1,8 +1,8 @@
-"""Who may act for an Emperor, and what stands for it.
+"""The identity of an Emperor, and the processes that may act for it.
 
-Root, the Emperor's user and the user of this process may. So may the process of a vassal whose config makes it the
-hook, whichever user that runs as, if nobody else can change this config. Nothing else that a process of another user
-says or holds decides anything; what cannot be read is not known, and who is not known may not.
+Processes of root, of the Emperor's user and of this process's user may act. So may a process of a vassal whose config
+makes it a hook, whatever its user, if only trusted users can change that config. A process that cannot be read may not
+act.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ _DIRECTORY = "directory"
 
 @dataclass(frozen=True, slots=True)
 class Emperor:
-    """What stands for an Emperor, whatever its pid is at the moment."""
+    """The identity of an Emperor, which stays the same when it restarts."""
 
     name: str
-    """For an operator: a directory or glob that it scans."""
+    """A directory or glob that the Emperor scans, for an operator."""
     identity: str
-    """The same for two processes that mean the same Emperor: 32 letters and digits."""
+    """32 hexadecimal digits: all hooks of one Emperor compute the same ones."""
 
 
 def identify(emperor_stats: stats.EmperorStats) -> Emperor:
-    """Tell what stands for the Emperor that gives these stats: all that it scans.
+    """Make the identity of the Emperor with these stats out of everything that it scans.
 
-    A directory is known by its device and inode. A glob has none, so it is known by its pattern from the root
-    directory, which another container has another one of.
+    A directory counts by its device and inode. A glob has neither, so it counts by its pattern and by the root
+    directory's device and inode, because each container has another root directory.
 
-    Raises ConfigError where a directory cannot be looked at, or the Emperor lives in another network namespace, where
-    nobody sees this hook's lock.
+    Raises ConfigError where a scanned directory cannot be read. Raises it also where the Emperor is in another network
+    namespace, because hooks there cannot see this one's lock.
     """
     if processes.shares_network(emperor_stats.pid) is False:
         raise ConfigError(
@@ -91,29 +91,32 @@ def _known(monitor: str, cwd: str) -> str:
 
 
 def own_users() -> frozenset[int]:
-    """Root and this process's user, by whose words alone this process is led; the Emperor's user is not one of them."""
+    """Root and this process's user: this process obeys options of theirs alone, not those of the Emperor's user."""
     return frozenset({ROOT, os.geteuid()})
 
 
 def vassal_of(pid: int, vassals: Container[int]) -> int | None:
-    """The pid of the vassal that a process belongs to, None = it is no vassal's: a mule is a child of its vassal."""
+    """The pid of the vassal that a process is, or is a child of as a mule is; None = it belongs to no vassal."""
     return next((one for one in (pid, processes.parent(pid)) if one is not None and one in vassals), None)
 
 
 class Authority:
-    """Judges processes, by what the Emperor and the configs say at this moment: make another one for the next look."""
+    """Decides which processes may act for an Emperor.
+
+    What it has read is kept, so make another one whenever the Emperor or a config may have changed.
+    """
 
     def __init__(self, emperor_pid: int, configs: Callable[[], Mapping[int, str]]) -> None:
-        """`configs` tells each vassal's pid and the path of its config; asked only where that decides."""
+        """`configs` gives each vassal's pid and config path; it is called only to judge a process of another user."""
         above = processes.sole_user(emperor_pid)
         self.trusted = own_users() if above is None else own_users() | {above}
-        """The users whose processes may act, all of them."""
+        """The users all of whose processes may act."""
         self._configs = configs
         self._foreign: dict[int, tuple[int, str]] | None = None
         self._options: dict[str, dict[str, list[str]]] = {}
 
     def may_act(self, peer: Peer) -> bool:
-        """Whether a process may act. Of one whose pid is not known: whether any process of its user may."""
+        """Whether a process may act; where its pid is not known, whether any process of its user may."""
         if peer.uid in self.trusted:
             return True
         if peer.pid:
@@ -121,13 +124,13 @@ class Authority:
         return any(self._hook(config) for user, config in self._vassals().values() if user == peer.uid)
 
     def options(self, pid: int) -> dict[str, list[str]]:
-        """The hook's options that the config of a process's vassal gives it, if this makes it the hook; else none."""
+        """The hook's options in the config of the vassal that a process belongs to; none if that makes it no hook."""
         vassals = self._vassals()
         vassal = vassal_of(pid, vassals)
         return {} if vassal is None else self._hook(vassals[vassal][1])
 
     def _vassals(self) -> dict[int, tuple[int, str]]:
-        """The user and config of each vassal whose user is not trusted as such."""
+        """The user and the config of each vassal whose user is not trusted."""
         if self._foreign is None:
             vassals = {pid: (processes.user(pid), config) for pid, config in self._configs().items()}
             self._foreign = {
@@ -144,7 +147,7 @@ class Authority:
 
 
 def options_of_hook(config: str, users: Collection[int]) -> dict[str, list[str]]:
-    """The hook's options that a config gives by itself, without the process; none if it does not make it the hook."""
+    """The hook's options in a config file; none if it sets no trigger, or others than `users` can change it."""
 
     def read(path: str) -> str | None:
         return read_text(path) if is_kept(path, users) else None
@@ -166,7 +169,7 @@ def _words(command: str) -> list[str]:
 
 
 def from_arguments(words: Sequence[str]) -> dict[str, list[str]]:
-    """The hook's options among the arguments of a command, the last of each; a flag that has no value is left out."""
+    """The hook's options among the arguments of a command; the last of each name counts, `--quiet` is left out."""
     options = {}
     left = iter(words)
     for word in left:
@@ -177,10 +180,10 @@ def from_arguments(words: Sequence[str]) -> dict[str, list[str]]:
 
 
 def is_kept(path: str, users: Collection[int]) -> bool:
-    """Whether nobody but `users` can change which regular file a path leads to, or what that holds.
+    """Whether `users` alone can change which regular file a path leads to, and what the file holds.
 
-    Each directory and link on the way, and the file, has to be theirs, and only a sticky directory may be writable for
-    others (inode(7)): there everybody keeps what is his.
+    Each directory and symlink on the way, and the file, must belong to one of them, and others may not write to it. A
+    sticky directory may be writable for others, because there nobody can replace another user's file (inode(7)).
     """
     if not os.path.isabs(path):  # noqa: PTH117 - text
         return False

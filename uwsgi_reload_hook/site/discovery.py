@@ -1,8 +1,9 @@
-"""Finds the Emperor's and the routers' sockets from the process tree, so that the trigger is the only option to set.
+"""Finds the Emperor's and the routers' sockets, so that the trigger is the only option to set.
 
-What the options name is taken. Else the Emperor's own command line and config are read, and the listening sockets of
-its process, its siblings and its vassals' gateways are asked: a stats socket answers a connection at once, unasked.
-Whatever is found counts only if it answers as what it is taken for, and belongs to root or the Emperor's user.
+A socket that an option names is used. Else the sockets in the Emperor's command line and config are tried. Then those
+are tried that the Emperor, its siblings and its vassals' children listen on, because a stats socket answers as soon as
+somebody connects. A socket counts if the answer is that of an Emperor or a router. One that was found by its process
+has to belong to root or to the Emperor's user too.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ DEFAULT_TOLERANCE = 17.0
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """One router: where it tells its stats, and where it takes subscriptions."""
+    """One router: its stats socket and its subscription server."""
 
     stats: StatsSocket
     subscription_server: str
@@ -38,25 +39,25 @@ class Router:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """All that the hook needs to know of the place it runs in."""
+    """The sockets of a site, and what its configs say about the Emperor and the routers."""
 
     emperor: StatsSocket
     emperor_pid: int
     routers: tuple[Router, ...]
     subscription_tolerance: float
     nofollow: bool | None = None
-    """Whether the Emperor looks at symlinks themselves (`emperor-nofollow`); None = not known."""
+    """Whether the Emperor reads the mtime of a symlink itself (`emperor-nofollow`); None = not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A uWSGI instance: its options, and the directory its relative paths start from."""
+    """A uWSGI instance: its options, and the directory that its relative paths start from."""
 
     options: ini.Options
     directory: str
 
     def values(self, names: Iterable[str]) -> Iterator[str]:
-        """The addresses that the options `names` give."""
+        """The addresses in the options `names`, with absolute paths."""
         for name in names:
             for value in self.options.get(name, []):
                 yield resolve(value, self.directory)
@@ -69,17 +70,17 @@ class Home:
     mode: str
     """`mule`, `vassal`, `host` or `shell`."""
     emperor_pid: int | None = None
-    """The Emperor whose vassal the hook is; None = it is none."""
+    """The Emperor whose vassal the hook is; None = the hook is no vassal."""
     own_pid: int = 0
-    """The hook's own vassal, as the Emperor knows it; 0 = there is none."""
+    """The pid of the hook's own vassal in the Emperor's stats; 0 = there is none."""
     host: Instance | None = None
-    """The instance that the hook is a mule of, where that hosts the Emperor."""
+    """The instance that hosts the Emperor, where the hook is a mule of that instance."""
 
 
 def discover(settings: Settings, home: Home) -> Endpoints:
-    """Find everything. Raises UnavailableError, naming the option to set, for the first thing that is not there.
+    """Find the sockets. Raises UnavailableError with the option to set, for the first socket that is missing.
 
-    At the start of an Emperor that may be a matter of moments: its vassals start before its routers do.
+    While the Emperor starts a socket may be missing for a moment, because vassals start before routers.
     """
     emperor, instance = find_emperor(settings, home)
     emperor_stats = stats.emperor(emperor.read())
@@ -102,10 +103,7 @@ def discover(settings: Settings, home: Home) -> Endpoints:
 
 
 def find_emperor(settings: Settings, home: Home) -> tuple[StatsSocket, Instance | None]:
-    """Find the Emperor's stats socket, and the instance it lives in as far as that is known before it is asked.
-
-    Raises UnavailableError.
-    """
+    """Find the Emperor's stats socket, and its instance if its pid is known already. Raises UnavailableError."""
     instance = home.host
     if instance is None and home.emperor_pid is not None:
         instance = instance_of(home.emperor_pid)
@@ -113,7 +111,11 @@ def find_emperor(settings: Settings, home: Home) -> tuple[StatsSocket, Instance 
 
 
 def instance_of(emperor_pid: int) -> Instance:
-    """Read the options of the Emperor's process. It changes into the scanned directory; its master, if any, stays."""
+    """Read the options of the Emperor's process.
+
+    Its relative paths start where its master is, if it has one, because the Emperor itself changes into the directory
+    that it scans.
+    """
     environment = processes.environment(emperor_pid) or {}
     above = processes.parent(emperor_pid)
     arguments = processes.command_line(emperor_pid)
@@ -123,7 +125,7 @@ def instance_of(emperor_pid: int) -> Instance:
 
 
 def given_to(pid: int) -> dict[str, list[str]]:
-    """The hook's options that a running hook of this package was given, in its environment and as its arguments."""
+    """The hook's options in the environment and the arguments of a running hook."""
     return {**from_environment(processes.environment(pid) or {}), **from_arguments(processes.command_line(pid))}
 
 
@@ -194,10 +196,9 @@ def _routers(
 
 
 def _configured_routers(instance: Instance) -> list[tuple[StatsSocket, stats.RouterStats]]:
-    """The routers whose stats the Emperor's config names; none where not one of these sockets answers.
+    """The routers whose stats sockets the Emperor's config names; none if no such socket answers.
 
-    One that is silent beside another that answers is not taken for absent, because its vassals would count for no
-    minimum. Raises UnavailableError.
+    Raises UnavailableError if only some answer, because the vassals of a silent router would count for no minimum.
     """
     names = [f"{router}-{option}" for router in ROUTERS for option in ("stats", "stats-server")]
     sockets = [StatsSocket(one) for one in instance.values(names)]

@@ -1,4 +1,4 @@
-"""What a hook asks the Emperor when it starts: what stands for it, who may act for it, and which config a hook has."""
+"""What a hook asks the Emperor at its start: its identity, who may act for it, and the configs of hooks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from uwsgi_reload_hook.uwsgi import ini, stats
 __all__ = ["EmperorProcess", "own_config"]
 
 ARGUMENTS = 100
-"""Of the Emperor's command: one of them names the config of the instance whose mule the hook may be."""
+"""Arguments of the Emperor's command that are read: one of them names the config of the instance that hosts it."""
 
 
 class EmperorProcess:
-    """The process of an Emperor, asked through its stats socket at each call."""
+    """The process of an Emperor. Each call reads its stats socket."""
 
     def __init__(self, endpoints: Endpoints, settings: Settings) -> None:
         self._stats_socket = endpoints.emperor
@@ -29,18 +29,19 @@ class EmperorProcess:
         self._path = settings.emperor_path
 
     def identify(self) -> Emperor:
-        """What stands for this Emperor where hooks lock each other out. Raises UnavailableError, ConfigError."""
+        """The identity that the Emperor's lock is named after. Raises UnavailableError, ConfigError."""
         return identify(self._stats())
 
     def authority(self) -> Authority:
-        """Who may act for this Emperor at this moment. It raises UnavailableError where the Emperor does not answer."""
+        """Who may act for the Emperor now. Its methods raise UnavailableError where the Emperor does not answer."""
         return Authority(self._pid, lambda: _configs(self._stats(), self._path))
 
     def hook_options(self, hook: Peer) -> tuple[dict[str, list[str]], str]:
-        """The options of the hook that is the process `hook`, and where its relative paths start.
+        """The options of the hook in the process `hook`, and the directory that its relative paths start from.
 
-        The words of a process lead this one only if it is root's or this user's own. Of a hook of another user, the
-        Emperor's too, the config alone counts, without relative paths, and that only if nobody else can change it.
+        This process obeys the arguments and the environment of root's and its own user's processes alone. Of any other
+        hook, one of the Emperor's user too, only the config counts, because a process may lie about itself. That config
+        counts if root and this process's user alone can change it, and its relative paths are left out.
         Raises UnavailableError.
         """
         emperor_stats = self._stats()
@@ -70,7 +71,7 @@ def own_config(settings: Settings, home: Home) -> str:
 
 
 def _configs(emperor_stats: stats.EmperorStats, emperor_path: str | None) -> dict[int, str]:
-    """The pid of each vassal that runs, and the path of its config."""
+    """The pid of each running vassal, and the path of its config."""
     return {
         entry.pid: config_path(entry.id, entry.monitor, emperor_stats.cwd, emperor_path)
         for entry in emperor_stats.vassals

@@ -1,4 +1,4 @@
-"""Looks at the Emperor and the routers: one read of each makes a snapshot of all vassals."""
+"""A look at the site: one read of each router and of the Emperor makes a snapshot of all vassals."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ __all__ = ["Observer"]
 log = logging.getLogger(__name__)
 
 WARNINGS = 100
-"""Different texts of subscribers that are repeated in the log: one who makes up more of them fills no disk."""
+"""Warnings about unreadable subscriptions, at most, so that a subscriber who makes up many fills no disk."""
 _UNLISTED = stats.VassalStats("", 0, 0, 0, False, 0, False, False, "", "")
 
 
 class Observer:
-    """Joins what the Emperor, the routers and the processes tell of each vassal."""
+    """Joins the Emperor's stats, the routers' stats and the facts of processes by vassal."""
 
     def __init__(self, own_pid: int, endpoints: Endpoints, vassals: KnownVassals, prober: Prober | None) -> None:
-        """`own_pid` is that of the hook's own vassal, 0 = there is none; each look updates `vassals`."""
+        """`own_pid` is the pid of the hook's own vassal, 0 = there is none. Each look updates `vassals`."""
         self._own_pid = own_pid
         self._endpoints = endpoints
         self._vassals = vassals
         self._prober = prober
         self._hosts: dict[int, int | None] = {}
-        """The pid of each router, and its parent's."""
+        """The pid of each router, and the pid of its parent."""
         self._read = (0, 0.0)
-        """The number of vassals, and the seconds of the quickest read of the Emperor's stats since it has so many."""
+        """The number of vassals, and the seconds of the quickest read of the Emperor's stats with that number."""
         self._warned = Seen(WARNINGS)
         self._foreign = ForeignKeys(self._configured_keys)
 
     def look(self, tracked: Collection[str], to_inspect: Callable[[Mapping[str, Vassal]], Iterable[str]]) -> Snapshot:
-        """Read each router once, and then the Emperor.
+        """Read each router once, and then the Emperor once. Raises UnavailableError.
 
-        `tracked` are ids that are in the snapshot even when the Emperor has forgotten them. `to_inspect` chooses among
-        the vassals those whose processes and configs are read too. Raises UnavailableError.
+        The snapshot has the vassals of the ids `tracked` even if the Emperor has forgotten them. `to_inspect` chooses
+        the ids of those whose process facts are read too.
         """
         routers = [
             (router.stats.address, stats.router(router.stats.read(), router.stats.address))
@@ -76,7 +76,7 @@ class Observer:
         )
 
     def _read_emperor(self) -> stats.EmperorStats:
-        """Read the Emperor, and keep the quickest read of so many vassals: a slower one has waited for the CPU."""
+        """Read the Emperor's stats, and keep the time of the quickest read, because a slower one waited for a CPU."""
         began = time.monotonic()
         document = self._endpoints.emperor.read()
         took = time.monotonic() - began
@@ -89,10 +89,14 @@ class Observer:
     def _warn(self, router: str, left_out: str) -> None:
         """Warn of each text once, because a subscriber can write another one at every look."""
         if left_out and self._warned.is_new(left_out):
-            log.warning("the stats at %s have been read without what a subscriber has spoiled: %s", router, left_out)
+            log.warning(
+                "the stats at %s were read without the entries that a subscriber has made unreadable: %s",
+                router,
+                left_out,
+            )
 
     def _router_hosts(self, pids: Iterable[int]) -> Collection[int | None]:
-        """The parents of the routers: a vassal that is one of them hosts a router."""
+        """The pids of the routers' parents, of which a vassal may be one."""
         self._hosts = {pid: self._hosts[pid] if pid in self._hosts else processes.parent(pid) for pid in pids}
         return frozenset(self._hosts.values())
 
@@ -149,14 +153,14 @@ class Observer:
 
 
 def _own_first(nodes: tuple[Node, ...], foreign: Collection[str]) -> tuple[Node, ...]:
-    """The nodes under the vassal's own keys first: a probe asks for the host that the first node names."""
+    """Put the nodes of the vassal's own keys first, because the key of the first node is the host of the probe."""
     if not foreign:
         return nodes
     return tuple(sorted(nodes, key=lambda node: node.key in foreign))
 
 
 def _why_aside(entry: stats.VassalStats, own_pid: int, hosts: Collection[int | None]) -> str:
-    """Why a vassal is left alone, whatever the options say; empty = it is not."""
+    """Why a vassal is left alone, whatever the options; empty = it may be rolled."""
     if entry.pid == own_pid:
         return "the hook's own vassal"
     if entry.pid > 0 and entry.pid in hosts:
@@ -167,9 +171,10 @@ def _why_aside(entry: stats.VassalStats, own_pid: int, hosts: Collection[int | N
 
 
 def _may_be_ours(addresses: Collection[str], vassals: Collection[Vassal]) -> Collection[str]:
-    """Those addresses of nobody that may be a vassal's all the same.
+    """Keep the unowned addresses that may still be a vassal's.
 
-    Where the sockets of each vassal without a node can be seen, a local address that is not among them is none.
+    Only a vassal without a node can own one. Where the sockets of all such vassals can be read, a local address is
+    nobody's, because it would have been found among them.
     """
     nodeless = (one for one in vassals if one.accepting and not one.nodes and one.may_subscribe)
     if addresses and all(processes.open_files(one.pid) for one in nodeless):

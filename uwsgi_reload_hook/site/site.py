@@ -1,4 +1,4 @@
-"""The site as the controller knows it: a look at everything, and the acts. The real one."""
+"""The real site: what the controller looks at and acts on. Tests have a simulated one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class UwsgiSite:
     """One Emperor, its vassals, and the routers they subscribe to."""
 
     def __init__(self, settings: Settings, home: Home, endpoints: Endpoints) -> None:
-        """`endpoints` are the sockets that `discover` has found."""
+        """`endpoints` is what `discover` has found."""
         vassals = KnownVassals(endpoints.emperor_pid, settings)
         prober = Prober(settings.probe, settings.timeout) if settings.probe else None
         servers = {router.stats.address: router.subscription_server for router in endpoints.routers}
@@ -35,11 +35,10 @@ class UwsgiSite:
     def look(
         self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
     ) -> Snapshot:
-        """Read the Emperor once and each router once.
+        """Read the Emperor and each router once. Raises UnavailableError.
 
-        `tracked` are ids that are in the snapshot even when the Emperor has forgotten them, `detailed` those whose
-        processes and configs are read too, `when_accepting` those of which that is done if they accept.
-        Raises UnavailableError.
+        The snapshot has the vassals of the ids `tracked` even if the Emperor has forgotten them. It has the process
+        facts of those that are `detailed`, and of those in `when_accepting` that accept.
         """
 
         def to_inspect(vassals: Mapping[str, Vassal]) -> Iterable[str]:
@@ -48,5 +47,5 @@ class UwsgiSite:
         return self._observer.look(tracked, to_inspect)
 
     def perform(self, action: Action) -> None:
-        """Do one act. Raises ActionError where the system refuses it and the roll has to stop."""
+        """Do one act. Raises ActionError where the system refuses the act, so that the roll has to stop."""
         self._actuator.perform(action)

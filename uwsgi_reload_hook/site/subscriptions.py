@@ -1,4 +1,7 @@
-"""Which subscription keys are a vassal's own: whoever may write to a router's socket may announce it under others."""
+"""Tells a vassal's own subscription keys from foreign ones.
+
+A process that may write to a router's socket can announce any vassal's address under any key.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ __all__ = ["ForeignKeys", "configured_keys", "own_keys"]
 log = logging.getLogger(__name__)
 
 WARNINGS = 100
-"""Keys that are warned of, at most: whoever announces one can announce any number."""
+"""Foreign keys that are named in the log, at most, because a subscriber can announce any number."""
 _BY_PLACE = ("subscribe-to", "st", "subscribe")
 _BY_FIELDS = "subscribe2"
 _WANTED = frozenset({*_BY_PLACE, _BY_FIELDS})
@@ -29,12 +32,12 @@ _HARMLESS = frozenset(
     {"subscribe-freq", "subscribe-with-modifier1", "unsubscribe-on-graceful-reload", "start-unsubscribed"}
 )
 _OTHERS_SPEAK = ("emperor", "attach-", "smart-attach-", "legion-attach-", "legion-smart-attach-")
-"""Options of a vassal whose children may announce what its own config does not say."""
+"""Options of a vassal whose children may announce keys that its own config does not name."""
 _NONE: frozenset[str] = frozenset()
 
 
 def own_keys(options: Options) -> frozenset[str] | None:
-    """The keys under which a vassal with these options announces itself; None where that is not certain."""
+    """The keys under which a vassal with these options announces itself; None = not certain."""
     for name in options:
         speaks = "subscribe" in name and name not in _WANTED and name not in _HARMLESS
         if speaks or name.startswith(_OTHERS_SPEAK):
@@ -48,14 +51,14 @@ def own_keys(options: Options) -> frozenset[str] | None:
 
 
 def _is_plain(key: str) -> bool:
-    """Whether a key comes back from the router's stats, which escape nothing (core/stats.c), as it was announced."""
+    """Whether the router's stats, which escape nothing (core/stats.c), have a key as it was announced."""
     return key.isascii() and key.isprintable() and key[:1] != "@" and not set(key) & set("\\\"'")
 
 
 def _key_by_place(value: str) -> str | None:
-    """The key of `[SOCKET=]ADDRESS:KEY[,MODIFIER1[,SIGNATURE]]` (core/subscription.c, uwsgi_subscribe); None = none.
+    """The key of `[SOCKET=]ADDRESS:KEY[,MODIFIER1[,SIGNATURE]]` (core/subscription.c, uwsgi_subscribe).
 
-    The address is a path, or host:port. A key that begins with `@` names a file of keys.
+    The address is a path, or host:port. A key that begins with `@` names a file of keys. None = there is no key.
     """
     numbered = value.startswith("=")  # SOCKET is `=NUMBER`
     _, equals, address = value[numbered:].partition("=")
@@ -68,7 +71,7 @@ def _key_by_place(value: str) -> str | None:
 
 
 def _key_by_name(value: str) -> str | None:
-    """The key of `server=ADDRESS,key=KEY,…` (core/subscription.c, uwsgi_subscribe2); None = it announces nothing."""
+    """The key of `server=ADDRESS,key=KEY,…` (core/subscription.c, uwsgi_subscribe2); None = nothing is announced."""
     fields = dict(field.split("=", 1) for field in value.split(",") if "=" in field)
     return fields.get("key") if "server" in fields else None
 
@@ -76,9 +79,9 @@ def _key_by_name(value: str) -> str | None:
 def configured_keys(
     entry: VassalStats, path: str, arguments: Sequence[str], environment: Mapping[str, str]
 ) -> frozenset[str] | None:
-    """The keys that the config of a running vassal names; None where its process may have others.
+    """The keys that the config of a running vassal names; None = its process may have other ones.
 
-    `path` is that of its config, `arguments` and `environment` are those of its master as far as they can be seen.
+    `path` is that of its config; `arguments` and `environment` are those of its master, empty if they cannot be read.
     """
     directory = path.removesuffix(str(PurePath(entry.id)))
     started_plainly = arguments[1:] == ["--ini", entry.id] and "UWSGI_EMPEROR_FD" in environment
@@ -97,9 +100,10 @@ def configured_keys(
 
 
 def _changed_since(path: str, second: int) -> bool:
-    """Whether a file, or a link on the way to it, has changed after a second of the wall clock, its mtime aside.
+    """Whether a file, or a symlink on the way to it, was changed after a second of the wall clock.
 
-    A config that was edited under a running vassal tells what that will be, and not what it is.
+    Its ctime counts, because an mtime can be set. A config that was edited since the vassal's start describes the next
+    start.
     """
     try:
         changed = [os.stat(path).st_ctime_ns, *(step.status.st_ctime_ns for step in walk(path) if step.is_link)]  # noqa: PTH116 - beside lstat
@@ -110,24 +114,25 @@ def _changed_since(path: str, second: int) -> bool:
 
 @dataclass(slots=True)
 class _Known:
-    """What was found out of one vassal."""
+    """The keys of one vassal."""
 
     process: tuple[int, int] = (0, 0)
-    """Its pid and its last run: another process, or another run, may have other keys."""
+    """The vassal's pid and last run, because another process or another run may have other keys."""
     seen: frozenset[str] = _NONE
-    """The keys under which routers have listed it since."""
+    """The keys under which routers have listed the vassal since then."""
     own: frozenset[str] | None = None
+    """The keys that the vassal's config names; None = not certain."""
 
 
 class ForeignKeys:
-    """Tells the keys of a vassal's nodes that somebody else has announced.
+    """Finds the keys of a vassal's nodes that another process has announced.
 
-    A vassal whose config names no key at all is taken to be announced by somebody who may: its keys are foreign only
-    where the config of another vassal names them.
+    Where a vassal's config names no key at all, another process is assumed to announce it rightly. Then its keys are
+    foreign only if the config of another vassal names them.
     """
 
     def __init__(self, configured: Callable[[VassalStats], frozenset[str] | None]) -> None:
-        """`configured` gives the keys that a vassal's config names, None where that is not certain."""
+        """`configured` gives the keys that a vassal's config names, None = not certain."""
         self._configured = configured
         self._known: dict[str, _Known] = {}
         self._warned = Seen(WARNINGS)
@@ -135,10 +140,10 @@ class ForeignKeys:
     def of(
         self, owned: Mapping[str, tuple[Node, ...]], listed: Mapping[str, VassalStats]
     ) -> Mapping[str, frozenset[str]]:
-        """For each vassal that has some, its foreign keys; `owned` are the nodes of each, at all routers.
+        """The foreign keys of each vassal that has some; `owned` gives the nodes of each vassal, at all routers.
 
-        A config is read only when its vassal has been started anew, or is seen under a key for the first time: this is
-        asked at each look, of a thousand vassals.
+        A config is read only after its vassal's restart, or when its vassal is listed under a key for the first time,
+        because each look asks this for all vassals.
         """
         keys = {id_: frozenset([node.key for node in nodes]) for id_, nodes in owned.items()}
         self._known = {id_: self._look(id_, keys[id_], listed.get(id_)) for id_ in owned}

@@ -1,4 +1,4 @@
-"""The vassals as the last look showed them: the pid of each, the path of its config, and the nodes that it owns."""
+"""The vassals that the last look has shown: the pid of each, the path of its config, and the nodes that it owns."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ __all__ = ["KnownVassals"]
 
 
 class KnownVassals:
-    """Updated by each look; the acts are done on what it holds."""
+    """What the observer and the actuator share: each look updates it, and the acts use it."""
 
     def __init__(self, emperor_pid: int, settings: Settings) -> None:
-        """`emperor_pid` is that of the Emperor until the first look."""
+        """`emperor_pid` holds until the first look."""
         self.emperor_pid = emperor_pid
         self.pids: dict[str, int] = {}
-        """Id to the pid of the vassal's master, 0 = it is not running."""
+        """The pid of each vassal's master by the vassal's id; 0 = it is not running."""
         self.paths: dict[str, str] = {}
-        """Id to the path of the vassal's config."""
+        """The path of each vassal's config by the vassal's id."""
         self._monitors: dict[str, str] = {}
         self._settings = settings
         self._matcher = NodeMatcher(processes.listening, processes.parent, time.monotonic, listening_pid)
 
     def update(self, emperor_stats: EmperorStats, tracked: Collection[str]) -> None:
-        """Take over what the Emperor lists and blacklists; the ids `tracked` are kept even if it has forgotten them."""
-        self.emperor_pid = emperor_stats.pid  # its master starts it again if it dies
+        """Keep the vassals that the Emperor lists or blacklists, and those with the ids `tracked`."""
+        self.emperor_pid = emperor_stats.pid  # its master restarts it when it dies
         listed = {entry.id: entry for entry in emperor_stats.vassals}
         default = next(iter(emperor_stats.monitors), "")
         self.pids = {}
@@ -45,5 +45,5 @@ class KnownVassals:
                 self.paths[id_] = config_path(id_, monitor, emperor_stats.cwd, self._settings.emperor_path)
 
     def owners(self, nodes: Iterable[Node]) -> Mapping[str, tuple[Node, ...]]:
-        """Sort nodes by the vassals that listen on them."""
+        """Sort nodes by the ids of the vassals that own them."""
         return self._matcher.match(nodes, self.pids, self._settings.vassal_config_file_suffix)
