@@ -59,7 +59,6 @@ class Inbox:
     """Where threads and signal handlers leave word; the loop alone reads it. Putting is safe in a signal handler."""
 
     def __init__(self) -> None:
-        """Empty."""
         self._queue: SimpleQueue[bool] = SimpleQueue()
         self.stopped = False
 
@@ -86,7 +85,6 @@ class Controller:
     """Waits for touches of the trigger, and rolls the vassals."""
 
     def __init__(self, site: Site, trigger: TriggerFile, settings: Settings, recorder: Recorder, inbox: Inbox) -> None:
-        """Nothing is started yet."""
         self._site = site
         self._trigger = trigger
         self._settings = settings

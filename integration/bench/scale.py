@@ -22,6 +22,7 @@ from integration.waiting import eventually
 from uwsgi_reload_hook.planning import opening, planner
 from uwsgi_reload_hook.planning.actions import Look
 from uwsgi_reload_hook.planning.roll import Request
+from uwsgi_reload_hook.site.discovery import discover
 from uwsgi_reload_hook.site.site import UwsgiSite
 
 if TYPE_CHECKING:
@@ -125,8 +126,7 @@ def _plan_cpu(roll: Roll, look: Callable[[], Snapshot], options: Settings) -> fl
 
 def _looks(directory: Path, emperor: int) -> dict[str, Any]:
     options = settings(directory)
-    world = UwsgiSite(options, home(emperor))
-    world.connect()
+    world = UwsgiSite(options, home(emperor), discover(options, home(emperor)))
     used = time.process_time()
     snapshot = world.look((), Look())
     first = time.process_time() - used

@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import os
 import time
-from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from uwsgi_reload_hook.site.authority import LINKS
-from uwsgi_reload_hook.site.subscriptions import WARNINGS, ForeignKeys, _links, configured_keys, own_keys
+from uwsgi_reload_hook.site.subscriptions import WARNINGS, ForeignKeys, configured_keys, own_keys
 from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 from uwsgi_reload_hook.uwsgi.stats import VassalStats
 
@@ -194,18 +192,6 @@ def test_a_link_that_leads_elsewhere_since_counts_too(tmp_path: Path) -> None:
     (tmp_path / "app.ini").symlink_to(Path("current", "app.ini"))
     assert configured(tmp_path / "app.ini", last_run=second_of(tmp_path / "app.ini")) == OWN
     assert configured(tmp_path / "app.ini", last_run=made - 1) is None
-
-
-def test_links_that_lead_nowhere_end_where_the_kernel_ends_them(tmp_path: Path) -> None:
-    """Whoever owns a link can make it a loop after it was opened, and while it is walked."""
-    (tmp_path / "0").touch()
-    for number in range(1, LINKS + 2):
-        (tmp_path / str(number)).symlink_to(str(number - 1))
-    assert len([*_links(str(tmp_path / str(LINKS)))]) == LINKS
-    (tmp_path / "loop").symlink_to("loop")
-    for path in (tmp_path / str(LINKS + 1), tmp_path / "loop"):
-        with pytest.raises(OSError, match="Too many levels"):
-            _ = [*islice(_links(str(path)), 1000)]
 
 
 def nodes(*keys: str, address: str = "a.sock") -> tuple[Node, ...]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.children import python
 from uwsgi_reload_hook.site.vassal_config import LONGEST, may_subscribe, read_text, vassal_options
-from uwsgi_reload_hook.uwsgi.ini import FILES, OPTIONS, VALUE, WHOLE, Found, options
+from uwsgi_reload_hook.uwsgi.ini import FILES, OPTIONS, VALUE, WHOLE, FoundOptions, options
 
 
 def fifo(path: Path) -> None:
@@ -81,12 +81,12 @@ class Files(dict[str, str]):
         return self.get(path)
 
 
-def read(text: str, **more: str) -> tuple[Found, int]:
+def read(text: str, **more: str) -> tuple[FoundOptions, int]:
     files = Files({"/srv/a.ini": text, **{f"/srv/{name}.ini": one for name, one in more.items()}})
     return options(["uwsgi", "a.ini"], "/srv", {"BIG": "x" * 50_000}, files.read), files.reads
 
 
-def total(found: Found) -> int:
+def total(found: FoundOptions) -> int:
     return sum(len(value) for values in found.values() for value in values)
 
 

@@ -26,7 +26,8 @@ from uwsgi_reload_hook.records.store import Store
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.authority import Authority, Emperor, own_users, person
-from uwsgi_reload_hook.site.discovery import Home
+from uwsgi_reload_hook.site.discovery import Home, discover
+from uwsgi_reload_hook.site.emperor import EmperorProcess
 from uwsgi_reload_hook.site.lock import emperor_lock, ignored, lock_holder
 from uwsgi_reload_hook.site.peers import Peer
 from uwsgi_reload_hook.site.site import UwsgiSite
@@ -45,16 +46,19 @@ def reload(settings: Settings, say: Say, *, resume: bool) -> int:
     inbox = Inbox()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: inbox.stop())
-    world = UwsgiSite(settings, Home("shell"))
+    home = Home("shell")
     try:
-        emperor = world.emperor()
-        with emperor_lock(emperor.identity, world.authority().may_act) as held:
-            for warning in ignored(emperor, world.authority()):
+        endpoints = discover(settings, home)
+        process = EmperorProcess(endpoints, settings)
+        emperor = process.identify()
+        with emperor_lock(emperor.identity, process.authority().may_act) as held:
+            for warning in ignored(emperor, process.authority()):
                 _warn(warning)
             if held:
+                site = UwsgiSite(settings, home, endpoints)
                 memory = recorder(emperor.name, settings, say)
-                return roll(Controller(world, NoTrigger(), settings, memory, inbox), resume=resume)
-        return _ask(world, emperor, settings, say, resume=resume)
+                return roll(Controller(site, NoTrigger(), settings, memory, inbox), resume=resume)
+        return _ask(process, emperor, settings, say, resume=resume)
     except UnavailableError as error:
         return _complain(ExitCode.USAGE, str(error))
 
@@ -108,11 +112,11 @@ def _code(ended: Roll | None) -> int:
     return OF_RESULT.get(ended.result.value, ExitCode.FAILED)
 
 
-def _ask(world: UwsgiSite, emperor: Emperor, settings: Settings, say: Say, *, resume: bool) -> int:
+def _ask(process: EmperorProcess, emperor: Emperor, settings: Settings, say: Say, *, resume: bool) -> int:
     """Have the hook that holds the lock roll, by a touch of its trigger, and follow it."""
-    peer = lock_holder(emperor.identity, world.authority().may_act)
+    peer = lock_holder(emperor.identity, process.authority().may_act)
     holder = peer.pid if peer else 0
-    found = _files(*world.hook_options(peer)) if peer and holder else None
+    found = _files(*process.hook_options(peer)) if peer and holder else None
     lines = OutputLines(say, settings.vassal_config_file_suffix)
 
     def changed(id_: str, entry: VassalDocument) -> None:
@@ -122,7 +126,7 @@ def _ask(world: UwsgiSite, emperor: Emperor, settings: Settings, say: Say, *, re
     if found is None and peer and holder and peer.uid not in own_users():
         return _complain(ExitCode.USAGE, _not_led(peer, emperor))
     if found is None or follower is None or follower.read().hook_pid != holder:
-        who = f"pid {holder}{_running(holder, world.authority())}" if holder else "a process that cannot be seen"
+        who = f"pid {holder}{_running(holder, process.authority())}" if holder else "a process that cannot be seen"
         words = f"another roll is under way: {who} holds the lock of the Emperor in {emperor.name}"
         return _complain(ExitCode.USAGE, words)
     trigger, _ = found
