@@ -15,7 +15,7 @@ from integration.farm import HOOK, Farm
 from integration.layout import App, Layout
 from integration.waiting import eventually
 from uwsgi_reload_hook.site.authority import identify
-from uwsgi_reload_hook.uwsgi.stats import emperor as emperor_stats
+from uwsgi_reload_hook.uwsgi.stats import parse_emperor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def pretender(farm: Farm, victim: Path) -> Iterator[Command]:
     state.mkdir()
     state.chmod(0o777)
     farm.directory.chmod(0o755)
-    emperor = identify(emperor_stats(farm.emperor())).identity
+    emperor = identify(parse_emperor(farm.emperor())).identity
     arguments = [farm.vassals, emperor, state / f"{victim.name}.status.json"]
     hook = ["--trigger", victim, "--state-directory", state]
     command = Command("-c", PRETENDER, *arguments, *hook, program=[sys.executable])

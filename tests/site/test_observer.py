@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.support.rolling import settings
-from uwsgi_reload_hook.site.discovery import Endpoints
+from tests.support.servers import answers, serves
+from tests.uwsgi.test_stats import EMPEROR, NODE, ROUTER, VASSAL, written
+from uwsgi_reload_hook.site.discovery import Endpoints, Router
 from uwsgi_reload_hook.site.observer import WARNINGS, Observer, _may_be_ours, _why_aside
 from uwsgi_reload_hook.site.sockets import StatsSocket
 from uwsgi_reload_hook.site.vassals import KnownVassals
@@ -56,3 +59,31 @@ def test_a_node_of_nobody_is_no_vassals_where_the_sockets_of_those_without_nodes
     assert set(_may_be_ours(addresses, [ours, hidden])) == addresses
     nowhere = Vassal("c.ini", pid=2**22 + 1, accepting=True, may_subscribe=False)
     assert set(_may_be_ours(addresses, [ours, nowhere])) == {"192.0.2.1:9", "app.test:9"}
+
+
+def test_a_look_joins_the_vassals_with_their_nodes_and_inspects_those_chosen(tmp_path: Path) -> None:
+    vassals = [
+        {**VASSAL, "id": name, "pid": pid, "monitor": str(tmp_path)} for name, pid in (("a.ini", 0), ("b.ini", -1))
+    ]
+    emperor_stats = {**EMPEROR, "vassals": vassals}
+    node = {**NODE, "name": "/run/a.sock"}
+    router_stats = {
+        **ROUTER,
+        "pid": os.getpid(),
+        "subscriptions": [{"key": "app", "hash": 5, "hits": 0, "nodes": [node]}],
+    }
+    (tmp_path / "a.ini").write_text("[uwsgi]\n")
+    emperor, router = StatsSocket(str(tmp_path / "emperor")), StatsSocket(str(tmp_path / "router"))
+    endpoints = Endpoints(emperor, 1, (Router(router, "/run/subscriptions"),), 17.0)
+    observer = Observer(0, endpoints, KnownVassals(1, settings()), None)
+    with (
+        serves(tmp_path / "emperor", answers(written(emperor_stats))),
+        serves(tmp_path / "router", answers(written(router_stats))),
+    ):
+        snapshot = observer.look(["gone.ini"], lambda vassals: [id_ for id_ in vassals if vassals[id_].config_exists])
+    assert list(snapshot.vassals) == ["a.ini", "app2.ini", "b.ini", "gone.ini"]
+    assert [vassal.present for vassal in snapshot.vassals.values()] == [True, False, True, False]
+    assert [vassal.details is not None for vassal in snapshot.vassals.values()] == [True, False, False, False]
+    assert [own.address for own in snapshot.vassals["a.ini"].nodes] == ["/run/a.sock"]
+    assert snapshot.vassals["app2.ini"].blacklisted is not None
+    assert (snapshot.emperor_pid, snapshot.routers) == (EMPEROR["pid"], {str(tmp_path / "router"): os.getpid()})

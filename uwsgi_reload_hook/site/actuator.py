@@ -20,7 +20,7 @@ from uwsgi_reload_hook.planning.actions import (
 )
 from uwsgi_reload_hook.settings import PREFIX
 from uwsgi_reload_hook.site import processes, vassal_config
-from uwsgi_reload_hook.site.master import nudge
+from uwsgi_reload_hook.site.master import wake
 from uwsgi_reload_hook.site.prober import Prober
 from uwsgi_reload_hook.site.sockets import accepts, resolve, send
 from uwsgi_reload_hook.site.vassal_config import vassal_options
@@ -51,7 +51,7 @@ class Actuator:
             case Subscribe():
                 self._subscribe(action)
             case WakeMaster():
-                nudge(action.pid, self._vassals.paths[action.vassal])
+                wake(action.pid, self._vassals.paths[action.vassal])
             case SendProbe():
                 self._probe(action)
             case Suspend():

@@ -83,7 +83,7 @@ def discover(settings: Settings, home: Home) -> Endpoints:
     While the Emperor starts a socket may be missing for a moment, because vassals start before routers.
     """
     emperor, instance = find_emperor(settings, home)
-    emperor_stats = stats.emperor(emperor.read())
+    emperor_stats = stats.parse_emperor(emperor.read())
     instance = instance or instance_of(emperor_stats.pid)
     trusted = Authority(emperor_stats.pid, dict).trusted
     named = bool(settings.fastrouter_stats_socket)
@@ -222,14 +222,14 @@ def _named_router(address: str) -> tuple[StatsSocket, stats.RouterStats]:
             f"{PREFIX}fastrouter-stats-socket = {address}: this is not the stats socket of a router that takes "
             "subscriptions; give the address of fastrouter-stats-server"
         )
-    return socket, stats.router(document, address)
+    return socket, stats.parse_router(document, address)
 
 
 def _of_routers(
     answers: Iterable[tuple[StatsSocket, stats.Document | None]],
 ) -> list[tuple[StatsSocket, stats.RouterStats]]:
     return [
-        (socket, stats.router(document, socket.address))
+        (socket, stats.parse_router(document, socket.address))
         for socket, document in answers
         if document and stats.is_router(document)
     ]

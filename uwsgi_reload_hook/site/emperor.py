@@ -59,13 +59,13 @@ class EmperorProcess:
         return {**from_uwsgi_opt(configured), **given_to(hook.pid)}, processes.working_directory(hook.pid) or "/"
 
     def _stats(self) -> stats.EmperorStats:
-        return stats.emperor(self._stats_socket.read())
+        return stats.parse_emperor(self._stats_socket.read())
 
 
 def own_config(settings: Settings, home: Home) -> str:
     """The path of the hook's own config. Raises UnavailableError."""
     stats_socket, _ = find_emperor(settings, home)
-    if path := _configs(stats.emperor(stats_socket.read()), settings.emperor_path).get(home.own_pid):
+    if path := _configs(stats.parse_emperor(stats_socket.read()), settings.emperor_path).get(home.own_pid):
         return path
     raise UnavailableError(f"the Emperor lists no vassal with the hook's pid {home.own_pid}")
 

@@ -13,7 +13,7 @@ from uwsgi_reload_hook.site.peers import credentials
 from uwsgi_reload_hook.site.sockets import is_here, open_stream, resolve
 from uwsgi_reload_hook.site.vassal_config import open_as, vassal_options
 
-__all__ = ["nudge"]
+__all__ = ["wake"]
 
 MEANINGLESS = b"\n"
 """A byte that is no command of the master FIFO (core/fifo.c): the master reads it and does nothing else."""
@@ -25,7 +25,7 @@ MOST = 4
 CHUNK = 1 << 18
 
 
-def nudge(pid: int, config: str) -> bool:
+def wake(pid: int, config: str) -> bool:
     """Wake the master `pid` by its FIFO, else by a read of its stats socket; returns whether one of them worked.
 
     They are found in its config, and a FIFO also among its open files. A tenant may name a file or a socket of another

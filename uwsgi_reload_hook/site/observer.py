@@ -50,7 +50,7 @@ class Observer:
         the ids of those whose process facts are read too.
         """
         routers = [
-            (router.stats.address, stats.router(router.stats.read(), router.stats.address))
+            (router.stats.address, stats.parse_router(router.stats.read(), router.stats.address))
             for router in self._endpoints.routers
         ]
         emperor_stats = self._read_emperor()
@@ -80,7 +80,7 @@ class Observer:
         began = time.monotonic()
         document = self._endpoints.emperor.read()
         took = time.monotonic() - began
-        emperor_stats = stats.emperor(document)
+        emperor_stats = stats.parse_emperor(document)
         known, quickest = self._read
         vassals = len(emperor_stats.vassals)
         self._read = vassals, min(took, quickest) if vassals == known else took

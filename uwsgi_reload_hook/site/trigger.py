@@ -13,7 +13,7 @@ from watchdog.observers import Observer, api
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.planning.roll import Request
 from uwsgi_reload_hook.printable import printable
-from uwsgi_reload_hook.site.trigger_file import look
+from uwsgi_reload_hook.site.trigger_file import read
 
 __all__ = ["Trigger", "parse_text"]
 
@@ -89,14 +89,14 @@ class Trigger:
 
     def request(self) -> Request | None:
         """The request in the file's present mtime and text; None = there is no plain file. It never blocks."""
-        sight = look(self.path, TEXT_LIMIT * 4)  # as many bytes as a character has in UTF-8
-        self._complain(sight.complaint)
-        if sight.status is None:
+        state = read(self.path, TEXT_LIMIT * 4)  # as many bytes as a character has in UTF-8
+        self._complain(state.complaint)
+        if state.status is None:
             return None
-        fields = parse_text(sight.text.decode("utf-8", errors="replace"))
+        fields = parse_text(state.text.decode("utf-8", errors="replace"))
         return Request(
-            mtime_ns=sight.status.st_mtime_ns,
-            inode=sight.status.st_ino,
+            mtime_ns=state.status.st_mtime_ns,
+            inode=state.status.st_ino,
             request_id=fields.get("request-id", ""),
             message=fields.get("message", ""),
             only=fields.get("only") or "*",

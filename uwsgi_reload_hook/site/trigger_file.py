@@ -13,7 +13,7 @@ from pathlib import Path
 
 from uwsgi_reload_hook.paths import walk
 
-__all__ = ["Sight", "look"]
+__all__ = ["TriggerState", "read"]
 
 _ANYBODY = -1
 """A uid that stands for all users whom a directory's mode lets write there."""
@@ -27,7 +27,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class TriggerState:
     """One read of the trigger. `status` and `text` are of the same file, even if the path was changed meanwhile."""
 
     status: os.stat_result | None = None
@@ -37,42 +37,44 @@ class Sight:
     """A problem for the log; empty = none."""
 
 
-def look(path: Path, limit: int) -> Sight:
+def read(path: Path, limit: int) -> TriggerState:
     """Read the mtime, and `limit` bytes of the text at most, at an absolute path; symlinks are followed."""
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
-        return Sight()
+        return TriggerState()
     except OSError as error:
-        return Sight(complaint=f"the trigger {path} cannot be looked at: {error.strerror}")
+        return TriggerState(complaint=f"the trigger {path} cannot be looked at: {error.strerror}")
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no plain file")
-            return Sight(complaint=f"the trigger {path} is {kind}, which nobody can touch: put a plain file there")
+            return TriggerState(
+                complaint=f"the trigger {path} is {kind}, which nobody can touch: put a plain file there"
+            )
         if not status.st_size:
-            return Sight(status)
+            return TriggerState(status)
         return _with_text(path, descriptor, status, limit)
     finally:
         os.close(descriptor)
 
 
-def _with_text(path: Path, descriptor: int, status: os.stat_result, limit: int) -> Sight:
+def _with_text(path: Path, descriptor: int, status: os.stat_result, limit: int) -> TriggerState:
     """Read the text. If it cannot be read, the touch counts without it, so that no touch is lost."""
     try:
         if _may_be_shown(path, descriptor, status):
-            return Sight(status, _read(descriptor, limit))
+            return TriggerState(status, _read(descriptor, limit))
         if not os.fstat(descriptor).st_nlink:  # just replaced, so the next look sees the new file
-            return Sight(status)
+            return TriggerState(status)
     except OSError as error:
         why = f"the text of the trigger {path} cannot be read ({error.strerror}); it counts as a bare touch"
-        return Sight(status, complaint=why)
+        return TriggerState(status, complaint=why)
     why = (
         f"the text of the trigger {path} is not read, because the file belongs to user {status.st_uid} and another "
         "user decides where that path leads; it counts as a bare touch: put a file there that everybody may read, and "
         "no link"
     )
-    return Sight(status, complaint=why)
+    return TriggerState(status, complaint=why)
 
 
 def _read(descriptor: int, limit: int) -> bytes:

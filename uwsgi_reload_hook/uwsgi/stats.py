@@ -17,10 +17,10 @@ __all__ = [
     "RouterStats",
     "VassalStats",
     "decode",
-    "emperor",
     "is_emperor",
     "is_router",
-    "router",
+    "parse_emperor",
+    "parse_router",
 ]
 
 SHOWN = 3
@@ -81,7 +81,7 @@ def is_router(document: Document) -> bool:
     return "subscriptions" in document and "active_sessions" in document
 
 
-def emperor(document: Document) -> EmperorStats:
+def parse_emperor(document: Document) -> EmperorStats:
     """Read the Emperor's answer. Raises UnavailableError if it has another shape, even in one vassal only.
 
     An unreadable vassal is an error, because a roll without it would end as done, and because a vassal of unknown state
@@ -122,7 +122,7 @@ def _vassal(entry: Document) -> VassalStats:
     )
 
 
-def router(document: Document, name: str) -> RouterStats:
+def parse_router(document: Document, name: str) -> RouterStats:
     """Read a router's answer; `name` becomes the router of its nodes.
 
     A pool or a node that cannot be read is left out, because a subscriber can make it so. Raises UnavailableError if no
