@@ -12,7 +12,8 @@ from tests.support.build import a_progress, a_roll
 from tests.support.children import python
 from uwsgi_reload_hook import __version__
 from uwsgi_reload_hook.cli import main
-from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.status import StatusDocument
 from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
 from uwsgi_reload_hook.site.trigger import Trigger, parse_text

@@ -16,7 +16,8 @@ from uwsgi_reload_hook import cli, demo
 from uwsgi_reload_hook.cli import main
 from uwsgi_reload_hook.homes import oneshot
 from uwsgi_reload_hook.logs import log_to
-from uwsgi_reload_hook.planning.roll import Phase, Result
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Result
 from uwsgi_reload_hook.printable import printable
 from uwsgi_reload_hook.records.status import VassalDocument
 from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document

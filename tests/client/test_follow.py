@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.build import a_progress, a_roll
 from uwsgi_reload_hook.client.follow import Follower, touch
-from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
 from uwsgi_reload_hook.site.trigger import parse_text
 

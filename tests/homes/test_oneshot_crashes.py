@@ -18,7 +18,8 @@ from tests.support.simulator import Clock
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.homes import oneshot
 from uwsgi_reload_hook.planning.actions import Subscribe, Touch
-from uwsgi_reload_hook.planning.roll import Mode, Phase, Result
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Mode, Result
 from uwsgi_reload_hook.records.journal import decode, encode
 from uwsgi_reload_hook.settings import Minimum
 

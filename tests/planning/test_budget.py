@@ -24,7 +24,8 @@ from uwsgi_reload_hook.planning.actions import Action, Suspend, Unsubscribe
 from uwsgi_reload_hook.planning.budget import Budget, leaves_enough
 from uwsgi_reload_hook.planning.candidates import Candidate
 from uwsgi_reload_hook.planning.counts import is_down, members_by_key
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Roll, Stage
+from uwsgi_reload_hook.planning.progress import Phase, Progress
+from uwsgi_reload_hook.planning.roll import Roll, Stage
 from uwsgi_reload_hook.planning.schedule import schedule
 from uwsgi_reload_hook.planning.transitions import Context
 from uwsgi_reload_hook.snapshot import Blacklisting, Node, Snapshot, Vassal

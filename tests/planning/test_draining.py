@@ -6,7 +6,7 @@ from tests.support.build import a_node, a_progress, a_snapshot, a_vassal, known,
 from tests.support.rolling import settings
 from uwsgi_reload_hook.planning import draining
 from uwsgi_reload_hook.planning.actions import Action, Subscribe, Touch
-from uwsgi_reload_hook.planning.roll import Phase, Progress
+from uwsgi_reload_hook.planning.progress import Phase, Progress
 from uwsgi_reload_hook.planning.transitions import Context
 from uwsgi_reload_hook.snapshot import ProcessFacts
 

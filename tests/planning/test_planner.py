@@ -25,7 +25,8 @@ from tests.support.rolling import WatchedSite, a_site, run, settings
 from uwsgi_reload_hook.planning import opening, planner, stages
 from uwsgi_reload_hook.planning.actions import Subscribe, WakeMaster
 from uwsgi_reload_hook.planning.polling import CHANGE_EXPECTED, IMMEDIATELY
-from uwsgi_reload_hook.planning.roll import Failure, Phase, Request, Result, Roll, Stage
+from uwsgi_reload_hook.planning.progress import Failure, Phase
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll, Stage
 from uwsgi_reload_hook.settings import Minimum, Settings
 from uwsgi_reload_hook.snapshot import ProcessFacts, Snapshot, Vassal
 

@@ -7,7 +7,8 @@ import pytest
 from tests.support.build import a_progress, a_roll, executed, loaded, touched, woken
 from tests.support.rolling import settings
 from uwsgi_reload_hook.planning.polling import CHANGE_EXPECTED, IMMEDIATELY, LOAD_ENDING, OVERDUE, interval
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Result
+from uwsgi_reload_hook.planning.progress import Phase, Progress
+from uwsgi_reload_hook.planning.roll import Result
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ from tests.support.build import (
 from tests.support.rolling import settings
 from uwsgi_reload_hook.planning import planner, recovery
 from uwsgi_reload_hook.planning.actions import ClearBlacklist, SendProbe, Step, Subscribe, Unsubscribe
-from uwsgi_reload_hook.planning.roll import Mode, Phase, Result, Roll
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Mode, Result, Roll
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.snapshot import ProbeResult, Snapshot, Vassal
 

@@ -21,7 +21,8 @@ from tests.support.rolling import WatchedSite, a_site, run, settings
 from tests.support.simulator import MASTER_CYCLE
 from uwsgi_reload_hook.planning.actions import Touch, WakeMaster
 from uwsgi_reload_hook.planning.polling import look_after
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Roll
+from uwsgi_reload_hook.planning.progress import Phase, Progress
+from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.planning.schedule import schedule
 from uwsgi_reload_hook.planning.throttle import ENDING, free_for_touches, to_wake
 from uwsgi_reload_hook.planning.transitions import Context

@@ -9,7 +9,7 @@ import pytest
 
 import uwsgi_reload_hook
 from tests.support.build import a_progress
-from uwsgi_reload_hook.planning.roll import Phase
+from uwsgi_reload_hook.planning.progress import Phase
 from uwsgi_reload_hook.planning.transitions import NEXT, RECOVERED, enter
 
 

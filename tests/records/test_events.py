@@ -11,7 +11,8 @@ import pytest
 from tests.support.rolling import Shelf, Touches, WatchedSite, observers, settings
 from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.planning.roll import Mode, Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Phase, Progress
+from uwsgi_reload_hook.planning.roll import Mode, Request, Result, Roll
 from uwsgi_reload_hook.records.events import (
     Event,
     HookStarted,

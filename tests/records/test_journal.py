@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from tests.support.build import a_progress, a_roll
 from tests.support.journals import journals, rolls
 from uwsgi_reload_hook.clocks import Monotonic, Seconds, WallClock
-from uwsgi_reload_hook.planning.roll import Phase, Request, Roll
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Request, Roll
 from uwsgi_reload_hook.records import codec
 from uwsgi_reload_hook.records.journal import Journal, decode, encode, moved, shifted
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.build import APP, a_node, a_progress, a_roll, a_snapshot, a_vassal, in_phase, loaded, with_vassals
-from uwsgi_reload_hook.planning.roll import Phase, Request, Result
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Request, Result
 from uwsgi_reload_hook.records.history import History
 from uwsgi_reload_hook.records.log import log_event
 from uwsgi_reload_hook.records.recorder import Recorder

@@ -18,7 +18,8 @@ from tests.support.journals import rolls
 from uwsgi_reload_hook.cli import main
 from uwsgi_reload_hook.client.follow import Follower
 from uwsgi_reload_hook.demo.watch import read_status
-from uwsgi_reload_hook.planning.roll import Failure, Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Failure, Phase, Progress
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.status import HookInfo, RollDocument, roll_document, status_document
 from uwsgi_reload_hook.records.status_reader import LIMIT, StatusError, decode, decode_roll, encode
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from tests.support.build import a_progress, a_roll, touched
 from tests.support.journals import journals, rolls
 from uwsgi_reload_hook.errors import ConfigError
-from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.journal import Journal, encode, shifted
 from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
 

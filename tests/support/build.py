@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from uwsgi_reload_hook.planning.roll import Failure, Image, Phase, Progress, Request, Roll, Stage, Times, Warmup
+from uwsgi_reload_hook.planning.progress import Failure, Image, Phase, Progress, Times, Warmup
+from uwsgi_reload_hook.planning.roll import Request, Roll, Stage
 from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
 __all__ = [

@@ -12,7 +12,8 @@ from tests.support.simulator import Clock, FakeVassal, SimulatedSite
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.planning import planner
 from uwsgi_reload_hook.planning.actions import Action, Step, Subscribe, Suspend, Touch, Unsubscribe
-from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.planning.transitions import NEXT
 from uwsgi_reload_hook.records.events import Observer
 from uwsgi_reload_hook.records.history import History

@@ -13,7 +13,8 @@ from uwsgi_reload_hook.client import follow
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.exit_codes import OF_RESULT, ExitCode
-from uwsgi_reload_hook.planning.roll import Failure, Mode, Phase, Request, Roll
+from uwsgi_reload_hook.planning.progress import Failure, Phase
+from uwsgi_reload_hook.planning.roll import Mode, Request, Roll
 from uwsgi_reload_hook.printable import write_line
 from uwsgi_reload_hook.records.events import Event, Observer, RollEnded, RollInterrupted, VassalMoved
 from uwsgi_reload_hook.records.history import History

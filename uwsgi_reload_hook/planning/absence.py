@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning.roll import Progress, Roll
+from uwsgi_reload_hook.planning.progress import Progress
+from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Context
 from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 

@@ -13,7 +13,8 @@ from functools import cached_property
 from uwsgi_reload_hook.planning import absence, counts
 from uwsgi_reload_hook.planning.canary import FirstWaves
 from uwsgi_reload_hook.planning.candidates import LAST, Candidate
-from uwsgi_reload_hook.planning.roll import Progress, Roll
+from uwsgi_reload_hook.planning.progress import Progress
+from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.planning.transitions import Context
 from uwsgi_reload_hook.snapshot import Node
 

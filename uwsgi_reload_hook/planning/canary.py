@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from uwsgi_reload_hook.planning.candidates import EVERYTHING, Candidate
-from uwsgi_reload_hook.planning.roll import Phase, Roll
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.settings import Settings
 
 __all__ = ["FirstWaves", "next_proof", "note", "seconds_left", "watched_until"]

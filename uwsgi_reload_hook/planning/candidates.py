@@ -7,7 +7,8 @@ from functools import cached_property
 from itertools import chain
 
 from uwsgi_reload_hook.planning import absence, counts
-from uwsgi_reload_hook.planning.roll import Phase, Roll
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.planning.transitions import Context
 
 __all__ = ["EVERYTHING", "LAST", "Candidate", "in_order"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from uwsgi_reload_hook.planning import absence, evidence, restarting
 from uwsgi_reload_hook.planning.actions import ClearBlacklist, Touch, Unsubscribe
-from uwsgi_reload_hook.planning.roll import Baseline, Drain, Failure, Phase, Progress, Times
+from uwsgi_reload_hook.planning.progress import Baseline, Drain, Failure, Phase, Progress, Times
 from uwsgi_reload_hook.planning.transitions import (
     NEXT,
     Context,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uwsgi_reload_hook.planning.roll import Baseline, Drain, Image, Progress
+from uwsgi_reload_hook.planning.progress import Baseline, Drain, Image, Progress
 from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
 __all__ = [

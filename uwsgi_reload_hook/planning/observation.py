@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from uwsgi_reload_hook.planning import absence, canary, counts, draining, evidence, restarting, warming
 from uwsgi_reload_hook.planning.actions import Action
-from uwsgi_reload_hook.planning.roll import Failure, Phase, Progress, Roll
+from uwsgi_reload_hook.planning.progress import Failure, Phase, Progress
+from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.planning.transitions import Context, Transition, enter, fail
 from uwsgi_reload_hook.snapshot import Vassal
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from uwsgi_reload_hook.planning import absence, counts
 from uwsgi_reload_hook.planning.budget import leaves_enough
-from uwsgi_reload_hook.planning.roll import Progress, Request, Result, Roll, Stage
+from uwsgi_reload_hook.planning.progress import Progress
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll, Stage
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot, Vassal
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from uwsgi_reload_hook.planning import polling, stages
 from uwsgi_reload_hook.planning.actions import Step
 from uwsgi_reload_hook.planning.observation import apply, observe
-from uwsgi_reload_hook.planning.roll import Drain, Failure, Phase, Result, Roll
+from uwsgi_reload_hook.planning.progress import Drain, Failure, Phase
+from uwsgi_reload_hook.planning.roll import Result, Roll
 from uwsgi_reload_hook.planning.schedule import return_drained, schedule
 from uwsgi_reload_hook.planning.transitions import Context, Transition, fail_and_return
 from uwsgi_reload_hook.settings import Settings

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from uwsgi_reload_hook.planning import canary
 from uwsgi_reload_hook.planning.actions import Action, Look, Touch
-from uwsgi_reload_hook.planning.roll import Image, Phase, Progress, Roll
+from uwsgi_reload_hook.planning.progress import Image, Phase, Progress
+from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.planning.transitions import Context
 from uwsgi_reload_hook.settings import Settings
 

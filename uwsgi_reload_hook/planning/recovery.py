@@ -7,7 +7,8 @@ from dataclasses import replace
 from uwsgi_reload_hook.planning import draining, polling, restarting, warming
 from uwsgi_reload_hook.planning.actions import ClearBlacklist, Step
 from uwsgi_reload_hook.planning.observation import apply
-from uwsgi_reload_hook.planning.roll import Failure, Mode, Phase, Progress, Roll, Stage
+from uwsgi_reload_hook.planning.progress import Failure, Phase, Progress
+from uwsgi_reload_hook.planning.roll import Mode, Roll, Stage
 from uwsgi_reload_hook.planning.transitions import RECOVERED, Context, Transition, fail
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot, Vassal

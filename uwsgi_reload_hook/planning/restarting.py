@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from uwsgi_reload_hook.planning import evidence, warming
 from uwsgi_reload_hook.planning.actions import Unsubscribe
-from uwsgi_reload_hook.planning.roll import Baseline, Failure, Image, Phase, Progress, Warmup
+from uwsgi_reload_hook.planning.progress import Baseline, Failure, Image, Phase, Progress, Warmup
 from uwsgi_reload_hook.planning.transitions import (
     NEXT,
     Context,

@@ -12,7 +12,8 @@ from uwsgi_reload_hook.planning import absence, candidates, draining, throttle, 
 from uwsgi_reload_hook.planning.actions import Action, WakeMaster
 from uwsgi_reload_hook.planning.budget import Budget
 from uwsgi_reload_hook.planning.observation import apply
-from uwsgi_reload_hook.planning.roll import Image, Phase, Progress, Roll, Stage
+from uwsgi_reload_hook.planning.progress import Image, Phase, Progress
+from uwsgi_reload_hook.planning.roll import Roll, Stage
 from uwsgi_reload_hook.planning.transitions import Context, Transition
 
 __all__ = ["return_drained", "schedule"]

@@ -16,7 +16,8 @@ from dataclasses import replace
 
 from uwsgi_reload_hook.planning import absence, canary, counts
 from uwsgi_reload_hook.planning.opening import refusal
-from uwsgi_reload_hook.planning.roll import Mode, Phase, Progress, Result, Roll, Stage
+from uwsgi_reload_hook.planning.progress import Phase, Progress
+from uwsgi_reload_hook.planning.roll import Mode, Result, Roll, Stage
 from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Context
 
 __all__ = ["advance", "end", "stop", "stop_if_needed"]

@@ -15,7 +15,8 @@ from __future__ import annotations
 from math import ceil
 
 from uwsgi_reload_hook.planning import evidence
-from uwsgi_reload_hook.planning.roll import Image, Phase, Progress, Roll
+from uwsgi_reload_hook.planning.progress import Image, Phase, Progress
+from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.planning.transitions import Context
 from uwsgi_reload_hook.snapshot import Snapshot
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from uwsgi_reload_hook.planning.actions import Action, Subscribe
-from uwsgi_reload_hook.planning.roll import Drain, Failure, Phase, Progress
+from uwsgi_reload_hook.planning.progress import Drain, Failure, Phase, Progress
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Node, Snapshot
 

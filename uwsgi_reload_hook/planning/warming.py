@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uwsgi_reload_hook.planning import evidence
 from uwsgi_reload_hook.planning.actions import Action, SendProbe, Suspend, Unsubscribe
-from uwsgi_reload_hook.planning.roll import Failure, Image, Phase, Progress
+from uwsgi_reload_hook.planning.progress import Failure, Image, Phase, Progress
 from uwsgi_reload_hook.planning.transitions import (
     ANNOUNCE_WAIT,
     Context,

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from uwsgi_reload_hook.clocks import Seconds
-from uwsgi_reload_hook.planning.roll import Progress, Roll
+from uwsgi_reload_hook.planning.progress import Progress
+from uwsgi_reload_hook.planning.roll import Roll
 
 __all__ = [
     "Event", "HookStarted", "Observer", "RollBegan", "RollClosed", "RollEnded", "RollInterrupted", "RollRestored",

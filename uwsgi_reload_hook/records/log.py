@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Result, Roll
+from uwsgi_reload_hook.planning.progress import Phase, Progress
+from uwsgi_reload_hook.planning.roll import Result, Roll
 from uwsgi_reload_hook.records import events
 from uwsgi_reload_hook.records.events import Event
 

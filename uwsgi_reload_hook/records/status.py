@@ -9,7 +9,8 @@ from enum import Enum
 from typing import Annotated, TypedDict
 
 from uwsgi_reload_hook import __version__
-from uwsgi_reload_hook.planning.roll import Failure, Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Failure, Phase, Progress
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.codec import words
 from uwsgi_reload_hook.records.journal import SCHEMA
 from uwsgi_reload_hook.site import processes
