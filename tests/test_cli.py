@@ -74,8 +74,8 @@ def test_a_forged_roll_is_shown_short(trigger: Path, capsys: pytest.CaptureFixtu
     """Each line was filled up to the longest id: one of 4 MB among 500,000 made 2 TB."""
     long = "i" * 10_000
     vassals = {id_: a_progress(id_, Phase.DONE, reason=long) for id_ in (long, "app1.ini")}
-    aside = {long: long, "hook.ini": "the hook's own vassal"}
-    write(trigger, replace(ROLL, vassals=vassals, excluded=aside, result=Result.DONE, reason=long))
+    excluded = {long: long, "hook.ini": "the hook's own vassal"}
+    write(trigger, replace(ROLL, vassals=vassals, excluded=excluded, result=Result.DONE, reason=long))
     assert main(["status", str(trigger)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == f"roll 5-1: done {'i' * 299}\u2026"

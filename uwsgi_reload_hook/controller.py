@@ -94,11 +94,11 @@ class Controller:
 
     def run(self) -> None:
         """Run until the inbox says to stop. A trigger touched since the last roll began is acted on at once."""
-        unfinished = self.unfinished()
+        unfinished = self.unfinished_roll()
         self._trigger.start()
         try:
             if unfinished is not None:
-                self.finish(unfinished)
+                self.resume_roll(unfinished)
             while not self._inbox.stopped:
                 request = self._trigger.request()
                 if request is not None and self._recorder.is_new(request):
@@ -109,11 +109,11 @@ class Controller:
         finally:
             self._trigger.stop()
 
-    def unfinished(self) -> Roll | None:
+    def unfinished_roll(self) -> Roll | None:
         """Read the journal, once; the roll that the process before did not finish."""
         return self._recorder.resume(self._trigger.request(), self._now())
 
-    def finish(self, roll: Roll) -> Roll | None:
+    def resume_roll(self, roll: Roll) -> Roll | None:
         """Go on with an unfinished roll where it was; returns it as it ended, None if it could not begin."""
         return self._recover(roll, recovery.resume)
 
@@ -121,7 +121,7 @@ class Controller:
         """Return to service what an unfinished roll has taken out of it, and touch nobody."""
         self._recover(roll, recovery.restore)
 
-    def once(self, request: Request) -> Roll | None:
+    def run_once(self, request: Request) -> Roll | None:
         """Make one roll, whoever asks for it, and return it as it ended; None if it could not begin."""
         return self._roll(request)
 

@@ -19,7 +19,7 @@ def rolled(site: WatchedSite, given: Settings) -> tuple[Result | None, list[str]
     """One roll as the shell makes it: how it ended, and what was said on standard output."""
     said: list[str] = []
     recorder = Recorder(NoJournal(), (OutputLines(said.append, ".ini"),))
-    roll = Controller(site, NoTrigger(), given, recorder, Clock(site, tick=0.05)).once(BY_HAND)
+    roll = Controller(site, NoTrigger(), given, recorder, Clock(site, tick=0.05)).run_once(BY_HAND)
     return None if roll is None else roll.result, said
 
 

@@ -245,7 +245,7 @@ def test_a_roll_begins_with_everybody_pending_and_says_who_is_left_alone() -> No
     seen = a_snapshot(
         vassal(1),
         down,
-        vassal(3, aside="it hosts a router"),
+        vassal(3, exclusion="it hosts a router"),
         vassal(4, config_exists=False, cursed=True),
         vassal(5),
         vassal(6),
@@ -273,11 +273,11 @@ def test_a_roll_begins_with_everybody_pending_and_says_who_is_left_alone() -> No
 
 
 def test_a_roll_of_nobody_is_refused_and_says_why_each_is_left_alone() -> None:
-    roll = opened(a_snapshot(vassal(1, aside="the hook's own vassal")))
+    roll = opened(a_snapshot(vassal(1, exclusion="the hook's own vassal")))
     assert (roll.result, roll.finished) == (Result.REFUSED, NOW)
     assert roll.reason == "there is no vassal to roll (1 vassal left alone): v1.ini: the hook's own vassal"
     assert opened(a_snapshot()).reason == "there is no vassal to roll: the Emperor runs none"
-    many = opened(a_snapshot(*[vassal(number, aside="a zerg vassal") for number in range(1, 9)]))
+    many = opened(a_snapshot(*[vassal(number, exclusion="a zerg vassal") for number in range(1, 9)]))
     assert many.reason.startswith("there is no vassal to roll (8 vassals left alone): v1.ini: a zerg vassal; v2.ini")
     assert many.reason.endswith("v5.ini: a zerg vassal; and 3 more")
 

@@ -13,7 +13,7 @@ from tests.support.rolling import settings
 from tests.support.servers import answers, serves
 from tests.uwsgi.test_stats import EMPEROR, NODE, ROUTER, VASSAL, written
 from uwsgi_reload_hook.site.discovery import Endpoints, Router
-from uwsgi_reload_hook.site.observer import WARNINGS, Observer, _may_be_ours, _why_aside
+from uwsgi_reload_hook.site.observer import WARNINGS, Observer, _exclusion, _may_be_ours
 from uwsgi_reload_hook.site.sockets import StatsSocket
 from uwsgi_reload_hook.site.vassals import KnownVassals
 from uwsgi_reload_hook.snapshot import Vassal
@@ -35,7 +35,7 @@ PLAIN = VassalStats("a.ini", 10, 0, 0, True, 0, False, False, "", "/etc/uwsgi/va
     ],
 )
 def test_what_is_never_rolled_is_set_aside_with_its_reason(entry: VassalStats, why: str) -> None:
-    assert _why_aside(entry, 7, {8, None}) == why
+    assert _exclusion(entry, 7, {8, None}) == why
 
 
 def test_unreadable_subscriptions_are_logged_once_each_and_within_a_limit(caplog: pytest.LogCaptureFixture) -> None:
@@ -51,7 +51,7 @@ def test_unreadable_subscriptions_are_logged_once_each_and_within_a_limit(caplog
     )
 
 
-def test_a_node_of_nobody_is_no_vassals_where_the_sockets_of_those_without_nodes_can_be_seen() -> None:
+def test_a_node_of_nobody_is_no_vassals_if_the_sockets_of_nodeless_ones_are_seen() -> None:
     ours = Vassal("a.ini", pid=os.getpid(), accepting=True)
     addresses = {"/nowhere/1", "@name", "127.0.0.1:9", "[::1]:9", "192.0.2.1:9", "app.test:9"}
     assert set(_may_be_ours(addresses, [ours])) == {"192.0.2.1:9", "app.test:9"}

@@ -85,22 +85,22 @@ def recorder(emperor: str, settings: Settings, say: Say) -> Recorder:
 
 def roll(controller: Controller, *, resume: bool) -> int:
     """Make the roll that is asked for, whatever an earlier reload has left; returns the exit code."""
-    unfinished = controller.unfinished()
+    unfinished = controller.unfinished_roll()
     if unfinished is None and resume:
         return _complain(ExitCode.DONE, "there is no unfinished roll to resume")
     if unfinished is None:
-        return _code(controller.once(_request()))
+        return _code(controller.run_once(_request()))
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unfinished.started_wall))
     # One that was being brought back belongs to a reload that was asked for a whole roll, and has not made it.
     if resume and unfinished.mode is Mode.WHOLE:
         _warn(f"finishes the roll that began at {began}, and makes no other one")
-        return _code(controller.finish(unfinished))
+        return _code(controller.resume_roll(unfinished))
     _warn(
         f"the roll that began at {began} was not finished: its vassals in flight are brought back first, then all "
         "vassals are rolled, because the code may have changed since (--resume would only finish it)"
     )
     controller.restore(unfinished)
-    return _code(controller.once(_request()))
+    return _code(controller.run_once(_request()))
 
 
 def _request() -> Request:

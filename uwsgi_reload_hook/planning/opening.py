@@ -47,14 +47,7 @@ def open_roll(
         vassal.id: why for vassal in snapshot.vassals.values() if (why := _exclusion(vassal, settings, request))
     }
     rolled = {
-        vassal.id: Progress(
-            id=vassal.id,
-            since=now,
-            keys=vassal.keys or (memory.keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE),
-            first_pid=vassal.pid if vassal.present else None,
-        )
-        for _, vassal in sorted(snapshot.vassals.items())
-        if vassal.id not in excluded
+        id_: _opened(vassal, memory, now) for id_, vassal in sorted(snapshot.vassals.items()) if id_ not in excluded
     }
     roll = Roll(
         id=f"{request.mtime_ns}-{int(snapshot.wall * 1000)}",
@@ -75,6 +68,12 @@ def open_roll(
     return replace(roll, stage=Stage.OVER, result=Result.REFUSED, finished=now, reason=why) if why else roll
 
 
+def _opened(vassal: Vassal, memory: Memory, now: float) -> Progress:
+    remembered = memory.keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE
+    first_pid = vassal.pid if vassal.present else None
+    return Progress(vassal.id, since=now, keys=vassal.keys or remembered, first_pid=first_pid)
+
+
 def _nobody(excluded: Mapping[str, str]) -> str:
     """Why a roll has no vassal: the first few that are left alone, and what for."""
     if not excluded:
@@ -85,8 +84,8 @@ def _nobody(excluded: Mapping[str, str]) -> str:
 
 
 def _exclusion(vassal: Vassal, settings: Settings, request: Request) -> str:
-    if vassal.aside:
-        return vassal.aside
+    if vassal.exclusion:
+        return vassal.exclusion
     if not vassal.config_exists and not vassal.is_lost:
         return "its config was removed"
     if not vassal.id.endswith(settings.vassal_config_file_suffix):

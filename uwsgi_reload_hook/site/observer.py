@@ -130,7 +130,7 @@ class Observer:
                 respawns=entry.respawns,
                 cursed=entry.cursed,
                 blacklisted=emperor_stats.blacklist.get(id_),
-                aside=_why_aside(entry, self._own_pid, hosts) if present else "",
+                exclusion=_exclusion(entry, self._own_pid, hosts) if present else "",
                 nodes=nodes,
                 foreign_keys=foreign,
                 may_subscribe=bool(nodes) or not present or vassal_config.may_subscribe(path),
@@ -159,7 +159,7 @@ def _own_first(nodes: tuple[Node, ...], foreign: Collection[str]) -> tuple[Node,
     return tuple(sorted(nodes, key=lambda node: node.key in foreign))
 
 
-def _why_aside(entry: stats.VassalStats, own_pid: int, hosts: Collection[int | None]) -> str:
+def _exclusion(entry: stats.VassalStats, own_pid: int, hosts: Collection[int | None]) -> str:
     """Why a vassal is left alone, whatever the options; empty = it may be rolled."""
     if entry.pid == own_pid:
         return "the hook's own vassal"
