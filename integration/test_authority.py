@@ -89,7 +89,7 @@ def test_nobody_else_is_asked_for_a_roll_and_no_file_is_his_to_name(
     assert sorted(command.lines) == RELOADED
     (complaint,) = command.complaints
     assert f"pid {other.process.pid} of user nobody claims the lock of the Emperor in {farm.vassals}" in complaint
-    assert "not taken for a hook" in complaint
+    assert "the claim is ignored" in complaint
     assert victim.read_text() == "root:secret\n"
     assert victim.stat().st_mtime_ns == before.st_mtime_ns
 

@@ -7,9 +7,9 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
@@ -34,33 +34,33 @@ __all__ = [
 ]
 
 
+T = TypeVar("T")
 _COUNT = re.compile(r"-1|[0-9]{1,10}")
 """An int as uWSGI prints it: a tenant can put any other text into the environment."""
 
 
-def _process(pid: int) -> psutil.Process:
-    """Find a process. Raises psutil.Error, for -1 too, which the Emperor gives for a vassal without a process."""
-    return psutil.Process(max(pid, 0))
+def _read(pid: int, fact: Callable[[psutil.Process], T]) -> T | None:
+    """A fact of a process, None if it cannot be read. The Emperor gives -1 for a vassal without a process."""
+    try:
+        return fact(psutil.Process(max(pid, 0)))
+    except psutil.Error:
+        return None
 
 
 def parent(pid: int) -> int | None:
     """The parent's pid, None = there is none, or it cannot be read."""
-    try:
-        return _process(pid).ppid() or None
-    except psutil.Error:
-        return None
+    return _read(pid, lambda process: process.ppid()) or None
 
 
 def children(pid: int) -> frozenset[tuple[int, int]] | None:
     """The living children as (pid, start in clock ticks since boot), without zombies; None = not readable."""
     try:
         listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()  # psutil would read every process of the host
-        pids = [int(word) for word in listed.split()]
+        pids: list[int] | None = [int(word) for word in listed.split()]
     except OSError:
-        try:
-            pids = [child.pid for child in _process(pid).children()]
-        except psutil.Error:
-            return None
+        pids = _read(pid, lambda process: [child.pid for child in process.children()])
+    if pids is None:
+        return None
     starts = ((child, started(child)) for child in pids)
     return frozenset((child, start) for child, start in starts if start is not None)
 
@@ -96,34 +96,22 @@ def boot_id() -> str:
 
 def is_running(pid: int) -> bool:
     """Whether a process uses a CPU, or waits for one, now."""
-    try:
-        return str(_process(pid).status()) == psutil.STATUS_RUNNING
-    except psutil.Error:
-        return False
+    return _read(pid, lambda process: str(process.status())) == psutil.STATUS_RUNNING
 
 
 def command_line(pid: int) -> list[str]:
     """A process's arguments, empty if they cannot be read."""
-    try:
-        return list(_process(pid).cmdline())
-    except psutil.Error:
-        return []
+    return _read(pid, lambda process: process.cmdline()) or []
 
 
 def working_directory(pid: int) -> str | None:
     """A process's current directory, None if it cannot be read (another user's process)."""
-    try:
-        return str(_process(pid).cwd())
-    except psutil.Error:
-        return None
+    return _read(pid, lambda process: process.cwd())
 
 
 def environment(pid: int) -> Mapping[str, str] | None:
     """The environment that a process's last exec was given, None if it cannot be read."""
-    try:
-        return dict(_process(pid).environ())
-    except psutil.Error:
-        return None
+    return _read(pid, lambda process: process.environ())
 
 
 def reloads(pid: int) -> int | None:
@@ -141,19 +129,13 @@ def reloads(pid: int) -> int | None:
 
 def user(pid: int) -> int | None:
     """A process's effective uid, None if it cannot be read."""
-    try:
-        return int(_process(pid).uids().effective)
-    except psutil.Error:
-        return None
+    return _read(pid, lambda process: process.uids().effective)
 
 
 def sole_user(pid: int) -> int | None:
     """A process's uid; None if it cannot be read, or if its uids differ, as a set-uid program's do."""
-    try:
-        users = set(_process(pid).uids())
-    except psutil.Error:
-        return None
-    return int(users.pop()) if len(users) == 1 else None
+    users = _read(pid, lambda process: set(process.uids())) or set()
+    return users.pop() if len(users) == 1 else None
 
 
 def shares_network(pid: int) -> bool | None:
