@@ -139,7 +139,7 @@ def test_workers_are_new_when_one_was_not_there_before_or_nothing_can_be_read(
         (started_anew(BEFORE), with_details(0, NONE), False),
     ],
 )
-def test_a_masters_workers_are_gone_when_none_of_the_old_is_left_and_it_is_the_old_image(
+def test_workers_are_gone_when_none_is_left_before_the_master_reexecutes_itself(
     before: Progress, there: Vassal, *, expected: bool
 ) -> None:
     assert evidence.workers_gone(before, there) is expected
