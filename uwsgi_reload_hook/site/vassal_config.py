@@ -23,6 +23,7 @@ __all__ = [
     "may_subscribe",
     "nofollow",
     "open_as",
+    "read_bytes",
     "read_text",
     "touch",
     "touchable",
@@ -184,12 +185,18 @@ _SUBSCRIBES = re.compile(
 
 def read_text(path: str) -> str | None:
     """A regular file's text, None if it cannot be read, is anything else, or has more than 1 MiB."""
+    data = read_bytes(path)
+    return None if data is None else os.fsdecode(data)  # what matters in it are paths
+
+
+def read_bytes(path: str) -> bytes | None:
+    """What a regular file holds, None if it cannot be read, is anything else, or has more than 1 MiB."""
     try:
         with open(open_as(path, lambda found: stat.S_ISREG(found.st_mode), os.O_RDONLY), "rb") as file:
             data = file.read(LONGEST + 1)
     except OSError:
         return None
-    return os.fsdecode(data) if len(data) <= LONGEST else None  # what matters in it are paths
+    return data if len(data) <= LONGEST else None
 
 
 def open_as(path: str, is_right: Callable[[os.stat_result], bool], flags: int) -> int:

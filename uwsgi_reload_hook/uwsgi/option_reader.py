@@ -15,7 +15,7 @@ from uwsgi_reload_hook.uwsgi.conditions import CONDITIONS, ENDS, Facts, outcomes
 from uwsgi_reload_hook.uwsgi.config_files import FORMATS, WHOLE, ConfigFiles
 from uwsgi_reload_hook.uwsgi.config_formats import NotKnownError
 from uwsgi_reload_hook.uwsgi.expansion import UNKNOWN, VALUE, Budget, ExceededError, calculate, expand
-from uwsgi_reload_hook.uwsgi.options import Given, Options, Start
+from uwsgi_reload_hook.uwsgi.options import NO_ENVIRONMENT, Given, Options, Start
 
 __all__ = ["OPTIONS", "read_options"]
 
@@ -32,6 +32,7 @@ _NOT_OPTIONS = frozenset(
 )
 """Variables that uWSGI does not take for options (core/utils.c, parse_sys_envs)."""
 _PLACEHOLDERS = frozenset({"set", "set-ph", "set-placeholder"})
+_LEADING = frozenset({*FORMATS, *_PLACEHOLDERS, "include", "inherit"})
 _ELSEWHERE = frozenset(
     "config ldap sqlite sqlite3 ini-paste ini-paste-logged pypy-ini-paste declare-option2".split()  # noqa: SIM905
 )
@@ -83,17 +84,17 @@ class _Reader:
             self._add(name, value)
         for config in told.configs:
             self._include(config)
-        if told.gap or any(loader.startswith(short) for loader in FORMATS for short in told.abbreviated):
+        if told.gap or any(name.startswith(short) for name in _LEADING for short in told.abbreviated):
             self.note(told.gap or "an option of the command line is written in a short form")
         self._expand("$", self._variable)
         self._expand("@", self._content)
         self._expand("%", self._placeholder)
         for one in self.given:  # grows meanwhile
             self._configure(one)
+        if self._environment is None:
+            self.note(NO_ENVIRONMENT)
 
     def _take_variables(self) -> None:
-        if self._environment is None:
-            self.note("the environment of the process cannot be read")
         for variable, value in (self._environment or {}).items():
             if variable.startswith("UWSGI_") and variable not in _NOT_OPTIONS:
                 self._add(variable[6:].lower().replace("_", "-"), value)
@@ -186,7 +187,7 @@ class _Reader:
         for step in text.partition("=")[2].split(";"):
             name = step.partition("=")[0]
             self.unsure.add(name)
-            if "$" in name or UNKNOWN in step or name in {*FORMATS, *_PLACEHOLDERS, "include", "inherit"}:
+            if "$" in name or UNKNOWN in step or name in _LEADING:
                 self.note("an option of the config's own leads to what is not read")
 
     def _include(self, named: str) -> None:

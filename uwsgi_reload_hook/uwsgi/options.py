@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 from uwsgi_reload_hook.uwsgi.expansion import UNKNOWN
 
-__all__ = ["Given", "Options", "Start"]
+__all__ = ["NO_ENVIRONMENT", "Given", "Options", "Start"]
+
+NO_ENVIRONMENT = "the environment of the process cannot be read"
+"""The gap of options where nothing else is missing."""
 
 
 def _nobody_knows(*_: str) -> None:
