@@ -13,8 +13,7 @@ from integration import layout as layouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from integration.farm import Farm
+    from pathlib import Path
 
 
 class Command:
@@ -75,18 +74,18 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)} if path else dict(os.environ)
 
 
-def sockets(farm: Farm) -> list[str]:
-    """The flags of the old script that say where the Emperor and the router are."""
+def sockets(directory: Path) -> list[str]:
+    """The flags of the old script that say where the Emperor and the router of a farm are, by its directory."""
     return [
-        f"--emperor-path={farm.vassals}",
-        f"--fastrouter-stats-socket={farm.directory}/router.stats",
-        f"--emperor-stats-socket={farm.directory}/emperor.stats",
+        f"--emperor-path={directory}/vassals",
+        f"--fastrouter-stats-socket={directory}/router.stats",
+        f"--emperor-stats-socket={directory}/emperor.stats",
     ]
 
 
-def reload(farm: Farm, *more: object) -> Command:
+def reload(directory: Path, *more: object) -> Command:
     """`reload`, which keeps its status beside the farm's trigger."""
-    return Command("reload", *sockets(farm), f"--trigger={farm.trigger}", *more)
+    return Command("reload", *sockets(directory), f"--trigger={directory / layouts.TRIGGER}", *more)
 
 
 def flags(lines: Iterable[str]) -> list[str]:

@@ -264,7 +264,7 @@ class Farm:
         """Asks for a roll, in the way of the hook's home; returns the time just before, in seconds since the epoch."""
         now = time.time()
         if self.layout.home == "shell":
-            self.commands.append(commands.reload(self, *commands.flags(self.layout.hook or ())))
+            self.commands.append(commands.reload(self.directory, *commands.flags(self.layout.hook or ())))
         else:
             self.trigger.touch()
         return now

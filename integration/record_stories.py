@@ -18,10 +18,10 @@ from integration.client import fetch
 from integration.farm import Farm
 from integration.layout import App, Layout
 from integration.waiting import eventually
-from tests.support.stories import IDS, LOAD, RECORDED, STORIES, Story, play
+from tests.support.recording import IDS, LOAD, RECORDED, STORIES, Story, play
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.settings import Settings
-from uwsgi_reload_hook.site.discovery import Home
+from uwsgi_reload_hook.site.discovery import Home, discover
 from uwsgi_reload_hook.site.site import UwsgiSite
 
 RUNS = 8
@@ -32,7 +32,8 @@ class RealStage(UwsgiSite):
     """The world of a farm, and its director."""
 
     def __init__(self, farm: Farm, settings: Settings) -> None:
-        super().__init__(settings, Home("shell", emperor_pid=farm.emperor()["pid"]))
+        home = Home("shell", emperor_pid=farm.emperor()["pid"])
+        super().__init__(settings, home, discover(settings, home))
         self._farm = farm
         self.inbox = Inbox()
         self.end = self.inbox.stop

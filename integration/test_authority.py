@@ -15,7 +15,7 @@ from integration.farm import HOOK, Farm
 from integration.layout import App, Layout
 from integration.waiting import eventually
 from uwsgi_reload_hook.site.authority import identify
-from uwsgi_reload_hook.uwsgi.stats import emperor as emperor_stats
+from uwsgi_reload_hook.uwsgi.stats import parse_emperor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def pretender(farm: Farm, victim: Path) -> Iterator[Command]:
     state.mkdir()
     state.chmod(0o777)
     farm.directory.chmod(0o755)
-    emperor = identify(emperor_stats(farm.emperor())).identity
+    emperor = identify(parse_emperor(farm.emperor())).identity
     arguments = [farm.vassals, emperor, state / f"{victim.name}.status.json"]
     hook = ["--trigger", victim, "--state-directory", state]
     command = Command("-c", PRETENDER, *arguments, *hook, program=[sys.executable])
@@ -81,7 +81,7 @@ def test_nobody_else_is_asked_for_a_roll_and_no_file_is_his_to_name(
     before = victim.stat()
     with pretender(farm, victim) as other:
         eventually(lambda: "holds" in other.lines, "the directory held")
-        command = Command("reload", *sockets(farm))
+        command = Command("reload", *sockets(farm.directory))
         try:
             assert command.wait() == 0, command.said
         finally:
@@ -89,7 +89,7 @@ def test_nobody_else_is_asked_for_a_roll_and_no_file_is_his_to_name(
     assert sorted(command.lines) == RELOADED
     (complaint,) = command.complaints
     assert f"pid {other.process.pid} of user nobody claims the lock of the Emperor in {farm.vassals}" in complaint
-    assert "not taken for a hook" in complaint
+    assert "the claim is ignored" in complaint
     assert victim.read_text() == "root:secret\n"
     assert victim.stat().st_mtime_ns == before.st_mtime_ns
 
@@ -98,7 +98,7 @@ def test_where_a_hook_runs_that_is_the_one_that_is_asked(start: Callable[[Layout
     farm = start(Layout(apps=(QUICK,)))
     (tmp_path / "shadow").write_text("root:secret\n")
     with pretender(farm, tmp_path / "shadow"):
-        command = Command("reload", *sockets(farm))
+        command = Command("reload", *sockets(farm.directory))
         try:
             assert command.wait() == 0, command.said
         finally:

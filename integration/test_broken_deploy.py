@@ -51,7 +51,7 @@ def test_a_broken_import_loses_the_canary_and_nothing_else(start: Callable[[Layo
     assert sighting.minimum() >= 2, sighting
 
 
-def test_new_code_that_accepts_and_dies_a_second_later_costs_the_canary_and_nothing_else(
+def test_new_code_that_dies_a_second_after_it_accepts_costs_the_canary_only(
     start: Callable[[Layout], Farm],
 ) -> None:
     farm = start(Layout(apps=(App(vassals=4, load_seconds=0.3),)))

@@ -26,7 +26,7 @@ def test_a_reload_asks_the_hook_that_was_started_before_the_step(farm: Farm, sec
     document = farm.status()
     document["hook"]["started"] -= seconds  # as a clock had it that has stepped by so much since
     farm.status_path.write_text(json.dumps(document))
-    command = Command("reload", *sockets(farm))
+    command = Command("reload", *sockets(farm.directory))
     try:
         assert command.wait() == 0, command.said
     finally:

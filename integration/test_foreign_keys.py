@@ -59,7 +59,7 @@ def test_a_foreign_key_refuses_nothing_and_is_not_waited_for(start: Callable[[La
 def test_a_foreign_key_lends_no_vassal_to_a_key_of_others(start: Callable[[Layout], Farm]) -> None:
     farm = start(Layout(apps=(APP, App(key="blog.test", vassals=1)), hook=None))
     announce(farm, "blog.test", socket_of(farm, "app-1"))
-    command = Command("reload", *sockets(farm))
+    command = Command("reload", *sockets(farm.directory))
     try:
         assert command.wait() == 5
     finally:
@@ -73,7 +73,7 @@ def test_where_the_configs_may_name_more_every_key_is_taken_for_their_own(start:
     lines = ("for = a b", "env = LOOP=%(_)", "endfor =")
     farm = start(Layout(apps=(App(vassals=2, load_seconds=0, lines=lines),), hook=None))
     announce(farm, "more", socket_of(farm, "app-1"))
-    command = Command("reload", *sockets(farm))
+    command = Command("reload", *sockets(farm.directory))
     try:
         assert command.wait() == 5
     finally:

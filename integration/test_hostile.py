@@ -65,7 +65,7 @@ def test_no_key_or_address_of_a_subscriber_stops_a_roll(
     said = [line for line in farm.log().splitlines() if "[uwsgi-reload-hook]" in line and "\\x1b[2J" in line]
     assert said
     assert all(line.isprintable() for line in said)
-    assert "have been read without what a subscriber has spoiled" in farm.log()
+    assert "were read without the entries that a subscriber has made unreadable" in farm.log()
 
 
 def test_vassals_of_any_name_that_the_emperor_takes_are_rolled(start: Callable[[Layout], Farm]) -> None:

@@ -35,7 +35,7 @@ def farm() -> Iterator[Farm]:
 
 @contextmanager
 def reload(farm: Farm, *more: str) -> Iterator[Command]:
-    command = Command("reload", *sockets(farm), *more)
+    command = Command("reload", *sockets(farm.directory), *more)
     try:
         yield command
     finally:
@@ -197,7 +197,7 @@ def test_a_hook_that_fails_is_followed_to_its_failure(farm: Farm) -> None:
 def test_an_emperor_that_scans_a_glob(start: Callable[[Layout], Farm], home: str | None) -> None:
     layout = Layout(apps=(App(vassals=2, load_seconds=0.1),), hook=None if home is None else (), glob=True)
     farm = start(layout)
-    command = Command("reload", *sockets(farm)[1:], "--emperor-path", f"{farm.vassals}/*.ini")
+    command = Command("reload", *sockets(farm.directory)[1:], "--emperor-path", f"{farm.vassals}/*.ini")
     try:
         assert command.wait() == 0, command.said
     finally:

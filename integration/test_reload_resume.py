@@ -15,8 +15,8 @@ from integration.client import Client, fetch
 from integration.commands import Command, sockets
 from integration.farm import Farm
 from integration.layout import App, Layout
+from integration.mid_roll import held, refs
 from integration.processes import since_boot
-from integration.stories import held, refs
 from integration.waiting import eventually
 from integration.watcher import Watcher
 
@@ -46,7 +46,7 @@ def journal(farm: Farm, state_home: Path) -> Path:
 
 @contextmanager
 def reload(farm: Farm, *more: str) -> Iterator[Command]:
-    command = Command("reload", *sockets(farm), f"--minimum-active-vassals={MINIMUM}", *more)
+    command = Command("reload", *sockets(farm.directory), f"--minimum-active-vassals={MINIMUM}", *more)
     try:
         yield command
     finally:
@@ -117,7 +117,7 @@ MOMENTS = [killed_when_the_canary_is_drained, killed_when_the_canary_restarts, k
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_the_next_one_brings_back_what_was_in_flight_and_rolls_everybody(
+def test_the_next_reload_restores_what_was_out_of_service_and_rolls_all(
     farm: Farm, journal: Path, moment: Callable[[Farm], list[str]]
 ) -> None:
     version = f"after-{moment.__name__}"

@@ -9,8 +9,8 @@ import pytest
 from integration import layout as layouts
 from integration.client import Client
 from integration.layout import App, Layout
+from integration.mid_roll import refs
 from integration.processes import since_boot
-from integration.stories import refs
 from integration.waiting import eventually
 from integration.watcher import Watcher
 
@@ -103,7 +103,7 @@ def test_two_applications_each_keep_their_own_minimum(start: Callable[[Layout], 
     assert sighting.minimum("two.test") == 1, sighting
 
 
-def test_a_slow_request_in_flight_is_finished(start: Callable[[Layout], Farm]) -> None:
+def test_a_slow_request_is_out_is_finished(start: Callable[[Layout], Farm]) -> None:
     app = App(vassals=3, load_seconds=0.2, lines=("threads = 8",))
     farm = start(Layout(apps=(app,)))
     with Client(farm, path="/slow?seconds=3", threads=9) as slow, Client(farm, threads=2) as client:
@@ -118,9 +118,9 @@ def test_a_slow_request_in_flight_is_finished(start: Callable[[Layout], Farm]) -
     assert roll["result"] == "done", roll["reason"]
     assert_renewed(farm, before, since)
     assert client.failed == slow.failed == []
-    in_flight = [answer for answer in slow.answers if answer.start < touched]
-    assert len(in_flight) >= 9
-    assert all(answer.version == "old" and answer.seconds >= 3 for answer in in_flight)
+    is_out = [answer for answer in slow.answers if answer.start < touched]
+    assert len(is_out) >= 9
+    assert all(answer.version == "old" and answer.seconds >= 3 for answer in is_out)
     # Everybody's turn came while it had such a request: it was drained, not cut.
     assert {answer.vassal for answer in slow.answers if answer.version == "old" and answer.end > touched} == {
         vassal.removesuffix(".ini") for vassal in farm.app_ids()

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from integration.layout import App, Layout
-from integration.stories import live, phases, wait_phases
+from integration.mid_roll import live, phases, wait_phases
 from integration.waiting import eventually
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_a_router_that_dies_in_mid_roll_costs_no_vassal_of_the_minimum(start: Ca
         eventually(lambda: live(farm) == frozenset(farm.app_ids()), "all back at the router", 30)
 
 
-def test_vassals_that_announce_themselves_seldom_are_not_taken_for_down_when_the_router_dies(
+def test_vassals_that_announce_seldom_are_not_taken_for_down_when_the_router_dies(
     start: Callable[[Layout], Farm],
 ) -> None:
     """For half a minute no router lists them, though all of them accept."""

@@ -71,7 +71,7 @@ def test_a_reload_from_a_shell_too(start: Callable[[Layout], Farm], profile: Pat
     farm = start(Layout(apps=LAYOUT.apps, hook=None))
     give_away(farm)
     acts(PLANT, farm.directory, profile, "1")
-    command = reload(farm)
+    command = reload(farm.directory)
     try:
         assert command.wait() == 0, command.said
     finally:
@@ -88,7 +88,7 @@ def test_a_trigger_that_leads_to_a_file_of_roots_is_not_touched_for_a_reload(
     os.utime(profile, (1, 1))
     acts("os.symlink(arguments[0], 'trigger')", farm.directory, profile)
     farm.wait_hook()
-    for command in (reload(farm), Command("trigger", farm.trigger)):
+    for command in (reload(farm.directory), Command("trigger", farm.trigger)):
         try:
             assert command.wait() == 2
         finally:

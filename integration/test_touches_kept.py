@@ -25,7 +25,7 @@ def result_of(trigger: Path) -> str | None:
     return None if roll is None else roll["result"]
 
 
-def test_a_touch_of_the_trigger_of_a_hook_that_stands_by_is_acted_on_when_it_takes_over(
+def test_a_touch_while_a_hook_stands_by_is_acted_on_when_it_takes_over(
     start: Callable[[Layout], Farm],
 ) -> None:
     farm = start(Layout(apps=(QUICK,)))

@@ -2,30 +2,29 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.build import a_progress, a_roll
 from tests.support.children import python
 from uwsgi_reload_hook import __version__
 from uwsgi_reload_hook.cli import main
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.status import StatusDocument
 from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
 from uwsgi_reload_hook.site.trigger import Trigger, parse_text
 
 HOOK = HookInfo(os.getpid(), "mule", "0.1", 1000.0)
-ROLL = Roll(
+ROLL = a_roll(
+    a_progress("app1.ini", Phase.DONE, reason="serves again"),
+    a_progress("longer-name.ini", Phase.FAILED, reason="its process ended"),
     id="5-1",
     request=Request(5),
-    started=0.0,
-    started_wall=0.0,
-    vassals={
-        "app1.ini": Progress("app1.ini", Phase.DONE, reason="serves again"),
-        "longer-name.ini": Progress("longer-name.ini", Phase.FAILED, reason="its process ended"),
-    },
-    aside={"hook.ini": "the hook's own vassal"},
+    excluded={"hook.ini": "the hook's own vassal"},
 )
 
 
@@ -48,7 +47,7 @@ def test_a_hook_that_has_not_rolled_yet(trigger: Path, capsys: pytest.CaptureFix
 
 
 def test_a_roll_is_shown_with_each_vassal_and_why(trigger: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(trigger, Roll(**{**vars_of(ROLL), "result": Result.FAILED, "reason": "longer-name.ini: it died"}), "held")
+    write(trigger, replace(ROLL, result=Result.FAILED, reason="longer-name.ini: it died"), "held")
     assert main(["status", str(trigger)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"held: hook pid {os.getpid()} in a mule, version 0.1",
@@ -59,10 +58,6 @@ def test_a_roll_is_shown_with_each_vassal_and_why(trigger: Path, capsys: pytest.
     ]
 
 
-def vars_of(roll: Roll) -> dict[str, Any]:
-    return {name: getattr(roll, name) for name in Roll.__dataclass_fields__}
-
-
 def test_a_roll_that_is_under_way_says_so(trigger: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(trigger, ROLL, "rolling")
     assert main(["status", str(trigger)]) == 0
@@ -70,7 +65,7 @@ def test_a_roll_that_is_under_way_says_so(trigger: Path, capsys: pytest.CaptureF
 
 
 def test_a_roll_of_nobody_is_shown(trigger: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(trigger, Roll(**{**vars_of(ROLL), "vassals": {}, "aside": {}, "result": Result.DONE}))
+    write(trigger, replace(ROLL, vassals={}, excluded={}, result=Result.DONE))
     assert main(["status", str(trigger)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "roll 5-1: done"
 
@@ -78,9 +73,9 @@ def test_a_roll_of_nobody_is_shown(trigger: Path, capsys: pytest.CaptureFixture[
 def test_a_forged_roll_is_shown_short(trigger: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each line was filled up to the longest id: one of 4 MB among 500,000 made 2 TB."""
     long = "i" * 10_000
-    vassals = {id_: Progress(id_, Phase.DONE, reason=long) for id_ in (long, "app1.ini")}
-    aside = {long: long, "hook.ini": "the hook's own vassal"}
-    write(trigger, Roll(**{**vars_of(ROLL), "vassals": vassals, "aside": aside, "result": Result.DONE, "reason": long}))
+    vassals = {id_: a_progress(id_, Phase.DONE, reason=long) for id_ in (long, "app1.ini")}
+    excluded = {long: long, "hook.ini": "the hook's own vassal"}
+    write(trigger, replace(ROLL, vassals=vassals, excluded=excluded, result=Result.DONE, reason=long))
     assert main(["status", str(trigger)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == f"roll 5-1: done {'i' * 299}\u2026"
@@ -161,7 +156,7 @@ def test_a_status_file_that_cannot_be_opened_is_2(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 def test_a_name_that_the_terminal_cannot_show_is_escaped_and_no_crash(trigger: Path, encoding: str) -> None:
     name = "caf\udce9-\u2192.ini"
-    write(trigger, Roll(**{**vars_of(ROLL), "vassals": {name: Progress(name)}}))
+    write(trigger, replace(ROLL, vassals={name: a_progress(name)}))
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     with python("-m", "uwsgi_reload_hook", "status", str(trigger), environment=environment) as child:
         out, err = child.communicate()
@@ -232,12 +227,12 @@ def test_a_trigger_that_cannot_be_touched_is_2(tmp_path: Path, capsys: pytest.Ca
 def test_a_touch_that_waits_has_the_exit_code_of_its_roll(
     trigger: Path, capsys: pytest.CaptureFixture[str], result: Result, code: int, said: list[str]
 ) -> None:
-    write(trigger, Roll(**{**vars_of(ROLL), "result": Result.REFUSED, "reason": "of an earlier touch"}))
+    write(trigger, replace(ROLL, result=Result.REFUSED, reason="of an earlier touch"))
 
     def answer() -> None:
         """Do what a hook does in the end."""
         if request := watch.request():
-            write(trigger, Roll(**{**vars_of(ROLL), "request": request, "result": result, "reason": "of this one"}))
+            write(trigger, replace(ROLL, request=request, result=result, reason="of this one"))
 
     watch = Trigger(str(trigger), answer)
     watch.start()
@@ -287,7 +282,7 @@ def test_a_touch_that_waits_where_no_hook_is_running_is_4(
         (["--canary", "no"], {"UWSGI_RELOAD_HOOK_CANARY": "1"}, "reload-hook-canary = no: not accepted"),
     ],
 )
-def test_an_option_that_is_not_accepted_is_named_wherever_it_comes_from(
+def test_an_unknown_option_is_named_wherever_it_comes_from(
     arguments: list[str], environment: dict[str, str], complaint: str
 ) -> None:
     with python("-m", "uwsgi_reload_hook", "reload", *arguments, environment=environment) as child:

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.build import a_progress, a_roll
 from uwsgi_reload_hook import cli, demo
 from uwsgi_reload_hook.cli import main
 from uwsgi_reload_hook.homes import oneshot
 from uwsgi_reload_hook.logs import log_to
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Result
 from uwsgi_reload_hook.printable import printable
 from uwsgi_reload_hook.records.status import VassalDocument
 from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
@@ -113,8 +115,8 @@ def test_status_has_a_line_for_each_vassal_and_no_more(
     tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
     trigger = tmp_path_factory.mktemp("status") / "trigger"
-    vassals = {text: Progress(text, Phase.FAILED, reason=text), "b.ini": Progress("b.ini", Phase.DONE)}
-    roll = Roll("1", Request(1), 0.0, 0.0, vassals, aside={text: text}, result=Result.FAILED, reason=text)
+    failed, done = a_progress(text, Phase.FAILED, reason=text), a_progress("b.ini", Phase.DONE)
+    roll = a_roll(failed, done, excluded={text: text}, result=Result.FAILED, reason=text)
     info = HookInfo(1, "mule", "0", 1.0)
     Store(trigger.parent, trigger.name).write_status(status_document("held", info, roll_document(roll)))
     assert main(["status", str(trigger)]) == 0
@@ -146,7 +148,7 @@ def test_each_writer_of_the_command_line_writes_printable_lines(capsys: pytest.C
     }  # fmt: skip
     cli._say(text)
     cli._follow_line(text, entry)
-    oneshot._tell(cli._say, text, Phase.FAILED.value, f"{text} (timeout of 1 s reached)")
+    oneshot.OutputLines(cli._say, ".ini").vassal(text, "failed", text, "timeout")
     out, err = capsys.readouterr()
     assert out.count("\n") == 3
     assert err.count("\n") == 1

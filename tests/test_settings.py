@@ -115,7 +115,7 @@ def test_a_good_value_is_read(name: str, text: str, expected: object) -> None:
         ),
     ],
 )
-def test_a_bad_value_is_an_error_that_names_the_key_and_the_value_and_what_is_accepted(name: str, text: str) -> None:
+def test_a_bad_value_is_an_error_that_names_key_and_value_and_what_is_accepted(name: str, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         value(name, text)
     assert str(caught.value).startswith(f"{PREFIX}{name} = {text}: not accepted; give ")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
-from uwsgi_reload_hook.planning import opening, planner, recovery, throttle
-from uwsgi_reload_hook.planning.roll import Action, Request, Result, Roll, Step, Touch
+from uwsgi_reload_hook.planning import opening, planner, recovery
+from uwsgi_reload_hook.planning.actions import Action, Look, Step
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot
@@ -22,9 +22,6 @@ log = logging.getLogger(__name__)
 IDLE_LOOK = 2.0
 """Seconds between two looks at the trigger's mtime, for file systems that tell of no events."""
 
-
-REST = 4
-"""Times the length of a read of the Emperor's stats that the next look waits at least: four fifths are its own."""
 SETTLE = 0.015
 """Seconds for which the trigger has to stay as it is before a roll begins."""
 
@@ -35,10 +32,11 @@ class Site(Protocol):
     def monotonic(self) -> float:
         """Seconds that never jump."""
 
-    def look(
-        self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
-    ) -> Snapshot:
-        """Read everything once, with details of `detailed`, and of `when_accepting` if so. Raises UnavailableError."""
+    def look(self, tracked: Collection[str], look: Look) -> Snapshot:
+        """Read the stats once, and of the processes what `look` asks for. Raises UnavailableError.
+
+        `tracked` are ids that are in the snapshot even when the Emperor has forgotten them.
+        """
 
     def perform(self, action: Action) -> None:
         """Do one act. Raises ActionError."""
@@ -61,7 +59,6 @@ class Inbox:
     """Where threads and signal handlers leave word; the loop alone reads it. Putting is safe in a signal handler."""
 
     def __init__(self) -> None:
-        """Empty."""
         self._queue: SimpleQueue[bool] = SimpleQueue()
         self.stopped = False
 
@@ -87,11 +84,8 @@ class Inbox:
 class Controller:
     """Waits for touches of the trigger, and rolls the vassals."""
 
-    def __init__(
-        self, outside: Site, trigger: TriggerFile, settings: Settings, recorder: Recorder, inbox: Inbox
-    ) -> None:
-        """Nothing is started yet."""
-        self._outside = outside
+    def __init__(self, site: Site, trigger: TriggerFile, settings: Settings, recorder: Recorder, inbox: Inbox) -> None:
+        self._site = site
         self._trigger = trigger
         self._settings = settings
         self._recorder = recorder
@@ -100,11 +94,11 @@ class Controller:
 
     def run(self) -> None:
         """Run until the inbox says to stop. A trigger touched since the last roll began is acted on at once."""
-        unfinished = self.unfinished()
+        unfinished = self.unfinished_roll()
         self._trigger.start()
         try:
             if unfinished is not None:
-                self.finish(unfinished)
+                self.resume_roll(unfinished)
             while not self._inbox.stopped:
                 request = self._trigger.request()
                 if request is not None and self._recorder.is_new(request):
@@ -115,11 +109,11 @@ class Controller:
         finally:
             self._trigger.stop()
 
-    def unfinished(self) -> Roll | None:
+    def unfinished_roll(self) -> Roll | None:
         """Read the journal, once; the roll that the process before did not finish."""
         return self._recorder.resume(self._trigger.request(), self._now())
 
-    def finish(self, roll: Roll) -> Roll | None:
+    def resume_roll(self, roll: Roll) -> Roll | None:
         """Go on with an unfinished roll where it was; returns it as it ended, None if it could not begin."""
         return self._recover(roll, recovery.resume)
 
@@ -127,7 +121,7 @@ class Controller:
         """Return to service what an unfinished roll has taken out of it, and touch nobody."""
         self._recover(roll, recovery.restore)
 
-    def once(self, request: Request) -> Roll | None:
+    def run_once(self, request: Request) -> Roll | None:
         """Make one roll, whoever asks for it, and return it as it ended; None if it could not begin."""
         return self._roll(request)
 
@@ -146,7 +140,7 @@ class Controller:
         if roll is None:
             return None
         self._recorder.begun(roll, roll.started_wall - request.mtime_ns / 1e9)
-        return self._drive(roll)
+        return self._drive(roll, Look())
 
     def _recover(self, roll: Roll, recover: Callable[[Roll, Snapshot, Settings, float], Step]) -> Roll | None:
         """Take up the roll of the process before: it may have been killed between any two acts."""
@@ -156,31 +150,28 @@ class Controller:
             return None
         step = recover(roll, seen, self._settings, self._now())
         self._recorder.resumed(roll, step.roll, self._now())
-        return self._drive(self._act(step))
+        return self._drive(self._act(step), step.look)
 
-    def _drive(self, roll: Roll) -> Roll:
+    def _drive(self, roll: Roll, look: Look) -> Roll:
         """Take step after step. The trigger is looked at again afterwards, so nobody has to hear of it meanwhile.
 
         The hook's own files lie beside it, and to hear of each of their changes would cost more than the roll.
         """
         self._trigger.stop()
         try:
-            return self._step_on(roll)
+            return self._step_on(roll, look)
         finally:
             self._trigger.start()
 
-    def _step_on(self, roll: Roll) -> Roll:
-        wait = 0.0
+    def _step_on(self, roll: Roll, look: Look) -> Roll:
         while roll.result is None:
-            if self._inbox.wait(wait):
-                step = planner.abort(roll, self._now(), Result.INTERRUPTED, "the hook was stopped")
+            if self._inbox.wait(look.wait):
+                step = planner.end_at_once(roll, self._now(), Result.INTERRUPTED, "the hook was stopped")
             else:
-                step = self._plan(roll)
+                step = self._plan(roll, look)
             self._recorder.moved(roll, step.roll, self._now())
-            roll, wait = self._act(step), step.wait
+            roll, look = self._act(step), step.look
             self._recorder.acted(roll)
-            if any(isinstance(action, Touch) for action in step.actions):
-                wait = 0.0  # a read of the Emperor's stats is what makes it scan
         self._recorder.ended(roll, self._now())
         return roll
 
@@ -190,15 +181,15 @@ class Controller:
             snapshot = self._see(())  # a config that was just removed: this look shows that the Emperor has noticed
         if snapshot is None:
             return None
-        roll = opening.open_roll(snapshot, self._settings, request, self._now(), self._recorder.known_keys)
-        return replace(roll, usual_load=self._recorder.usual_load)
+        memory = opening.Memory(self._recorder.known_keys, self._recorder.usual_load)
+        return opening.open_roll(snapshot, self._settings, request, self._now(), memory)
 
     def _see(self, tracked: Collection[str]) -> Snapshot | None:
         """Look until it works; None if the hook is stopped before that."""
         complained = False
         while not self._inbox.stopped:
             try:
-                seen = self._outside.look(tracked, ())
+                seen = self._site.look(tracked, Look())
             except UnavailableError as error:
                 if not complained:
                     log.error("the roll cannot begin yet, it is tried again: %s", error)  # noqa: TRY400 - in words
@@ -209,42 +200,32 @@ class Controller:
                 return seen
         return None
 
-    def _plan(self, roll: Roll) -> Step:
+    def _plan(self, roll: Roll, look: Look) -> Step:
         try:
-            confirmed = [id_ for id_, progress in roll.vassals.items() if progress.needs_workers]
-            snapshot = self._outside.look(roll.vassals, throttle.detailed(roll), confirmed)
+            snapshot = self._site.look(roll.vassals, look)
         except UnavailableError as error:
-            return self._blind(roll, error)
+            if roll.blind_since is None:
+                log.warning("the roll is on hold, because the stats cannot be read: %s", error)
+            return planner.see_nothing(roll, str(error), self._settings, self._now())
         if snapshot.emperor_pid != self._emperor_pid:
-            log.warning("the Emperor was started anew in the middle of the roll, and so was every vassal")
+            log.warning("the Emperor was restarted in the middle of the roll, and with it every vassal")
             self._emperor_pid = snapshot.emperor_pid
-            return recovery.resume(replace(roll, blind_since=None), snapshot, self._settings, self._now())
+            return recovery.resume(roll, snapshot, self._settings, self._now())
         self._recorder.saw(snapshot, roll)
-        step = planner.plan(snapshot, replace(roll, blind_since=None), self._settings, self._now())
-        return replace(step, wait=max(step.wait, snapshot.emperor_seconds * REST))
-
-    def _blind(self, roll: Roll, error: UnavailableError) -> Step:
-        """Do nothing while nothing can be seen, and give up when that lasts."""
-        now = self._now()
-        since = now if roll.blind_since is None else roll.blind_since
-        if roll.blind_since is None:
-            log.warning("nothing can be seen at the moment, and nothing is done: %s", error)
-        if now - since >= self._settings.timeout:
-            return planner.abort(roll, now, Result.FAILED, f"for {self._settings.timeout:g} s, {error}")
-        return Step((), replace(roll, blind_since=since), self._settings.check_interval)
+        return planner.plan(snapshot, roll, self._settings, self._now())
 
     def _act(self, step: Step) -> Roll:
         roll = step.roll
         for action in step.actions:
             try:
-                self._outside.perform(action)
+                self._site.perform(action)
             except ActionError as error:
                 refused = planner.fail_vassal(roll, error.vassal, error.reason, self._now())
                 self._recorder.moved(roll, refused.roll, self._now())
                 roll = refused.roll
                 for undo in refused.actions:
-                    self._outside.perform(undo)
+                    self._site.perform(undo)
         return roll
 
     def _now(self) -> float:
-        return self._outside.monotonic()
+        return self._site.monotonic()

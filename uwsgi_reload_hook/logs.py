@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Hashable
 from types import TracebackType
 from typing import TextIO
 
 from uwsgi_reload_hook.printable import printable
 
-__all__ = ["LineFormatter", "log_to"]
+__all__ = ["LineFormatter", "Seen", "log_to"]
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -20,7 +21,6 @@ class LineFormatter(logging.Formatter):
     """
 
     def __init__(self) -> None:
-        """The time, the package, the level and the message."""
         super().__init__("%(asctime)s [uwsgi-reload-hook] %(levelname)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
@@ -48,3 +48,24 @@ def log_to(stream: TextIO, *, quiet: bool = False) -> None:
     package.handlers[:] = [handler]
     package.propagate = False
     package.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+class Seen:
+    """Tells what is new from what was seen before, so that a warning is logged once."""
+
+    def __init__(self, limit: int) -> None:
+        """After `limit` different things nothing is new: whoever makes up more of them fills no disk."""
+        self._limit = limit
+        self._things: set[Hashable] = set()
+
+    def is_new(self, thing: Hashable) -> bool:
+        """Whether a thing is seen for the first time."""
+        if thing in self._things or len(self._things) >= self._limit:
+            return False
+        self._things.add(thing)
+        return True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the limit is reached."""
+        return len(self._things) >= self._limit

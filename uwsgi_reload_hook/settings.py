@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from uwsgi_reload_hook.addresses import FORMS, host_and_port
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.probe_spec import parse as parse_probe
 
 PREFIX = "reload-hook-"
-LAST_PORT = 65535
 LARGEST = 999_999_999
 """Of any number given: as seconds some thirty years, and near the longest that a lock can wait."""
 
@@ -69,9 +69,9 @@ def _text(value: str) -> str:
 
 def _address(value: str) -> str:
     text = _text(value)
-    _, colon, port = text.rpartition(":")
-    if colon and not text.startswith("/") and not (_is_whole(port) and 0 < int(port) <= LAST_PORT):
-        raise ValueError("the path of a unix socket, or host:port")
+    split = host_and_port(text)
+    if split is not None and split[1] == 0:
+        raise ValueError(FORMS)
     return text
 
 

@@ -90,7 +90,7 @@ class Vassal:
     respawns: int = 0
     cursed: bool = False
     blacklisted: Blacklisting | None = None
-    aside: str = ""
+    exclusion: str = ""
     """Why this vassal is never rolled by itself (the hook's own, a router, on demand); empty = it is."""
     nodes: tuple[Node, ...] = ()
     foreign_keys: frozenset[str] = frozenset()

@@ -20,7 +20,9 @@ from integration.bench.report import align
 from integration.bench.usage import cpu_seconds, peak_memory
 from integration.waiting import eventually
 from uwsgi_reload_hook.planning import opening, planner
+from uwsgi_reload_hook.planning.actions import Look
 from uwsgi_reload_hook.planning.roll import Request
+from uwsgi_reload_hook.site.discovery import discover
 from uwsgi_reload_hook.site.site import UwsgiSite
 
 if TYPE_CHECKING:
@@ -124,22 +126,21 @@ def _plan_cpu(roll: Roll, look: Callable[[], Snapshot], options: Settings) -> fl
 
 def _looks(directory: Path, emperor: int) -> dict[str, Any]:
     options = settings(directory)
-    world = UwsgiSite(options, home(emperor))
-    world.connect()
+    world = UwsgiSite(options, home(emperor), discover(options, home(emperor)))
     used = time.process_time()
-    snapshot = world.look((), ())
+    snapshot = world.look((), Look())
     first = time.process_time() - used
     ids = sorted(snapshot.vassals)
-    roll = opening.open_roll(snapshot, options, Request(1), 0.0, {})
+    roll = opening.open_roll(snapshot, options, Request(1), 0.0, opening.Memory())
     flying = planner.plan(snapshot, roll, options, 0.0).roll
-    taken = [id_ for id_, progress in flying.vassals.items() if progress.phase.in_flight]
+    taken = [progress.id for progress in flying.out]
     assert len(taken) == len(ids) // 2
     return {
         "first_look": first,
-        "look": _cpu(lambda: world.look(ids, ())),
-        "busy_look": _cpu(lambda: world.look(ids, taken)),
-        "plan": _plan_cpu(flying, lambda: world.look(ids, ()), options),
-        "taking_plan": _plan_cpu(roll, lambda: world.look(ids, ()), options),
+        "look": _cpu(lambda: world.look(ids, Look())),
+        "busy_look": _cpu(lambda: world.look(ids, Look(inspect=tuple(taken)))),
+        "plan": _plan_cpu(flying, lambda: world.look(ids, Look()), options),
+        "taking_plan": _plan_cpu(roll, lambda: world.look(ids, Look()), options),
     }
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.build import a_progress, a_roll
 from uwsgi_reload_hook.client.follow import Follower, touch
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
 from uwsgi_reload_hook.site.trigger import parse_text
 
@@ -21,8 +23,8 @@ OURS = 5_000
 
 
 def roll(id_: str, mtime_ns: int, phase: Phase, result: Result | None = None, reason: str = "") -> Roll:
-    vassals = {"a.ini": Progress("a.ini", phase, reason="so it is")}
-    return Roll(id_, Request(mtime_ns), 0.0, 0.0, vassals, result=result, reason=reason)
+    vassal = a_progress("a.ini", phase, reason="so it is")
+    return a_roll(vassal, id=id_, request=Request(mtime_ns), result=result, reason=reason)
 
 
 EARLIER = roll("1", OURS - 1, Phase.DONE, Result.DONE)
@@ -90,7 +92,7 @@ def test_an_earlier_roll_is_not_the_answer_and_a_later_one_is(desk: Desk) -> Non
     assert follower.follow(OURS, 10)[0] == 0
 
 
-def test_a_roll_that_ended_before_the_touch_is_not_the_answer_though_the_clock_was_ahead(desk: Desk) -> None:
+def test_a_roll_that_ended_before_the_touch_is_no_answer_even_with_the_clock_ahead(desk: Desk) -> None:
     ahead = roll("1", OURS + 1, Phase.DONE, Result.DONE)
     desk.store.append_history(roll_document(ahead))
     desk.write(ahead)

@@ -12,20 +12,19 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.rolls.test_crashes import Fragile, KilledError
-from tests.support.rolling import INFO, Shelf, WatchingRecorder, settings
+from tests.support.build import in_phase
+from tests.support.rolling import Shelf, WatchingRecorder, observers, settings
 from tests.support.simulator import Clock
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.homes import oneshot
-from uwsgi_reload_hook.planning.roll import Phase, Result, Subscribe, Touch
+from uwsgi_reload_hook.planning.actions import Subscribe, Touch
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Mode, Result
 from uwsgi_reload_hook.records.journal import decode, encode
 from uwsgi_reload_hook.settings import Minimum
 
 IDS = [f"v{number}.ini" for number in range(4)]
 RELOADED = [f"v{number}: reloaded" for number in range(4)]
-
-
-class WatchingSpeaker(WatchingRecorder, oneshot.Speaker):
-    """Says it, and checks every step."""
 
 
 @dataclass
@@ -44,9 +43,10 @@ class Shell:
         """Reload; raises KilledError when the site's hook has no lives left."""
         self.said = []
         clock = Clock(self.site, lambda: clock.end() if stop_at() else None, tick=0.05)
-        speaker = WatchingSpeaker(self.shelf, INFO, self.said.append, ".ini")
+        lines = oneshot.OutputLines(self.said.append, ".ini")
+        recorder = WatchingRecorder(self.shelf, (*observers(self.shelf), lines))
         given = settings(minimum_active_vassals=Minimum(self.minimum), timeout=8.0)
-        return oneshot.roll(Controller(self.site, oneshot.NoTrigger(), given, speaker, clock), resume=resume)
+        return oneshot.roll(Controller(self.site, oneshot.NoTrigger(), given, recorder, clock), resume=resume)
 
     def killed(self, acts: int, *, after: bool = True, resume: bool = False) -> bool:
         """Kill a reload at its `acts`-th act; False if it made fewer."""
@@ -136,7 +136,7 @@ def test_a_reload_killed_before_the_emperor_was_restarted(resume: bool) -> None:
 
 
 @pytest.mark.parametrize("again", [1, 2, 3, 5, 8])
-def test_one_that_is_killed_while_it_brings_back_is_gone_on_with_as_a_whole_roll_even_with_resume(again: int) -> None:
+def test_a_reload_killed_during_restore_is_followed_by_a_full_roll(again: int) -> None:
     acts = 0
     while (host := Shell()).killed(acts + 1):
         acts += 1
@@ -147,14 +147,14 @@ def test_one_that_is_killed_while_it_brings_back_is_gone_on_with_as_a_whole_roll
         assert host.shelf.journal is not None
         roll = host.shelf.journal.roll
         assert roll is not None
-        brought_back = roll.stop is Result.INTERRUPTED
+        brought_back = roll.mode is Mode.RESTORE
         assert host.reload(resume=True) == 0
         if brought_back:
             assert sorted(host.said) == RELOADED
         host.assert_everybody_is_new(since)
 
 
-def test_the_shortest_way_back_is_a_packet_for_each_that_is_drained_and_no_touch() -> None:
+def test_restoring_drained_vassals_takes_a_packet_each_and_no_touch() -> None:
     host = Shell(minimum=2)
     assert host.killed(1)
     began = len(host.site.performed)
@@ -179,7 +179,7 @@ def test_one_that_was_interrupted_by_a_signal_is_taken_up_too(resume: bool, caps
     host.assert_everybody_is_new(0.0 if resume else since)
 
 
-def test_one_that_is_interrupted_while_it_brings_back_says_so_and_is_taken_up(
+def test_a_reload_interrupted_during_restore_says_so_and_is_resumed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     host = Shell()
@@ -191,7 +191,7 @@ def test_one_that_is_interrupted_while_it_brings_back_says_so_and_is_taken_up(
     host.assert_everybody_is_new(since=0.0)
 
 
-def test_a_vassal_that_fails_on_its_way_back_does_not_stop_the_whole_roll_which_begins_with_it(
+def test_a_vassal_that_fails_during_restore_is_the_canary_of_the_full_roll(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     host = Shell()
@@ -207,17 +207,14 @@ def test_a_vassal_that_fails_on_its_way_back_does_not_stop_the_whole_roll_which_
     host.assert_everybody_is_new(since=0.0)
 
 
-def test_a_roll_that_had_failed_is_finished_as_that_with_resume_and_rolled_again_without() -> None:
+def test_a_failed_roll_ends_as_failed_with_resume_and_is_rolled_again_without() -> None:
     for resume, code in ((True, 1), (False, 0)):
         host = Shell()
         assert host.killed(4)
         assert host.shelf.journal is not None
         roll = host.shelf.journal.roll
         assert roll is not None
-        failed = roll.vassals["v3.ini"]._replace(phase=Phase.FAILED)
-        failed_roll = replace(
-            roll, stop=Result.FAILED, reason="v3.ini: it died", vassals={**roll.vassals, "v3.ini": failed}
-        )
+        failed_roll = replace(in_phase(roll, v3=Phase.FAILED), stopping=Result.FAILED, reason="v3.ini: it died")
         host.shelf.journal = replace(host.shelf.journal, roll=failed_roll)
         host.another_roll()
         assert host.reload(resume=resume) == code

@@ -1,4 +1,4 @@
-"""Who has room at one look, and whom the minimum needs again. Single counts, where a whole roll would hide one."""
+"""Who may be taken at one look, recalled, or evicted: single counts, where a whole roll would hide one."""
 
 from __future__ import annotations
 
@@ -6,114 +6,137 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.build import (
+    APP,
+    a_node,
+    a_progress,
+    a_roll,
+    a_snapshot,
+    a_subscribed_vassal,
+    a_vassal,
+    failed_probe,
+    known,
+    unanswered,
+    unsubscribed,
+)
 from tests.support.rolling import settings
-from uwsgi_reload_hook.planning.budget import Budget, Candidate, is_down, members, needed, spare
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Roll, SendProbe, Suspend, Unsubscribe
-from uwsgi_reload_hook.planning.transitions import Context, Transition
-from uwsgi_reload_hook.snapshot import Blacklisting, Node, ProbeResult, Snapshot, Vassal
+from uwsgi_reload_hook.planning.actions import Action, Suspend, Unsubscribe
+from uwsgi_reload_hook.planning.budget import Budget, leaves_enough
+from uwsgi_reload_hook.planning.candidates import Candidate
+from uwsgi_reload_hook.planning.counts import is_down, members_by_key
+from uwsgi_reload_hook.planning.progress import Phase, Progress
+from uwsgi_reload_hook.planning.roll import Roll, Stage
+from uwsgi_reload_hook.planning.schedule import schedule
+from uwsgi_reload_hook.planning.transitions import Context
+from uwsgi_reload_hook.snapshot import Blacklisting, Node, Snapshot, Vassal
 
-APP, OTHER, BOTH = frozenset({"app"}), frozenset({"other"}), frozenset({"app", "other"})
-NODE = Node("router", "app", "/run/a.sock", last_check=1000)
-DRAINED = Progress("", Phase.DRAINING, keys=APP, pid=7, nodes=(NODE,), drained=(NODE,))
-UP = Vassal("", pid=7, accepting=True)
+NOW = 50.0
+OTHER, BOTH = frozenset({"other"}), frozenset({"app", "other"})
+NODE = a_node()
+UP = a_vassal("")
 
 
-def needs(minimum: dict[str, int], there: Vassal = UP, drained: Progress = DRAINED) -> str:
+def drained(id_: str, *nodes: Node, pid: int | None = 7, kept: bool = False) -> Progress:
+    """One that had these nodes when it was taken; `kept`: it was not unsubscribed."""
+    taken = known(a_progress(id_, Phase.DRAINING, keys=APP), pid, nodes=nodes)
+    return taken if kept else unsubscribed(taken, NODE)
+
+
+def needs(minimum: dict[str, int], there: Vassal = UP, a: Progress | None = None) -> str:
     """Of `a` and `b`, both drained, while `c` serves `app`, and `b` and `c` are as usual."""
-    a, b = drained._replace(id="a"), DRAINED._replace(id="b")
-    seen = {"a": replace(there, id="a"), "b": replace(UP, id="b"), "c": replace(UP, id="c", nodes=(NODE,))}
-    roll = Roll("1", Request(1), 0.0, 0.0, {"a": a, "b": b, "c": Progress("c")}, minimum=minimum)
-    return "".join(sorted(needed([a, b], Snapshot(1000.0, seen), roll)))
+    a, b = a or drained("a", NODE), drained("b", NODE)
+    seen = a_snapshot(replace(there, id="a"), a_vassal("b"), a_subscribed_vassal("c"))
+    budget = Budget(a_roll(a, b, a_progress("c"), minimum=minimum), Context(seen, settings(), 0.0))
+    return "".join(sorted(one.id for one in budget.to_recall([a, b])))
 
 
 @pytest.mark.parametrize(
     ("minimum", "expected"),
     [({"app": 0}, ""), ({"app": 1}, ""), ({"app": 2}, "b"), ({"app": 3}, "ab"), ({"app": 9}, "ab"), ({"other": 2}, "")],
 )
-def test_as_many_are_needed_as_the_minimum_lacks_and_the_last_first(minimum: dict[str, int], expected: str) -> None:
+def test_as_many_are_recalled_as_the_minimum_lacks_last_taken_first(minimum: dict[str, int], expected: str) -> None:
     assert needs(minimum) == expected
 
 
-def test_one_that_is_of_no_use_is_not_needed() -> None:
+def test_a_vassal_that_would_not_serve_is_not_recalled() -> None:
     assert needs({"app": 3}, there=replace(UP, accepting=False)) == "b", "it has died meanwhile"
-    assert needs({"app": 3}, drained=DRAINED._replace(pid=None)) == "b", "it did not serve when it was taken"
+    assert needs({"app": 3}, a=drained("a", NODE, pid=None)) == "b", "it did not serve when it was taken"
 
 
-def test_one_that_kept_its_traffic_is_needed_too() -> None:
-    assert needs({"app": 3}, drained=DRAINED._replace(drained=())) == "ab"
+def test_a_vassal_that_kept_its_traffic_is_recalled_too() -> None:
+    assert needs({"app": 3}, a=drained("a", NODE, kept=True)) == "ab"
 
 
-def test_each_of_its_keys_may_need_it() -> None:
-    both = DRAINED._replace(nodes=(NODE, replace(NODE, key="other")))
-    assert needs({"app": 2, "other": 1}, drained=both) == "ab"
-    assert needs({"app": 1, "other": 1}, drained=both) == "a"
+def test_any_key_below_its_minimum_recalls_a_vassal() -> None:
+    both = drained("a", NODE, a_node(key="other"))
+    assert needs({"app": 2, "other": 1}, a=both) == "ab"
+    assert needs({"app": 1, "other": 1}, a=both) == "a"
 
 
 def rolling(*progresses: Progress, minimum: dict[str, int] | None = None) -> Roll:
-    named = {str(number): one._replace(id=str(number)) for number, one in enumerate(progresses)}
-    return Roll("1", Request(1), 0.0, 0.0, named, minimum=minimum or {})
+    return a_roll(*(one._replace(id=str(number)) for number, one in enumerate(progresses)), minimum=minimum or {})
 
 
-def room(roll: Roll, *, canary: int, parallel: int = 0, better_canary: bool = False) -> Budget:
+def budget(roll: Roll, *, canary: int, parallel: int = 0, better_canary: bool = False) -> Budget:
     """With all vassals of the roll serving what their progress says."""
-    seen = {id_: serving(id_, one.keys) for id_, one in roll.vassals.items()}
     given = settings(canary=canary, maximum_parallel=parallel)
-    return Budget(Context(Snapshot(1000.0, seen), given, 0.0), roll, better_canary=better_canary)
+    settling = Candidate(frozenset(), APP, down=True, settling=True)
+    return Budget(roll, Context(serving(roll), given, 0.0), [settling] if better_canary else [])
 
 
-def serving(id_: str, keys: frozenset[str]) -> Vassal:
-    return replace(UP, id=id_, nodes=tuple(replace(NODE, key=key) for key in sorted(keys)))
+def serving(roll: Roll) -> Snapshot:
+    """All of them serve what their progress says; a new one serves nothing yet."""
+    serve = (a_subscribed_vassal(id_, *sorted(one.keys)) for id_, one in roll.vassals.items())
+    return a_snapshot(*serve, a_vassal("new", accepting=False))
 
 
-def kind(keys: frozenset[str] = APP, *, down: bool = False) -> Candidate:
-    return Candidate(frozenset() if down else keys, keys, down, settling=False)
+def candidate(keys: frozenset[str] = APP, *, down: bool = False) -> Candidate:
+    return Candidate(frozenset() if down else keys, keys, down)
 
 
 def taken(free: Budget, one: Candidate, most: int = 9) -> int:
-    """How many of a kind have room, one after another."""
-    nobody = Snapshot(1000.0, {"new": replace(UP, id="new")})
+    """How many that are alike can be taken, one after another."""
     count = 0
-    while count < most and free.allows(one):
-        free.take("new", one, nobody)
+    while count < most and not free.refusal(one):
+        free.take("new", one)
         count += 1
     return count
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(0, 9), (2, 0), (3, 0), (4, 1), (5, 2)])
-def test_the_window_counts_whoever_is_in_flight_and_whoever_is_taken(limit: int, expected: int) -> None:
-    flying = [Progress("", phase, keys=APP) for phase in (Phase.DRAINING, Phase.RESTARTING, Phase.WARMING)]
-    free = room(rolling(*flying, Progress("", Phase.DONE, keys=APP)), parallel=limit, canary=0)
-    assert taken(free, kind(down=True)) == expected
+def test_the_window_counts_whoever_is_out_and_whoever_is_taken(limit: int, expected: int) -> None:
+    flying = [a_progress("", phase, keys=APP) for phase in (Phase.DRAINING, Phase.RESTARTING, Phase.WARMING)]
+    free = budget(rolling(*flying, a_progress("", Phase.DONE, keys=APP)), parallel=limit, canary=0)
+    assert taken(free, candidate(down=True)) == expected
 
 
 @pytest.mark.parametrize(("size", "expected"), [(0, 9), (1, 0), (2, 0), (3, 1), (4, 2)])
 def test_the_first_wave_counts_whoever_has_begun_in_whichever_phase(size: int, expected: int) -> None:
-    begun = [Progress("", Phase.DRAINING, keys=APP), Progress("", Phase.WARMING, keys=APP)]
-    assert taken(room(rolling(*begun), canary=size), kind(down=True)) == expected
+    begun = [a_progress("", Phase.DRAINING, keys=APP), a_progress("", Phase.WARMING, keys=APP)]
+    assert taken(budget(rolling(*begun), canary=size), candidate(down=True)) == expected
 
 
 def test_the_first_wave_is_over_when_as_many_are_done_whatever_their_keys() -> None:
-    done = [Progress("", Phase.DONE, keys=keys) for keys in (APP, APP, BOTH)]
-    assert taken(room(rolling(*done), canary=3), kind(down=True)) == 9
-    assert taken(room(rolling(*done[1:]), canary=3), kind(down=True)) == 1, "the third of the first wave"
-    alone = [Progress("", Phase.DONE, keys=keys) for keys in (APP, OTHER)]
-    without_keys = kind(frozenset(), down=True)
-    assert taken(room(rolling(*alone), canary=2), without_keys) == 9
+    done = [a_progress("", Phase.DONE, keys=keys) for keys in (APP, APP, BOTH)]
+    assert taken(budget(rolling(*done), canary=3), candidate(down=True)) == 9
+    assert taken(budget(rolling(*done[1:]), canary=3), candidate(down=True)) == 1, "the third of the first wave"
+    alone = [a_progress("", Phase.DONE, keys=keys) for keys in (APP, OTHER)]
+    without_keys = candidate(frozenset(), down=True)
+    assert taken(budget(rolling(*alone), canary=2), without_keys) == 9
 
 
 def test_a_better_canary_is_waited_for_until_the_first_wave_is_over() -> None:
-    done = Progress("", Phase.DONE, keys=APP)
-    assert taken(room(rolling(done, done), canary=2, better_canary=True), kind(APP)) == 2
-    assert taken(room(rolling(done), canary=2, better_canary=True), kind(APP)) == 0
-    assert taken(room(rolling(done), canary=2, better_canary=True), kind(APP, down=True)) == 1
+    done = a_progress("", Phase.DONE, keys=APP)
+    assert taken(budget(rolling(done, done), canary=2, better_canary=True), candidate(APP)) == 2
+    assert taken(budget(rolling(done), canary=2, better_canary=True), candidate(APP)) == 0
+    assert taken(budget(rolling(done), canary=2, better_canary=True), candidate(APP, down=True)) == 1
 
 
-def test_what_is_alone_under_one_of_its_keys_keeps_that_ones_traffic() -> None:
-    roll = rolling(Progress("", keys=BOTH), Progress("", keys=APP), minimum={"app": 0, "other": 0})
-    seen = Snapshot(1000.0, {id_: serving(id_, one.keys) for id_, one in roll.vassals.items()})
-    free = Budget(Context(seen, settings(canary=0), 0.0), roll, better_canary=False)
-    assert [node.key for node in free.take("0", kind(BOTH), seen)] == ["app"]
-    assert free.take("1", kind(APP), seen) == ()
+def test_a_vassal_that_is_alone_under_a_key_keeps_the_traffic_of_that_key() -> None:
+    roll = rolling(a_progress("", keys=BOTH), a_progress("", keys=APP), minimum={"app": 0, "other": 0})
+    free = budget(roll, canary=0)
+    assert [node.key for node in free.take("0", candidate(BOTH))] == ["app"]
+    assert free.take("1", candidate(APP)) == ()
 
 
 @pytest.mark.parametrize(
@@ -142,33 +165,84 @@ def test_down_is_missing_cursed_or_blacklisted(there: Vassal, *, expected: bool)
 def test_a_vassal_whose_part_is_over_counts_under_the_key_it_has_now_as_well(
     phase: Phase, expected: dict[str, int]
 ) -> None:
-    roll = rolling(Progress("", phase, keys=APP))
-    assert members(Snapshot(1000.0, {"0": serving("0", OTHER)}), roll) == expected
+    roll = rolling(a_progress("", phase, keys=APP))
+    assert members_by_key(a_snapshot(a_subscribed_vassal("0", "other")), roll) == expected
 
 
-def judged(id_: str, phase: Phase = Phase.FAILED, reason: str = "bad") -> Transition:
-    out = Unsubscribe(id_, (NODE,))
-    return Progress(id_, phase, keys=APP, reason=reason), (out, Suspend(id_, 7)) if phase is Phase.FAILED else (out,)
+@pytest.mark.parametrize(("serving", "minimum", "expected"), [(1, 0, True), (1, 1, False), (3, 2, True), (2, 2, False)])
+def test_the_invariant_leaves_the_minimum_without_the_one_in_question(
+    serving: int, minimum: int, *, expected: bool
+) -> None:
+    assert leaves_enough(serving, minimum) is expected
 
 
-def spared(minimum: int, *moves: Transition) -> list[Transition]:
-    """`a`, `b` and `c` serve; `d` has been unsubscribed."""
-    seen = {id_: serving(id_, APP) for id_ in "abc"} | {"d": replace(UP, id="d", probe=ProbeResult(False, "no"))}
-    roll = rolling(Progress(""), minimum={"app": minimum})
-    return [*spare(moves, Snapshot(1000.0, seen), roll)]
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (Candidate(APP, APP, settling=True), "it is starting by itself"),
+        (Candidate(APP, APP, lost=True), "the Emperor runs it, and its config is not found"),
+        (Candidate(frozenset(), frozenset(), unknown=True), "its keys are not known"),
+        (Candidate(frozenset(), frozenset()), "it has no router, so it follows those that have"),
+        (Candidate(APP, APP), "under key app 2 serve, and 2 must"),
+        (Candidate(frozenset(), APP, unlisted=OTHER), "under key other 0 serve, and 1 must"),
+        (Candidate(frozenset(), OTHER, down=True), ""),
+    ],
+)
+def test_a_refusal_says_in_words_why_a_vassal_has_to_wait(one: Candidate, words: str) -> None:
+    pending = [a_progress("", keys=APP), a_progress("", keys=APP)]
+    refusal = budget(rolling(*pending, minimum={"app": 2, "other": 1}), canary=0).refusal(one)
+    assert refusal.startswith(words)
+    assert bool(refusal) is bool(words)
 
 
-def test_as_many_lose_their_traffic_as_the_minimum_leaves() -> None:
-    moves = [judged("a"), judged("d"), judged("b")]
-    kept = (moves[2][0]._replace(reason="bad; it keeps its traffic, as the minimum of app needs it"), ())
-    assert spared(0, *moves) == moves
-    assert spared(1, *moves) == moves
-    assert spared(2, *moves) == [*moves[:2], kept]
+def test_a_refusal_names_the_window_and_the_first_wave() -> None:
+    taken = rolling(a_progress("", Phase.DRAINING, keys=APP))
+    assert budget(taken, canary=0, parallel=1).refusal(candidate()).startswith("reload-hook-maximum-parallel lets 1")
+    first = budget(taken, canary=1).refusal(candidate(down=True))
+    assert first == "the first vassals of the roll have to prove the new code"
+    other = rolling(a_progress("", Phase.DONE, keys=OTHER), a_progress("", Phase.DRAINING, keys=APP))
+    of_app = budget(other, canary=1).refusal(candidate(down=True))
+    assert of_app == "the first vassals of key app have to prove the new code"
+    better = budget(rolling(a_progress("", keys=APP)), canary=1, better_canary=True).refusal(candidate())
+    assert better == "a vassal that is down goes first"
 
 
-def test_only_what_is_judged_is_spared() -> None:
-    asked: Transition = (Progress("b", Phase.WARMING, keys=APP), (SendProbe("b", (NODE,)),))
-    leaves: Transition = (Progress("c", Phase.RESTARTING, keys=APP), (Unsubscribe("c", (NODE,)),))
-    unanswered = judged("a", Phase.WARMING, "accepts requests")
-    assert spared(3, asked, leaves, unanswered) == [asked, leaves, (unanswered[0], ())]
-    assert spared(2, unanswered) == [unanswered]
+def evicted(minimum: int, *judged: Progress) -> tuple[Roll, tuple[Action, ...]]:
+    """`a`, `b` and `c` serve, whoever of them is judged; `d` has been unsubscribed."""
+    seen = a_snapshot(*map(a_subscribed_vassal, "abc"), a_vassal("d"))
+    roll = a_roll(*judged, minimum={"app": minimum}, stage=Stage.WINDING_DOWN)
+    return schedule(roll, Context(seen, settings(), NOW))
+
+
+def out_of(id_: str) -> Unsubscribe:
+    return Unsubscribe(id_, a_subscribed_vassal(id_).nodes)
+
+
+def test_as_many_are_evicted_as_the_minimum_leaves() -> None:
+    bad = [failed_probe(id_, NOW) for id_ in "adb"]
+    all_three = (out_of("a"), Suspend("a", 7), Suspend("d", 7), out_of("b"), Suspend("b", 7))
+    assert evicted(0, *bad)[1] == all_three
+    assert evicted(1, *bad)[1] == all_three
+    roll, actions = evicted(2, *bad)
+    assert actions == all_three[:3]
+    assert [one.reason for one in roll.vassals.values()] == [
+        "bad",
+        "bad",
+        "bad; it keeps its traffic, because the minimum of app needs it",
+    ]
+
+
+def test_a_failed_probe_evicts_once() -> None:
+    assert evicted(0, failed_probe("a", NOW - 1)) == (evicted(0, failed_probe("a", NOW - 1))[0], ())
+
+
+def test_a_vassal_with_an_unanswered_first_probe_is_kept_out_if_the_minimum_allows() -> None:
+    assert evicted(2, unanswered("a"))[1] == (out_of("a"),)
+    roll, actions = evicted(3, unanswered("a"))
+    assert (roll.vassals["a"], actions) == (unanswered("a"), ())
+
+
+def test_only_what_is_judged_is_evicted() -> None:
+    leaves = a_progress("c", Phase.RESTARTING, keys=APP)
+    admitted = a_progress("b", Phase.WARMING, keys=APP)
+    assert evicted(0, leaves, admitted)[1] == ()

@@ -6,48 +6,49 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.build import (
+    APP,
+    WALL,
+    a_node,
+    a_progress,
+    a_roll,
+    a_snapshot,
+    a_subscribed_vassal,
+    a_vassal,
+    known,
+    touched_at,
+    unsubscribed,
+    was_started_anew,
+)
 from tests.support.rolling import settings
 from uwsgi_reload_hook.planning import planner, recovery
-from uwsgi_reload_hook.planning.roll import (
-    ClearBlacklist,
-    Phase,
-    Progress,
-    Request,
-    Result,
-    Roll,
-    SendProbe,
-    Step,
-    Subscribe,
-    Unsubscribe,
-)
+from uwsgi_reload_hook.planning.actions import ClearBlacklist, SendProbe, Step, Subscribe, Unsubscribe
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Mode, Result, Roll
 from uwsgi_reload_hook.probe_spec import Probe
-from uwsgi_reload_hook.snapshot import Node, ProbeResult, Snapshot, Vassal
+from uwsgi_reload_hook.snapshot import ProbeResult, Snapshot, Vassal
 
 NOW = 50.0
-NODE = Node("router", "app", "127.0.0.1:4000", last_check=1000)
-OTHER = replace(NODE, address="127.0.0.1:4001")
+NODE = a_node(address="127.0.0.1:4000")
+OTHER = a_node(address="127.0.0.1:4001")
 """Where the vassal listens since it was started anew: its socket has another port each time."""
 FLYING = [Phase.DRAINING, Phase.TOUCHED, Phase.RESTARTING, Phase.WARMING]
-KEYS = frozenset({"app"})
 
 
 def left_in(phase: Phase) -> Roll:
     """A roll of three whose process was killed when `a` was in a phase; it had pid 101 and the socket of `NODE`."""
-    a = Progress("a.ini", phase, keys=KEYS, first_pid=101, pid=101, nodes=(NODE,), drained=(NODE,), last_mod=5)
-    rest = {
-        id_: Progress(id_, one, keys=KEYS, first_pid=200, pid=200)
-        for id_, one in (("b.ini", Phase.DONE), ("c.ini", Phase.PENDING))
-    }
-    return Roll("1", Request(1), started=1.0, started_wall=1000.0, vassals={"a.ini": a, **rest}, minimum={"app": 1})
+    taken = known(a_progress("a.ini", phase, keys=APP, first_pid=101), 101, nodes=(NODE,), last_mod=5)
+    done = known(a_progress("b.ini", Phase.DONE, keys=APP, first_pid=200), 200)
+    pending = known(a_progress("c.ini", keys=APP, first_pid=200), 200)
+    return a_roll(unsubscribed(taken, NODE), done, pending, started=1.0, started_wall=WALL, minimum={"app": 1})
 
 
 def seen(vassal: Vassal) -> Snapshot:
-    rest = {id_: Vassal(id_, pid=200, accepting=True) for id_ in ("b.ini", "c.ini")}
-    return Snapshot(1000.0, {"a.ini": vassal, **rest})
+    return a_snapshot(vassal, a_vassal("b.ini", pid=200), a_vassal("c.ini", pid=200))
 
 
-SAME = Vassal("a.ini", pid=101, last_mod=5, accepting=True)
-ANEW = Vassal("a.ini", pid=666, last_mod=9, accepting=True, nodes=(OTHER,))
+SAME = a_vassal("a.ini", pid=101, last_mod=5)
+ANEW = a_vassal("a.ini", pid=666, last_mod=9, nodes=(OTHER,))
 MISSING = Vassal("a.ini", present=False)
 REMOVED = Vassal("a.ini", config_exists=False, present=False)
 SERVING = replace(SAME, nodes=(NODE,))
@@ -64,7 +65,7 @@ def both(roll: Roll, snapshot: Snapshot) -> list[Step]:
 def test_a_vassal_that_was_drained_and_not_reloaded_gets_its_traffic_back(phase: Phase) -> None:
     for step in both(left_in(phase), seen(SAME)):
         assert step.actions == (Subscribe("a.ini", (NODE,)),)
-        assert (step.roll.vassals["a.ini"].phase, step.roll.moved) == (Phase.PENDING, NOW)
+        assert (step.roll.vassals["a.ini"].phase, step.roll.last_change) == (Phase.PENDING, NOW)
 
 
 @pytest.mark.parametrize("vassal", [ANEW, MISSING, REMOVED, REMOVED_BUT_RUNNING])
@@ -74,22 +75,22 @@ def test_no_packet_is_sent_for_a_vassal_that_is_another_process_or_removed(phase
         assert not [action for action in step.actions if not isinstance(action, ClearBlacklist)]
 
 
-def test_a_roll_taken_up_starts_what_is_missing_anew_and_counts_from_now() -> None:
+def test_a_resumed_roll_starts_missing_vassals_and_counts_from_now() -> None:
     step = recovery.resume(left_in(Phase.RESTARTING), seen(MISSING), settings(), NOW)
     assert step.actions == (ClearBlacklist(("a.ini",)),)
-    assert step.roll.moved == NOW
+    assert step.roll.last_change == NOW
     anew = step.roll.vassals["a.ini"]
-    assert (anew.phase, anew.new_process, anew.acted) == (Phase.RESTARTING, True, NOW)
+    assert (anew.phase, was_started_anew(anew), touched_at(anew)) == (Phase.RESTARTING, True, NOW)
 
 
 @pytest.mark.parametrize("phase", [Phase.RESTARTING, Phase.WARMING])
-def test_one_that_was_touched_is_followed_where_it_was(phase: Phase) -> None:
+def test_a_touched_vassal_goes_on_in_its_phase(phase: Phase) -> None:
     for step in both(left_in(phase), seen(replace(SAME, last_mod=9))):
         assert step.actions == ()
         assert step.roll.vassals["a.ini"] == left_in(phase).vassals["a.ini"]
 
 
-def test_one_that_was_done_and_is_another_process_by_now_is_waited_for_once_more() -> None:
+def test_a_done_vassal_that_is_another_process_by_now_is_waited_for_once_more() -> None:
     left = left_in(Phase.RESTARTING)
     for other, actions in (
         (Vassal("b.ini", pid=201), ()),
@@ -100,31 +101,28 @@ def test_one_that_was_done_and_is_another_process_by_now_is_waited_for_once_more
         step = recovery.resume(left, snapshot, settings(), NOW)
         anew = step.roll.vassals["b.ini"]
         assert step.actions == actions
-        assert (anew.phase, anew.new_process, anew.finished) == (Phase.RESTARTING, True, None)
+        assert (anew.phase, was_started_anew(anew), anew.times.finished) == (Phase.RESTARTING, True, None)
 
 
-def test_those_that_serve_again_when_a_roll_is_taken_up_are_probed_in_service() -> None:
+def test_vassals_that_serve_again_when_a_roll_is_resumed_are_probed_in_service() -> None:
     """All were started anew while no hook was there: to take them out of the router at once would end the site."""
     given = settings(probe=Probe("/"), canary_time=0.0)
-    vassals = {
-        id_: Vassal(id_, pid=666, accepting=True, nodes=(replace(NODE, address=id_),))
-        for id_ in ("a.ini", "b.ini", "c.ini")
-    }
-    snapshot = Snapshot(1000.0, vassals)
+    vassals = [a_subscribed_vassal(id_, pid=666) for id_ in ("a.ini", "b.ini", "c.ini")]
+    snapshot = a_snapshot(*vassals)
     step = recovery.resume(left_in(Phase.RESTARTING), snapshot, given, NOW)
     actions = list(step.actions)
     for _ in range(3):
         step = planner.plan(snapshot, step.roll, given, NOW)
         actions += step.actions
     assert not [action for action in actions if isinstance(action, Unsubscribe)]
-    assert {action.vassal for action in actions if isinstance(action, SendProbe)} == set(vassals)
-    answered = {id_: replace(one, probe=ProbeResult(good=True, words="")) for id_, one in vassals.items()}
+    assert {action.vassal for action in actions if isinstance(action, SendProbe)} == set(snapshot.vassals)
+    answered = a_snapshot(*(replace(one, probe=ProbeResult(good=True, words="")) for one in vassals))
     for _ in range(3):
-        step = planner.plan(replace(snapshot, vassals=answered), step.roll, given, NOW)
+        step = planner.plan(answered, step.roll, given, NOW)
     assert step.roll.result is Result.DONE
 
 
-def test_one_that_was_done_and_whose_config_is_gone_stays_done() -> None:
+def test_a_done_vassal_whose_config_is_gone_stays_done() -> None:
     left = left_in(Phase.RESTARTING)
     snapshot = seen(replace(SAME, last_mod=9))
     gone = Vassal("b.ini", config_exists=False, present=False)
@@ -132,15 +130,15 @@ def test_one_that_was_done_and_whose_config_is_gone_stays_done() -> None:
     assert step.roll.vassals["b.ini"].phase is Phase.DONE
 
 
-def test_one_that_lacks_one_of_its_keys_is_not_back_yet() -> None:
+def test_a_vassal_that_lacks_one_of_its_keys_is_not_back_yet() -> None:
     roll = left_in(Phase.DRAINING)
-    two = roll.vassals["a.ini"]._replace(keys=KEYS | {"web"})
+    two = roll.vassals["a.ini"]._replace(keys=APP | {"web"})
     web = replace(SAME, nodes=(replace(NODE, key="web"),))
     step = recovery.restore(replace(roll, vassals={"a.ini": two}), seen(web), settings(), NOW)
     assert step.actions == (Subscribe("a.ini", (NODE,)),)
 
 
-def test_one_without_a_router_is_back_when_it_accepts() -> None:
+def test_a_vassal_without_a_router_is_back_when_it_accepts() -> None:
     roll = left_in(Phase.RESTARTING)
     keyless = replace(roll, vassals={"a.ini": roll.vassals["a.ini"]._replace(keys=frozenset())})
     for accepting, left in ((True, set()), (False, {"a.ini"})):
@@ -148,10 +146,10 @@ def test_one_without_a_router_is_back_when_it_accepts() -> None:
         assert set(step.roll.vassals) == left
 
 
-def test_nobody_else_is_left_of_a_roll_that_is_only_brought_back() -> None:
+def test_a_restored_roll_holds_only_the_vassals_that_were_out() -> None:
     step = recovery.restore(left_in(Phase.RESTARTING), seen(replace(SAME, last_mod=9)), settings(), NOW)
     assert set(step.roll.vassals) == {"a.ini"}
-    assert step.roll.stop is Result.INTERRUPTED
+    assert step.roll.mode is Mode.RESTORE
 
 
 @pytest.mark.parametrize("vassal", [ANEW, MISSING, REMOVED, SERVING, MOVED])
@@ -170,13 +168,11 @@ def test_a_removed_vassal_is_withdrawn_from_the_roll_that_goes_on() -> None:
 
 
 @pytest.mark.parametrize(("emperor", "phase"), [(7, Phase.FAILED), (8, Phase.RESTARTING), (0, Phase.RESTARTING)])
-def test_one_that_died_after_it_was_done_stops_the_roll_unless_its_emperor_went_with_it(
-    emperor: int, phase: Phase
-) -> None:
+def test_a_done_vassal_that_died_stops_the_roll_unless_its_emperor_died_too(emperor: int, phase: Phase) -> None:
     left = replace(left_in(Phase.DONE), emperor_pid=7 if emperor else 0)
-    died = replace(seen(Vassal("a.ini", pid=666, accepting=True, nodes=(NODE,))), emperor_pid=emperor)
+    died = replace(seen(a_vassal("a.ini", pid=666, nodes=(NODE,))), emperor_pid=emperor)
     step = recovery.resume(left, died, settings(), NOW)
     assert step.roll.vassals["a.ini"].phase is phase
     assert step.roll.emperor_pid == emperor
     if phase is Phase.FAILED:
-        assert planner.plan(died, step.roll, settings(), NOW).roll.stop is Result.FAILED
+        assert planner.plan(died, step.roll, settings(), NOW).roll.stopping is Result.FAILED

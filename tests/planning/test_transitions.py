@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import uwsgi_reload_hook
-from uwsgi_reload_hook.planning.roll import Phase, Progress
+from tests.support.build import a_progress
+from uwsgi_reload_hook.planning.progress import Phase
 from uwsgi_reload_hook.planning.transitions import NEXT, RECOVERED, enter
 
 
@@ -17,16 +18,16 @@ from uwsgi_reload_hook.planning.transitions import NEXT, RECOVERED, enter
 def test_a_phase_follows_another_where_the_table_says_so(before: Phase, after: Phase) -> None:
     for table in (NEXT, RECOVERED):
         if after in table.get(before, ()):
-            moved = enter(Progress("a.ini", before), after, 5.0, "because", table=table)
+            moved = enter(a_progress("a.ini", before), after, 5.0, "because", table=table)
             assert (moved.phase, moved.since, moved.reason) == (after, 5.0, "because")
-            assert moved.finished == (5.0 if after.over else None)
+            assert moved.times.finished == (5.0 if after.is_over else None)
     if after not in NEXT[before]:
         with pytest.raises(RuntimeError, match=f"a.ini: {before.value} -> {after.value} is no transition"):
-            enter(Progress("a.ini", before), after, 5.0, "because")
+            enter(a_progress("a.ini", before), after, 5.0, "because")
 
 
 def test_what_is_over_stays_over_but_for_one_that_dies_after_it_was_done() -> None:
-    assert {phase for phase in Phase if phase.over and NEXT[phase]} == {Phase.DONE}
+    assert {phase for phase in Phase if phase.is_over and NEXT[phase]} == {Phase.DONE}
     assert NEXT[Phase.DONE] == {Phase.FAILED}
 
 

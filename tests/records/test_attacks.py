@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.build import a_roll
 from tests.support.strangers import STRANGER, acts, own_directory, stranger
 from uwsgi_reload_hook.client import follow
-from uwsgi_reload_hook.planning.roll import Request, Result, Roll
+from uwsgi_reload_hook.planning.roll import Request, Result
 from uwsgi_reload_hook.records.journal import Journal
 from uwsgi_reload_hook.records.status import HookInfo, roll_document, status_document
 from uwsgi_reload_hook.records.store import Store
 
-ENDED = roll_document(Roll("1", Request(1, message="; touch /hacked"), 1.0, 1000.0, {}, result=Result.DONE))
+ENDED = roll_document(a_roll(request=Request(1, message="; touch /hacked"), result=Result.DONE))
 STATUS = status_document("idle", HookInfo(os.getpid(), "mule", "0.1", 1000.0), ENDED)
 TRAPS = {
     "symlink": "os.symlink(arguments[1], arguments[0])",
@@ -81,7 +82,7 @@ def work(directory: Path) -> None:
 
 @pytest.mark.parametrize("name", [*FILES, *GUESSED])
 @pytest.mark.parametrize("trap", list(TRAPS))
-def test_nothing_of_root_is_written_through_what_lies_in_the_place_of_a_file(
+def test_no_file_of_root_is_written_through_a_trap_in_the_place_of_a_status_file(
     directory: Path, victim: Victim, trap: str, name: str
 ) -> None:
     acts(TRAPS[trap], directory, name.replace("PID", str(os.getpid())), victim.path)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, get_type_hints
+from dataclasses import dataclass, field, is_dataclass, replace
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.build import a_progress, a_roll
 from tests.support.journals import journals, rolls
-from uwsgi_reload_hook.clocks import Clock
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Roll
+from uwsgi_reload_hook.clocks import Monotonic, Seconds, WallClock
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Request, Roll
 from uwsgi_reload_hook.records import codec
-from uwsgi_reload_hook.records.journal import Journal, decode, encode, shifted
+from uwsgi_reload_hook.records.journal import Journal, decode, encode, moved, shifted
 
-ROLL = Roll("1", Request(1), 10.0, 1000.0, {"a.ini": Progress("a.ini", since=11.0, started=12.0)}, moved=13.0)
+ROLL = a_roll(a_progress("a.ini", since=11.0, started=12.0), started=10.0, started_wall=1000.0, last_change=13.0)
 
 
 def document(journal: Journal) -> dict[str, Any]:
@@ -66,8 +69,8 @@ NODE = {"router": "r", "key": "k", "address": "a"}
         ({"roll": {}}, "roll: the field id is missing"),
         ({"roll": {"id": "1"}}, "roll: the field request is missing"),
         ({"roll": []}, "roll: an object is expected"),
-        ({"roll": changed(stop="tired")}, "roll: stop: one of done, failed"),
-        ({"roll": changed(stop=["done"])}, "roll: stop: one of done"),
+        ({"roll": changed(stopping="tired")}, "roll: stopping: one of done, failed"),
+        ({"roll": changed(stopping=["done"])}, "roll: stopping: one of done"),
         ({"roll": changed(more=1)}, "roll: no field is named 'more'"),
         ({"roll": changed(started=None)}, "roll: started: a number is expected, not None"),
         ({"roll": changed(minimum={"app": 1.5})}, "roll: minimum: app: a whole number"),
@@ -83,18 +86,19 @@ NODE = {"router": "r", "key": "k", "address": "a"}
         (vassal(since=-float("inf")), "since: a number up to"),
         (vassal(since=10**400), "since: a number up to"),
         (vassal(since=True), "since: a number is expected, not True"),
-        (vassal(executed=1), "executed: true or false"),
-        (vassal(pid="5"), "pid: a whole number"),
-        (vassal(pid=2**200), "pid: a whole number of up to 96 bits"),
-        (vassal(nodes={}), "nodes: a list is expected"),
-        (vassal(nodes=[5]), "nodes: 0: an object is expected"),
-        (vassal(nodes=[{**NODE, "ref": None}]), "nodes: 0: ref: a whole number"),
-        (vassal(nodes=[{**NODE, "colour": 1}]), "nodes: 0: no field is named 'colour'"),
+        (vassal(image="newer"), "image: one of old, woken"),
+        (vassal(before={"accepts": 1}), "before: accepts: true or false"),
+        (vassal(before={"pid": "5"}), "before: pid: a whole number"),
+        (vassal(before={"pid": 2**200}), "before: pid: a whole number of up to 96 bits"),
+        (vassal(drain={"nodes": {}}), "drain: nodes: a list is expected"),
+        (vassal(drain={"nodes": [5]}), "drain: nodes: 0: an object is expected"),
+        (vassal(drain={"nodes": [{**NODE, "ref": None}]}), "drain: nodes: 0: ref: a whole number"),
+        (vassal(drain={"nodes": [{**NODE, "colour": 1}]}), "drain: nodes: 0: no field is named 'colour'"),
         (vassal(keys="app"), "keys: a list is expected, not 'app'"),
         (vassal(keys=[["app"]]), "keys: 0: text is expected"),
-        (vassal(children=[[1]]), "children: 0: a list of 2"),
-        (vassal(children=[[1, None]]), "children: 0: 1: a whole number"),
-        (vassal(blacklisted=[]), "blacklisted: an object"),
+        (vassal(before={"children": [[1]]}), "before: children: 0: a list of 2"),
+        (vassal(before={"children": [[1, None]]}), "before: children: 0: 1: a whole number"),
+        (vassal(before={"blacklisted": []}), "before: blacklisted: an object"),
         ({"saved": "soon"}, "saved: a number"),
         ({"saved": None}, "saved: a number"),
         ({"usual_load": "long"}, "usual_load: a number"),
@@ -175,33 +179,100 @@ def test_a_field_that_a_dataclass_gains_is_written_and_read_by_its_hint() -> Non
     assert read == More("a", frozenset({Phase.DONE}), ((1, 2.0),), {"x": ROLL})
 
 
-@pytest.mark.parametrize("kind", [Progress, Roll, Journal])
-def test_every_float_says_what_it_counts_from(kind: type) -> None:
+class Inner(NamedTuple):
+    at: Monotonic | None = None
+    lasts: Seconds = 1.0
+    phase: Phase = Phase.PENDING
+
+
+NOTHING = Inner()
+
+
+@dataclass(frozen=True)
+class Outer:
+    id: str
+    inner: Inner = NOTHING
+    maybe: Inner | None = None
+    several: tuple[Inner, ...] = ()
+    named: Mapping[str, Inner] = field(default_factory=dict)
+    requests: tuple[Request, ...] = ()
+
+
+OUTER = Outer("a", Inner(5.0, phase=Phase.DONE), Inner(), (Inner(6.0),), {"x": Inner(7.0)}, (Request(1),))
+
+
+def test_a_nested_record_is_written_with_what_differs_from_its_defaults_and_read() -> None:
+    text = json.dumps(OUTER, default=codec.plain)
+    assert json.loads(text) == {
+        "id": "a",
+        "inner": {"at": 5.0, "phase": "done"},
+        "maybe": {},
+        "several": [{"at": 6.0}],
+        "named": {"x": {"at": 7.0}},
+        "requests": [{"mtime_ns": 1}],
+    }
+    assert codec.decode(json.loads(text), Outer) == OUTER
+    assert codec.written(Outer("b")) == {"id": "b"}
+
+
+def test_a_moment_of_a_record_in_a_record_is_moved() -> None:
+    expected = Outer("a", Inner(6.0, phase=Phase.DONE), Inner(), (Inner(7.0),), {"x": Inner(8.0)}, (Request(1),))
+    assert moved(OUTER, Outer, 1.0) == expected
+
+
+def leaves(hint: Any) -> list[Any]:  # noqa: ANN401 - any hint
+    """The hints of every value that there can be inside a value of this one, `Annotated` and all."""
+    inside = () if get_origin(hint) is Annotated else get_args(hint)
+    if is_dataclass(hint) or hasattr(hint, "_fields"):
+        inside = tuple(get_type_hints(hint, include_extras=True).values())
+    return [leaf for one in inside for leaf in leaves(one)] if inside else [hint]
+
+
+def test_every_float_says_what_it_counts_from() -> None:
     """A bare float would be moved to no other boot: use Monotonic, WallClock or Seconds."""
-    floats = {name for name, hint in get_type_hints(kind).items() if hint in {float, float | None, Mapping[str, float]}}
-    assert floats == {name for clock in Clock for name in codec.marked(kind, clock)}
+    found = leaves(Journal)
+    assert float not in found
+    assert {hint for hint in found if get_origin(hint) is Annotated} == {Monotonic, WallClock, Seconds}
 
 
 def test_a_journal_of_before_the_load_was_kept_is_read() -> None:
     old = document(Journal(roll=ROLL))
-    del old["usual_load"], old["roll"]["usual_load"]
+    assert "usual_load" not in {*old, *old["roll"]}
     assert decode(json.dumps(old)) == Journal(roll=ROLL)
 
 
+def moments(value: Any, hint: Any) -> list[float]:  # noqa: ANN401 - any value of any hint
+    """Every moment on the monotonic clock that there is inside a value."""
+    if value is None:
+        return []
+    if hint == Monotonic:
+        return [value]
+    inside: list[tuple[object, object]] = []
+    if is_dataclass(hint) or hasattr(hint, "_fields"):
+        inside = [(getattr(value, name), one) for name, one in get_type_hints(hint, include_extras=True).items()]
+    elif get_origin(hint) is Mapping:
+        inside = [(one, get_args(hint)[1]) for one in value.values()]
+    elif get_origin(hint) in {tuple, frozenset}:
+        each = (get_args(hint)[0],) * len(value) if get_args(hint)[1:] in {(), (Ellipsis,)} else get_args(hint)
+        inside = [*zip(value, each, strict=True)]
+    elif get_origin(hint) in {Union, UnionType}:
+        inside = [(value, next(one for one in get_args(hint) if one is not NoneType))]
+    return [found for one, of in inside for found in moments(one, of)]
+
+
+def walls(roll: Roll) -> list[float | None]:
+    return [roll.wall(moment) for moment in moments(roll, Roll)]
+
+
+@settings(deadline=None)
 @given(rolls, st.floats(-1e6, 1e6))
 def test_a_roll_that_is_moved_keeps_its_times_on_the_wall_clock(roll: Roll, seconds: float) -> None:
-    moved = shifted(roll, seconds)
-    for id_, one in roll.vassals.items():
-        for name in codec.marked(Progress, Clock.MONOTONIC):
-            before, after = getattr(one, name), getattr(moved.vassals[id_], name)
-            assert roll.wall(before) == pytest.approx(moved.wall(after), abs=1e-3)
-    assert roll.wall(roll.finished) == pytest.approx(moved.wall(moved.finished), abs=1e-3)
-    assert moved.blind_since is None
-    for router, before in roll.forgot.items():
-        assert roll.wall(before) == pytest.approx(moved.wall(moved.forgot[router]), abs=1e-3)
-    same: dict[str, Any] = {"started": 0.0, "moved": 0.0, "vassals": {}, "forgot": {}}
-    same |= {"finished": None, "blind_since": None, "canary_done": None}
-    assert replace(moved, **same) == replace(roll, **same)
+    after = shifted(roll, seconds)
+    assert after.blind_since is None
+    before = replace(roll, blind_since=None)
+    assert walls(before) == pytest.approx(walls(after), abs=1e-3)
+    assert moments(moved(after, Roll, float("inf")), Roll) == [float("inf")] * len(moments(before, Roll))
+    assert moved(after, Roll, float("inf")) == moved(before, Roll, float("inf")), "nothing else has changed"
 
 
 @pytest.mark.parametrize("moment", [codec.LARGEST_FLOAT, -codec.LARGEST_FLOAT])

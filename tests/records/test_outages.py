@@ -12,22 +12,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.build import a_roll
 from tests.support.children import python
 from tests.support.rolling import Touches, WatchedSite, settings
 from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.client.follow import Follower
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.planning.roll import Request, Result, Roll
+from uwsgi_reload_hook.planning.roll import Request, Result
+from uwsgi_reload_hook.records.history import History
 from uwsgi_reload_hook.records.journal import Journal
 from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.records.status import HookInfo, RollDocument, roll_document, status_document
+from uwsgi_reload_hook.records.status_file import StatusFile
 from uwsgi_reload_hook.records.store import OWED_LINES, Store
 
 INFO = HookInfo.of_this_process("mule")
 
 
 def ended(number: int) -> RollDocument:
-    return roll_document(Roll(str(number), Request(number), 1.0, 1000.0, {}, result=Result.DONE))
+    return roll_document(a_roll(id=str(number), request=Request(number), result=Result.DONE))
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def history(directory: Path) -> list[str]:
     return [json.loads(line)["id"] for line in (directory / "trigger.history.jsonl").read_text().splitlines()]
 
 
-def test_a_directory_that_is_removed_and_made_again_gets_what_it_missed(
+def test_a_directory_removed_and_made_again_gets_the_lines_that_it_missed(
     directory: Path, log: pytest.LogCaptureFixture
 ) -> None:
     store = Store(directory, "trigger")
@@ -167,7 +170,9 @@ def test_a_hook_that_is_idle_writes_the_end_of_its_roll_when_it_can(
     clock = Clock(site, after_wait, 0.05)
     store = Store(directory, "trigger")
     store.write_journal(Journal())  # of a hook before, that has acted on no touch yet
-    Controller(site, touches, settings(), Recorder(store, INFO), clock).run()
+    Controller(
+        site, touches, settings(), Recorder(store, (StatusFile(store, INFO), History(store.append_history))), clock
+    ).run()
     shown = status(directory)
     assert shown["state"] == "idle"
     assert isinstance(shown["roll"], dict)

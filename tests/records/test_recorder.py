@@ -9,32 +9,30 @@ from typing import Any
 
 import pytest
 
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
+from tests.support.build import APP, a_node, a_progress, a_roll, a_snapshot, a_vassal, in_phase, loaded, with_vassals
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Request, Result
+from uwsgi_reload_hook.records.history import History
+from uwsgi_reload_hook.records.log import log_event
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.store import HookInfo, Store
-from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
+from uwsgi_reload_hook.records.status import HookInfo
+from uwsgi_reload_hook.records.status_file import StatusFile
+from uwsgi_reload_hook.records.store import Store
+from uwsgi_reload_hook.snapshot import Snapshot
 
 FIRST = Request(mtime_ns=5_000_000_000, inode=1, message="first")
 LATER = Request(mtime_ns=6_000_000_000, inode=1)
-ROLL = Roll(
+ROLL = a_roll(
+    a_progress("a.ini", since=100.0, keys=APP),
+    a_progress("b.ini", since=100.0, keys=APP),
     id="5-1",
     request=FIRST,
     started=100.0,
     started_wall=2000.0,
-    vassals={
-        "a.ini": Progress("a.ini", since=100.0, keys=frozenset({"app"})),
-        "b.ini": Progress("b.ini", since=100.0, keys=frozenset({"app"})),
-    },
-    aside={"hook.ini": "the hook's own vassal"},
+    excluded={"hook.ini": "the hook's own vassal"},
     minimum={"app": 1},
 )
-DRAINING = replace(
-    ROLL,
-    vassals={
-        **ROLL.vassals,
-        "a.ini": Progress("a.ini", Phase.DRAINING, since=100.5, reason="unsubscribed", keys=frozenset({"app"})),
-    },
-)
+DRAINING = with_vassals(ROLL, a_progress("a.ini", Phase.DRAINING, since=100.5, reason="unsubscribed", keys=APP))
 
 
 class Desk:
@@ -44,7 +42,9 @@ class Desk:
         self.directory = directory
 
     def hook(self) -> Recorder:
-        return Recorder(Store(self.directory, "trigger"), HookInfo(7, "mule", "0.1", 0.0))
+        store = Store(self.directory, "trigger")
+        status = StatusFile(store, HookInfo(7, "mule", "0.1", 0.0))
+        return Recorder(store, (log_event, status, History(store.append_history)))
 
     def status(self) -> dict[str, Any]:
         document = json.loads((self.directory / "trigger.status.json").read_text())
@@ -73,12 +73,11 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 
 def seen(**keys: str) -> Snapshot:
     """A look: each vassal and the keys under which routers list it."""
-    return Snapshot(
-        0.0,
-        {
-            f"{name}.ini": Vassal(f"{name}.ini", nodes=tuple(Node("r", key, name) for key in under.split()))
+    return a_snapshot(
+        *(
+            a_vassal(f"{name}.ini", accepting=False, nodes=tuple(a_node(key=key) for key in under.split()))
             for name, under in keys.items()
-        },
+        ),
     )
 
 
@@ -131,7 +130,7 @@ def test_a_hook_that_waits_changes_nothing_of_what_the_one_before_it_knew(desk: 
     assert second.is_new(LATER)
 
 
-def test_after_a_journal_that_cannot_be_used_one_that_waits_rolls_once_more_too(desk: Desk) -> None:
+def test_after_an_unusable_journal_a_waiting_hook_rolls_once_more_too(desk: Desk) -> None:
     (desk.directory / "trigger.journal").write_text("{")
     hook = desk.hook()
     hook.waits(FIRST)
@@ -153,9 +152,7 @@ def test_a_touch_before_the_first_start_ever_is_said_to_be_void(
     [LATER, replace(FIRST, mtime_ns=1), replace(FIRST, inode=2), replace(FIRST, mtime_ns=FIRST.mtime_ns + 1)],
     ids=["later", "dated back", "replaced with its mtime kept", "by a nanosecond"],
 )
-def test_any_change_of_the_trigger_is_news_while_the_hook_runs_and_after_it_was_down(
-    desk: Desk, change: Request
-) -> None:
+def test_a_change_of_the_trigger_is_news_to_a_running_hook_and_to_the_next_one(desk: Desk, change: Request) -> None:
     first = desk.hook()
     first.resume(FIRST, 0.0)
     assert first.is_new(change)
@@ -178,7 +175,7 @@ def test_other_text_alone_is_no_news(desk: Desk) -> None:
     assert not hook.is_new(replace(FIRST, message="other", only="x"))
 
 
-def test_after_a_journal_that_cannot_be_used_it_is_rolled_once_more_rather_than_lost(desk: Desk) -> None:
+def test_after_an_unusable_journal_the_touch_is_rolled_once_more_rather_than_lost(desk: Desk) -> None:
     (desk.directory / "trigger.journal").write_text("{")
     hook = desk.hook()
     hook.resume(FIRST, 0.0)
@@ -198,7 +195,7 @@ def test_a_roll_that_begins_is_on_record_before_anything_is_done(desk: Desk, log
     ]
 
 
-def test_after_a_hook_was_killed_the_next_one_has_its_roll_in_its_own_time_and_the_keys(desk: Desk) -> None:
+def test_a_killed_hooks_roll_and_keys_reach_the_next_hook_in_that_ones_own_time(desk: Desk) -> None:
     first = desk.hook()
     first.resume(None, 100.0)
     first.begun(ROLL, 0.0)
@@ -242,7 +239,7 @@ def test_each_change_of_phase_is_told_with_the_phase_before_and_the_reason(
 
 def test_a_failure_and_the_stop_of_the_roll_are_errors(desk: Desk, log: pytest.LogCaptureFixture) -> None:
     failed = DRAINING.vassals["a.ini"]._replace(phase=Phase.FAILED, since=102.0, reason="it died")
-    stopped = replace(ROLL, vassals={**ROLL.vassals, "a.ini": failed}, stop=Result.FAILED, reason="a.ini: it died")
+    stopped = replace(with_vassals(ROLL, failed), stopping=Result.FAILED, reason="a.ini: it died")
     hook = desk.hook()
     hook.resume(None, 0.0)
     log.clear()
@@ -299,12 +296,9 @@ def test_a_roll_that_is_interrupted_goes_on_with_the_next_hook(desk: Desk) -> No
 def test_the_end_of_a_roll_is_told_in_one_line(desk: Desk, log: pytest.LogCaptureFixture) -> None:
     hook = desk.hook()
     hook.resume(None, 0.0)
-    vassals = {
-        id_: Progress(id_, phase)
-        for id_, phase in (("a.ini", Phase.DONE), ("b.ini", Phase.FAILED), ("c.ini", Phase.PENDING))
-    }
     log.clear()
-    hook.ended(replace(ROLL, vassals=vassals, result=Result.FAILED, reason="b.ini: it died", finished=101.5), 101.5)
+    roll = with_vassals(in_phase(ROLL, a=Phase.DONE, b=Phase.FAILED), a_progress("c.ini"))
+    hook.ended(replace(roll, result=Result.FAILED, reason="b.ini: it died", finished=101.5), 101.5)
     hook.ended(replace(ROLL, result=Result.DONE, finished=101.5), 101.5)
     bad, good = log.records
     assert bad.levelname == "ERROR"
@@ -320,9 +314,9 @@ def test_the_quickest_load_of_a_roll_is_known_to_the_next_one_and_to_the_next_ho
     hook.resume(None, 0.0)
     unknown = hook.usual_load
     assert unknown is None
-    loaded = {id_: Progress(id_, Phase.DONE, loaded=took) for id_, took in (("a.ini", 3.0), ("b.ini", 2.5))}
+    a, b = loaded(a_progress("a.ini", Phase.DONE), 3.0), loaded(a_progress("b.ini", Phase.DONE), 2.5)
     over = replace(ROLL, result=Result.DONE, finished=101.0)
-    hook.ended(replace(over, vassals={**loaded, "c.ini": Progress("c.ini")}), 101.0)
+    hook.ended(with_vassals(over, a, b, a_progress("c.ini")), 101.0)
     assert hook.usual_load == 2.5
     hook.ended(replace(over, vassals={}), 102.0)
     second = desk.hook()
@@ -330,10 +324,10 @@ def test_the_quickest_load_of_a_roll_is_known_to_the_next_one_and_to_the_next_ho
     assert second.usual_load == 2.5, "a roll without a load tells nothing new"
 
 
-def test_the_keys_of_a_vassal_are_kept_when_its_nodes_vanish_and_replaced_when_they_change(desk: Desk) -> None:
+def test_the_keys_of_a_vassal_outlast_its_nodes_and_are_replaced_when_they_change(desk: Desk) -> None:
     hook = desk.hook()
     hook.resume(None, 0.0)
-    flying = replace(ROLL, vassals={"b.ini": Progress("b.ini", Phase.DRAINING)})
+    flying = replace(ROLL, vassals={"b.ini": a_progress("b.ini", Phase.DRAINING)})
     hook.saw(seen(a="x y", b="x"), replace(ROLL, vassals={}))
     hook.saw(seen(a="", b="y"), flying)
     assert hook.known_keys["b.ini"] == {"x"}, "a vassal in flight may have lost some of its nodes to the roll"

@@ -3,21 +3,26 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.support.build import APP, a_roll
+from tests.support.rolling import settings
 from tests.support.strangers import STRANGER
-from uwsgi_reload_hook.planning.roll import Request, Result, Roll
+from uwsgi_reload_hook.homes import oneshot
+from uwsgi_reload_hook.planning.roll import Result
 from uwsgi_reload_hook.records.journal import Journal
-from uwsgi_reload_hook.records.shell_store import ShellStore, own_journal
+from uwsgi_reload_hook.records.shell_store import own_journal
 from uwsgi_reload_hook.records.status import HookInfo, roll_document, status_document
 from uwsgi_reload_hook.records.store import Store
 
 EMPEROR = "/etc/uwsgi/vassals"
-ENDED = roll_document(Roll("1", Request(1), 1.0, 1000.0, {}, result=Result.DONE))
+ROLL = a_roll()
+ENDED = roll_document(replace(ROLL, result=Result.DONE))
 STATUS = status_document("idle", HookInfo(1, "mule", "0", 0.0), ENDED)
-UNFINISHED = Journal(roll=Roll("1", Request(1), 1.0, 1000.0, {}), keys={"a.ini": frozenset({"app"})})
+UNFINISHED = Journal(roll=ROLL, keys={"a.ini": APP})
 
 
 def opened(environment: dict[str, str], emperor: str = EMPEROR) -> tuple[Store | None, list[str]]:
@@ -25,7 +30,7 @@ def opened(environment: dict[str, str], emperor: str = EMPEROR) -> tuple[Store |
     return own_journal(emperor, environment, said.append), said
 
 
-def test_it_is_in_a_directory_of_the_users_own_and_named_after_the_emperor(tmp_path: Path) -> None:
+def test_the_journal_is_in_the_users_own_directory_and_named_after_the_emperor(tmp_path: Path) -> None:
     store, said = opened({"XDG_STATE_HOME": str(tmp_path / "state")})
     assert store is not None
     store.write_journal(UNFINISHED)
@@ -69,7 +74,7 @@ def test_nothing_is_left_of_a_roll_that_has_ended(tmp_path: Path) -> None:
     assert store.read_journal() is None
 
 
-def test_a_directory_that_cannot_be_made_is_said_in_one_line_that_says_what_it_means(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_told_in_one_line_with_its_meaning(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     store, said = opened({"XDG_STATE_HOME": str(tmp_path / "file")})
     assert store is None
@@ -109,29 +114,32 @@ def test_a_journal_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
     assert "the roll is made all the same" in line
 
 
-def test_the_journal_beside_the_trigger_is_not_touched(tmp_path: Path) -> None:
+def rolled(directory: Path, state_directory: str = "") -> None:
+    """Make a roll as a shell keeps it."""
+    given = settings(trigger=str(directory / "trigger"), state_directory=state_directory)
+    recorder = oneshot.recorder(EMPEROR, given, print)
+    assert recorder.resume(None, 1.0) is None
+    recorder.begun(ROLL, 0.0)
+    recorder.acted(ROLL)
+    recorder.ended(replace(ROLL, result=Result.DONE), 1.0)
+
+
+def test_the_journal_beside_the_trigger_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hooks = Journal(handled=(5, 6), keys={})
     (told := Store(tmp_path, "trigger")).write_journal(hooks)
-    own, _ = opened({"XDG_STATE_HOME": str(tmp_path)})
-    store = ShellStore(own, told)
-    assert store.read_journal() is None
-    store.write_journal(UNFINISHED)
-    store.write_status(STATUS)
-    store.append_history(ENDED)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    rolled(tmp_path, str(tmp_path))
     assert told.read_journal() == hooks
-    assert store.last_roll() == ENDED
+    assert told.last_roll() == ENDED
     assert json.loads((tmp_path / "trigger.history.jsonl").read_text()) == ENDED
 
 
 def test_without_either_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    store = ShellStore(None, None)
-    store.write_journal(UNFINISHED)
-    store.write_status(STATUS)
-    store.append_history(ENDED)
-    assert store.read_journal() is None
-    assert store.last_roll() is None
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    rolled(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(

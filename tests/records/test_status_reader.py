@@ -13,15 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.build import a_progress, a_roll
 from tests.support.journals import rolls
 from uwsgi_reload_hook.cli import main
 from uwsgi_reload_hook.client.follow import Follower
 from uwsgi_reload_hook.demo.watch import read_status
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Failure, Phase, Progress
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.status import HookInfo, RollDocument, roll_document, status_document
 from uwsgi_reload_hook.records.status_reader import LIMIT, StatusError, decode, decode_roll, encode
 
-ROLL = Roll("5-1", Request(5), 0.0, 1000.0, {"a.ini": Progress("a.ini", Phase.DONE)}, result=Result.DONE)
+ROLL = a_roll(a_progress("a.ini", Phase.DONE), id="5-1", request=Request(5), result=Result.DONE)
 HOOK = HookInfo(os.getpid(), "mule", "0.1", 1000.0)
 GOOD = status_document("idle", HOOK, roll_document(ROLL))
 
@@ -36,6 +38,37 @@ def test_what_the_hook_writes_is_read(roll: Roll) -> None:
 def test_what_a_later_version_adds_is_kept() -> None:
     document = {**GOOD, "more": [1], "hook": {**GOOD["hook"], "start_ticks": 7}}
     assert decode(json.dumps(document).encode()) == document
+
+
+def test_what_an_earlier_version_does_not_write_is_not_missed() -> None:
+    document = json.loads(json.dumps(GOOD))
+    del document["hook"]["start_ticks"], document["hook"]["boot_id"], document["roll"]["vassals"]["a.ini"]["failure"]
+    assert decode(json.dumps(document).encode()) == document
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "why"),
+    [
+        (("schema",), 2, "schema: one of 1 is expected, not 2"),
+        (("state",), "asleep", "state: one of starting, idle, rolling, held is expected, not 'asleep'"),
+        (("hook", "pid"), 0, "hook: pid: one of 1 to 2147483647 is expected, not 0"),
+        (("roll", "result"), "won", "roll: result: one of done, failed, timed-out, refused, interrupted is expected"),
+        (("roll", "vassals", "a.ini", "phase"), "asleep", "roll: vassals: a.ini: phase: one of pending, "),
+        (("roll", "vassals", "a.ini", "failure"), "tired", "a.ini: failure: one of timeout, died, "),
+    ],
+)
+def test_a_word_that_means_nothing_is_named(place: tuple[str, ...], value: object, why: str) -> None:
+    with pytest.raises(StatusError) as caught:
+        decode(json.dumps(changed(place, value)).encode())
+    assert str(caught.value).startswith("it is no status: ")
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("failure", [None, *Failure])
+def test_the_cause_of_a_failure_is_in_the_document(failure: Failure | None) -> None:
+    vassals = {"a.ini": Progress("a.ini", Phase.FAILED, failure=failure)}
+    document = roll_document(Roll("5-1", Request(5), 0.0, 1000.0, vassals))
+    assert document["vassals"]["a.ini"]["failure"] == (failure.value if failure else None)
 
 
 def places(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:  # noqa: ANN401 - any JSON
@@ -61,7 +94,7 @@ WRONG = [(path, value) for path in places(GOOD) for value in ([1], {"a": [1]}, T
 
 @pytest.mark.parametrize(("path", "value"), WRONG, ids=[f"{'.'.join(path)}={value}" for path, value in WRONG])
 def test_no_field_may_have_another_type(path: tuple[str, ...], value: object) -> None:
-    with pytest.raises(StatusError, match=r"^its \S.* (is|has) no"):
+    with pytest.raises(StatusError, match=r"^it is no status: \S.* is (expected, not|missing)"):
         decode(json.dumps(changed(path, value)).encode())
 
 

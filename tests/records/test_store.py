@@ -13,26 +13,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.build import a_progress, a_roll, touched
 from tests.support.journals import journals, rolls
 from uwsgi_reload_hook.errors import ConfigError
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.journal import Journal, encode, shifted
 from uwsgi_reload_hook.records.store import HookInfo, Store, roll_document, status_document
 
 HOOK = HookInfo(pid=7, mode="mule", version="0.1", started=1000.5, start_ticks=77, boot_id="b")
 REQUEST = Request(mtime_ns=5_000_000_001, inode=9, request_id="42", message="hello", only="a*")
-ROLL = Roll(
+DONE = a_progress("a.ini", Phase.DONE, since=103.0, reason="serves again", started=100.5, finished=103.0)
+ROLL = a_roll(
+    a_progress("b.ini", Phase.PENDING, since=100.0, keys=frozenset({"y", "x"})),
+    touched(DONE, at=101.0),
     id="5-1",
     request=REQUEST,
     started=100.0,
     started_wall=2000.0,
-    vassals={
-        "b.ini": Progress("b.ini", Phase.PENDING, since=100.0, keys=frozenset({"y", "x"})),
-        "a.ini": Progress(
-            "a.ini", Phase.DONE, since=103.0, reason="serves again", started=100.5, acted=101.0, finished=103.0
-        ),
-    },
-    aside={"z.ini": "a zerg vassal"},
+    excluded={"z.ini": "a zerg vassal"},
     minimum={"y": 1, "x": 0},
 )
 
@@ -47,9 +46,7 @@ def names(directory: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", ["missing", "a file", "below a file"])
-def test_a_state_directory_that_cannot_be_written_to_is_an_error_that_names_the_option(
-    tmp_path: Path, kind: str
-) -> None:
+def test_an_unwritable_state_directory_is_an_error_that_names_the_option(tmp_path: Path, kind: str) -> None:
     file = tmp_path / "file"
     file.touch()
     directory = {"missing": tmp_path / "missing", "a file": file, "below a file": file / "below"}[kind]
@@ -196,9 +193,11 @@ def test_a_roll_that_is_moved_in_time_keeps_the_distances_between_its_moments(ro
     assert moved.started == roll.started + seconds
     for id_, before in roll.vassals.items():
         after = moved.vassals[id_]
-        for name in ("since", "started", "finished", "acted", "healthy_since", "announced"):
-            old, new = getattr(before, name), getattr(after, name)
-            assert new == (None if old is None else old + seconds)
+        pairs = [(before.since, after.since), (before.unseen_since, after.unseen_since)]
+        pairs += zip(before.times[:3], after.times[:3], strict=True)
+        pairs += [(old, new) for old, new in zip(before.warmup, after.warmup, strict=True) if not isinstance(old, bool)]
+        assert all(new == (None if old is None else old + seconds) for old, new in pairs)
+        assert after.times.load_seconds == before.times.load_seconds, "a duration, not a time"
         assert after.phase is before.phase
 
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.rolling import INFO, Outcome, Shelf, Touches, WatchedSite, WatchingRecorder, settings
+from tests.support.rolling import Outcome, Shelf, Touches, WatchedSite, WatchingRecorder, observers, recorder, settings
 from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.planning.roll import Action
+from uwsgi_reload_hook.planning.actions import Action, Look
 from uwsgi_reload_hook.records.journal import Journal, decode, encode
-from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.settings import Minimum, Settings
+from uwsgi_reload_hook.settings import Minimum
 from uwsgi_reload_hook.snapshot import Snapshot
 
 
@@ -25,8 +24,7 @@ class Fragile(WatchedSite):
     """A site whose hook is killed right before, or right after, one act or one look."""
 
     def __init__(self, count: int, minimum: int) -> None:
-        super().__init__([FakeVassal(f"v{number}.ini", load=1.0) for number in range(count)])
-        self.minimum = {"app": minimum}
+        super().__init__([FakeVassal(f"v{number}.ini", load=1.0) for number in range(count)], {"app": minimum})
         self.lives = -1
         self.after = False
 
@@ -42,25 +40,20 @@ class Fragile(WatchedSite):
             raise KilledError
 
 
-def hook(site: Fragile, given: Settings, shelf: Shelf, touches: Touches) -> None:
-    clock = Clock(site, tick=0.05)
-
-    def ended() -> None:
-        clock.end()
-
-    shelf._ended = ended
-    Controller(site, touches, given, WatchingRecorder(shelf, INFO), clock).run()
-
-
 def story(*, acts: int, after: bool, away: float, minimum: int, restart: bool = False) -> Outcome | None:
     """Kill the hook at its `acts`-th act, and start another `away` seconds later; None if it made fewer acts."""
     site = Fragile(4, minimum)
     site.lives, site.after = acts, after
     given = settings(minimum_active_vassals=Minimum(minimum), timeout=8.0)
-    touches, shelf = Touches(), Shelf(Journal(None))
+    clock = Clock(site, tick=0.05)
+    touches, shelf = Touches(), Shelf(Journal(None), clock.end)
     touches.touch()
+
+    def hook() -> None:
+        Controller(site, touches, given, WatchingRecorder(shelf, observers(shelf)), clock).run()
+
     try:
-        hook(site, given, shelf, touches)
+        hook()
     except KilledError:
         pass
     else:
@@ -74,7 +67,7 @@ def story(*, acts: int, after: bool, away: float, minimum: int, restart: bool = 
         site.touches = {}
     site.pass_time(away)
     site.lives = -1
-    hook(site, given, shelf, touches)
+    hook()
     return Outcome(site, shelf, touches)
 
 
@@ -110,15 +103,13 @@ class Restarting(Fragile):
 
     fatal_look = 0
 
-    def look(
-        self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
-    ) -> Snapshot:
+    def look(self, tracked: Collection[str], look: Look) -> Snapshot:
         if self.looks == self.fatal_look:
             for one in self.vassals.values():
                 one.present, one.accepting = False, False
                 one.nodes.clear()
         emperor = 1 if self.looks < self.fatal_look else 2
-        return replace(super().look(tracked, detailed, when_accepting), emperor_pid=emperor)
+        return replace(super().look(tracked, look), emperor_pid=emperor)
 
 
 @pytest.mark.parametrize("minimum", [1, 3])
@@ -128,12 +119,11 @@ def test_an_emperor_restarted_at_any_look_under_a_hook_that_outlives_it(minimum:
     while True:
         site = Restarting(4, minimum)
         site.fatal_look = looks = looks + 1
-        touches, shelf = Touches(), Shelf(Journal(None))
-        touches.touch()
         clock = Clock(site, tick=0.05)
-        shelf._ended = clock.end
+        touches, shelf = Touches(), Shelf(Journal(None), clock.end)
+        touches.touch()
         given = settings(minimum_active_vassals=Minimum(minimum), timeout=8.0)
-        Controller(site, touches, given, Recorder(shelf, INFO), clock).run()
+        Controller(site, touches, given, recorder(shelf), clock).run()
         (roll,) = shelf.history
         assert roll["result"] == "done", (looks, roll["reason"])
         assert all(one.code_since >= 0 for one in site.vassals.values())

@@ -10,8 +10,8 @@ import itertools
 
 import pytest
 
+from tests.support.recording import IDS, LOAD, STORIES, Story, play
 from tests.support.simulator import Clock, FakeVassal, SimulatedSite
-from tests.support.stories import IDS, LOAD, STORIES, Story, play
 
 
 class SimulatedStage:

@@ -10,11 +10,12 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.rolling import INFO, Shelf, Touches, WatchedSite, run, settings
+from tests.support.rolling import Shelf, Touches, WatchedSite, a_site, recorder, run, settings
 from tests.support.simulator import Clock, FakeVassal
 from uwsgi_reload_hook.controller import Controller
-from uwsgi_reload_hook.planning.roll import (
+from uwsgi_reload_hook.planning.actions import (
     ClearBlacklist,
+    Look,
     SendProbe,
     Subscribe,
     Suspend,
@@ -24,7 +25,6 @@ from uwsgi_reload_hook.planning.roll import (
 )
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.records.journal import Journal
-from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Minimum
 from uwsgi_reload_hook.snapshot import Snapshot
 
@@ -32,15 +32,6 @@ WAVE = 2.0
 """The application's load time."""
 OVERHEAD = 0.15
 """What a wave may take longer: a few looks."""
-
-
-def site(count: int, minimum: int = 1, **faults: dict[str, object]) -> WatchedSite:
-    made = WatchedSite([FakeVassal(f"v{number}.ini") for number in range(1, count + 1)])
-    made.minimum = {"app": minimum}
-    for name, changes in faults.items():
-        for attribute, value in changes.items():
-            setattr(made.vassals[f"{name}.ini"], attribute, value)
-    return made
 
 
 @pytest.mark.parametrize("canary", [0, 1, 2])
@@ -52,7 +43,7 @@ def test_a_good_deploy_reloads_everybody_in_as_few_waves_as_the_minimum_allows(
     waves = (1 if canary else 0) + math.ceil((count - first) / (count - minimum))
     for canary_time in (0.0, 2.0):
         given = settings(minimum_active_vassals=Minimum(minimum), canary=canary, canary_time=canary_time)
-        outcome = run(site(count, minimum), given)
+        outcome = run(a_site(count, minimum), given)
         assert outcome.result == "done"
         assert set(outcome.phases().values()) == {"done"}
         assert sorted(outcome.touched()) == sorted(outcome.site.vassals)
@@ -60,7 +51,7 @@ def test_a_good_deploy_reloads_everybody_in_as_few_waves_as_the_minimum_allows(
 
 
 def test_a_master_that_cannot_be_nudged_costs_its_own_second_a_wave() -> None:
-    made = site(2)
+    made = a_site(2)
     for vassal in made.vassals.values():
         vassal.has_fifo = False
     outcome = run(made, settings(canary_time=0.0))
@@ -69,13 +60,13 @@ def test_a_master_that_cannot_be_nudged_costs_its_own_second_a_wave() -> None:
 
 
 def test_a_percentage_is_rounded_up() -> None:
-    outcome = run(site(5, 3), settings(minimum_active_vassals=Minimum(50, percent=True)))
+    outcome = run(a_site(5, 3), settings(minimum_active_vassals=Minimum(50, percent=True)))
     assert outcome.result == "done"
     assert outcome.roll["minimum"] == {"app": 3}
 
 
 def test_a_vassal_is_drained_before_it_is_touched() -> None:
-    made = site(3, v1={"busy_until": 5.0})
+    made = a_site(3, v1={"busy_until": 5.0})
     outcome = run(made, settings())
     touched = {action.vassal: when for when, action in made.performed if isinstance(action, Touch)}
     assert outcome.result == "done"
@@ -83,7 +74,7 @@ def test_a_vassal_is_drained_before_it_is_touched() -> None:
 
 
 def test_a_drain_that_does_not_end_is_over_at_its_timeout() -> None:
-    made = site(3, v1={"busy_until": 500.0})
+    made = a_site(3, v1={"busy_until": 500.0})
     outcome = run(made, settings(drain_timeout=4.0, timeout=20.0))
     touched = {action.vassal: when for when, action in made.performed if isinstance(action, Touch)}
     assert 4.0 <= touched["v1.ini"] < 4.2
@@ -92,7 +83,7 @@ def test_a_drain_that_does_not_end_is_over_at_its_timeout() -> None:
 
 
 def test_a_vassal_that_announces_itself_during_its_drain_is_unsubscribed_again() -> None:
-    made = site(3, v1={"busy_until": 3.0, "announces_in_drain": True})
+    made = a_site(3, v1={"busy_until": 3.0, "announces_in_drain": True})
     outcome = run(made, settings())
     unsubscribed = [action for _, action in made.performed if isinstance(action, Unsubscribe)]
     assert outcome.result == "done"
@@ -100,7 +91,7 @@ def test_a_vassal_that_announces_itself_during_its_drain_is_unsubscribed_again()
 
 
 def test_a_broken_deploy_stops_at_the_canary() -> None:
-    made = site(8)
+    made = a_site(8)
     for vassal in made.vassals.values():
         vassal.broken = True
     outcome = run(made, settings())
@@ -113,7 +104,7 @@ def test_a_broken_deploy_stops_at_the_canary() -> None:
 
 
 def test_after_a_broken_deploy_the_lost_vassal_is_tried_first_and_at_once() -> None:
-    made = site(4)
+    made = a_site(4)
     for vassal in made.vassals.values():
         vassal.broken = True
     broken = run(made, settings(), known_keys=None)
@@ -132,7 +123,7 @@ def test_after_a_broken_deploy_the_lost_vassal_is_tried_first_and_at_once() -> N
 
 
 def test_a_vassal_in_the_blacklist_is_started_by_clearing_it() -> None:
-    made = site(3)
+    made = a_site(3)
     down = made.vassals["v2.ini"]
     down.broken = True
     made.die(down)
@@ -150,13 +141,13 @@ def test_a_vassal_in_the_blacklist_is_started_by_clearing_it() -> None:
 
 
 def test_a_vassal_that_accepts_but_is_not_subscribed_again_fails_with_the_key_named() -> None:
-    outcome = run(site(3, v1={"deaf_router": True}), settings(timeout=10.0))
+    outcome = run(a_site(3, v1={"deaf_router": True}), settings(timeout=10.0))
     assert outcome.result == "failed"
     assert "not subscribed again under app" in str(outcome.roll["reason"])
 
 
 def test_a_touch_that_the_emperor_does_not_notice_gives_the_traffic_back() -> None:
-    made = site(3, v1={"touch_unnoticed": True})
+    made = a_site(3, v1={"touch_unnoticed": True})
     outcome = run(made, settings())
     assert outcome.result == "failed"
     assert "did not notice the touch" in str(outcome.roll["reason"])
@@ -164,7 +155,7 @@ def test_a_touch_that_the_emperor_does_not_notice_gives_the_traffic_back() -> No
 
 
 def test_a_touch_that_the_system_refuses_gives_the_traffic_back() -> None:
-    made = site(3, v1={"touch_refused": True})
+    made = a_site(3, v1={"touch_refused": True})
     outcome = run(made, settings())
     assert outcome.result == "failed"
     assert "v1.ini: its config cannot be touched" in str(outcome.roll["reason"])
@@ -173,20 +164,20 @@ def test_a_touch_that_the_system_refuses_gives_the_traffic_back() -> None:
 
 @pytest.mark.parametrize(("count", "minimum"), [(1, 1), (4, 4), (4, 9)])
 def test_a_minimum_that_cannot_be_kept_is_refused_and_nothing_is_touched(count: int, minimum: int) -> None:
-    outcome = run(site(count, minimum), settings(minimum_active_vassals=Minimum(minimum)))
+    outcome = run(a_site(count, minimum), settings(minimum_active_vassals=Minimum(minimum)))
     assert outcome.result == "refused"
     assert not outcome.site.performed
     assert "minimum-active-vassals" in str(outcome.roll["reason"])
 
 
 def test_a_vassal_whose_config_is_gone_before_the_touch_is_no_member_of_its_key() -> None:
-    outcome = run(site(2, 1, v2={"config_exists": False}), settings())
+    outcome = run(a_site(2, 1, v2={"config_exists": False}), settings())
     assert outcome.result == "refused"
     assert "has 1 vassal" in str(outcome.roll["reason"])
 
 
 def test_a_canary_that_answers_the_probe_with_a_500_fails_and_never_gets_traffic() -> None:
-    made = site(4)
+    made = a_site(4)
     for vassal in made.vassals.values():
         vassal.answers = "500 Internal Server Error"
     served_broken: list[str] = []
@@ -214,7 +205,7 @@ def test_a_vassal_that_no_router_knows_is_not_paused_for_its_answers() -> None:
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_one_that_is_drained_gets_its_traffic_back_when_another_dies(*, signed: bool) -> None:
-    made = site(5, 3)
+    made = a_site(5, 3)
     for vassal in made.vassals.values():
         vassal.busy_until, vassal.signed = 3.0, signed
     served: list[int] = []
@@ -226,23 +217,23 @@ def test_one_that_is_drained_gets_its_traffic_back_when_another_dies(*, signed: 
     assert sorted(outcome.touched()) == ["v1.ini", "v2.ini", "v3.ini", "v4.ini"]
 
 
-def test_the_only_one_that_is_drained_is_not_taken_again_before_it_is_needed_no_more(
+def test_a_recalled_vassal_is_not_drained_again_until_the_minimum_allows_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
-    made = site(3, 2, v1={"busy_until": 3.0})
+    made = a_site(3, 2, v1={"busy_until": 3.0})
     made.at(1.0, partial(made.kill, made.vassals["v3.ini"]))
     outcome = run(made, settings(minimum_active_vassals=Minimum(2), canary=0))
     assert outcome.result == "done"
     assert "v1.ini: draining -> pending after " in caplog.text
-    assert "another vassal serves no more, and the minimum needs this one" in caplog.text
+    assert "another vassal stopped serving, and the minimum needs this one" in caplog.text
     taken = [when for when, one in made.performed if isinstance(one, Unsubscribe) and one.vassal == "v1.ini"]
     assert len(taken) == 2
     assert taken[1] > 1.0 + WAVE, "the one that died is back"
 
 
-def test_those_that_serve_and_answer_badly_keep_their_traffic_where_the_minimum_needs_it() -> None:
-    made = site(4, 2)
+def test_vassals_that_answer_badly_keep_their_traffic_where_the_minimum_needs_it() -> None:
+    made = a_site(4, 2)
     bad = [made.vassals[f"v{number}.ini"] for number in (2, 3, 4)]
     for vassal in bad:
         vassal.answers, vassal.load, vassal.announces_after = "500 Oops", 0.2, 0.0
@@ -251,11 +242,11 @@ def test_those_that_serve_and_answer_badly_keep_their_traffic_where_the_minimum_
     assert outcome.result == "failed"
     assert [action.vassal for _, action in made.performed if isinstance(action, Suspend)] == ["v2.ini"]
     assert made.serving("app") == 3, "the canary, and the two that could not be spared while it loaded"
-    assert "500 Oops; it keeps its traffic, as the minimum of app needs it" in str(outcome.roll["reason"])
+    assert "500 Oops; it keeps its traffic, because the minimum of app needs it" in str(outcome.roll["reason"])
 
 
 def test_a_good_answer_to_the_probe_comes_before_the_traffic() -> None:
-    made = site(3)
+    made = a_site(3)
     outcome = run(made, settings(probe=Probe("/healthz"), minimum_healthy_time=2.5))
     assert outcome.result == "done"
     for id_ in made.vassals:
@@ -264,7 +255,7 @@ def test_a_good_answer_to_the_probe_comes_before_the_traffic() -> None:
 
 
 def test_a_vassal_paused_for_its_answers_comes_back_with_the_next_good_deploy() -> None:
-    made = site(3, v1={"answers": "500 Oops"})
+    made = a_site(3, v1={"answers": "500 Oops"})
     run(made, settings(probe=Probe("/")))
     made.vassals["v1.ini"].answers = "200 OK"
     made.pass_time(20.0)
@@ -276,7 +267,7 @@ def test_a_vassal_paused_for_its_answers_comes_back_with_the_next_good_deploy() 
 
 
 def test_a_router_that_takes_no_packets_costs_two_seconds_once_but_not_the_roll() -> None:
-    made = site(3)
+    made = a_site(3)
     for vassal in made.vassals.values():
         vassal.signed = True
     outcome = run(made, settings())
@@ -286,26 +277,24 @@ def test_a_router_that_takes_no_packets_costs_two_seconds_once_but_not_the_roll(
     assert {action.vassal for _, action in made.performed if isinstance(action, Unsubscribe)} == {"v1.ini"}
 
 
-def test_a_single_vassal_is_reloaded_with_minimum_0_and_keeps_its_place_in_the_router() -> None:
-    made = site(1, 0)
+def test_with_minimum_0_a_single_vassal_is_reloaded_and_stays_in_the_router() -> None:
+    made = a_site(1, 0)
     outcome = run(made, settings(minimum_active_vassals=Minimum(0)))
     assert outcome.result == "done"
     assert not [action for _, action in made.performed if isinstance(action, Unsubscribe)]
 
 
 def test_with_minimum_0_the_last_of_a_wave_keeps_its_place_in_the_router() -> None:
-    made = site(3, 0)
+    made = a_site(3, 0)
     outcome = run(made, settings(minimum_active_vassals=Minimum(0), canary=0))
     assert outcome.result == "done"
     assert len([action for _, action in made.performed if isinstance(action, Unsubscribe)]) == 2
 
 
 def test_two_keys_keep_their_own_minimum_and_each_has_a_canary() -> None:
-    made = WatchedSite(
-        [FakeVassal(f"a{n}.ini", keys=("a",)) for n in range(4)]
-        + [FakeVassal(f"b{n}.ini", keys=("b",)) for n in range(3)]
-    )
-    made.minimum = {"a": 2, "b": 2}
+    vassals = [FakeVassal(f"a{n}.ini", keys=("a",)) for n in range(4)]
+    vassals += [FakeVassal(f"b{n}.ini", keys=("b",)) for n in range(3)]
+    made = WatchedSite(vassals, {"a": 2, "b": 2})
     outcome = run(made, settings(minimum_active_vassals=Minimum(2)))
     assert outcome.result == "done"
     when = {action.vassal: moment for moment, action in made.performed if isinstance(action, Touch)}
@@ -314,26 +303,23 @@ def test_two_keys_keep_their_own_minimum_and_each_has_a_canary() -> None:
 
 
 def test_a_vassal_of_two_keys_waits_for_room_under_both() -> None:
-    made = WatchedSite(
-        [FakeVassal("both.ini", keys=("a", "b")), FakeVassal("a.ini", keys=("a",)), FakeVassal("b.ini", keys=("b",))]
-    )
-    made.minimum = {"a": 1, "b": 1}
+    keys = {"both.ini": ("a", "b"), "a.ini": ("a",), "b.ini": ("b",)}
+    made = WatchedSite([FakeVassal(id_, keys=own) for id_, own in keys.items()], {"a": 1, "b": 1})
     outcome = run(made, settings(canary=0))
     assert outcome.result == "done"
 
 
 def test_a_vassal_without_a_router_comes_last_and_counts_for_no_minimum() -> None:
-    made = site(2)
+    made = a_site(2)
     spooler = FakeVassal("spooler.ini", keys=(), accepts=False, accepting=False)
-    made = WatchedSite([*made.vassals.values(), spooler])
-    made.minimum = {"app": 1}
+    made = WatchedSite([*made.vassals.values(), spooler], {"app": 1})
     outcome = run(made, settings())
     assert outcome.result == "done"
     assert outcome.touched()[-1] == "spooler.ini"
 
 
 def test_a_crash_of_another_vassal_holds_the_next_touch_back() -> None:
-    made = site(4, 2)
+    made = a_site(4, 2)
     victim = made.vassals["v4.ini"]
     made.at(1.0, lambda: made.die(victim))
     outcome = run(made, settings(minimum_active_vassals=Minimum(2)))
@@ -341,7 +327,7 @@ def test_a_crash_of_another_vassal_holds_the_next_touch_back() -> None:
 
 
 def test_a_vassal_that_dies_while_it_is_drained_stops_the_roll() -> None:
-    made = site(3, v1={"busy_until": 10.0})
+    made = a_site(3, v1={"busy_until": 10.0})
     made.at(2.0, lambda: made.die(made.vassals["v1.ini"]))
     outcome = run(made, settings())
     assert outcome.result == "failed"
@@ -349,7 +335,7 @@ def test_a_vassal_that_dies_while_it_is_drained_stops_the_roll() -> None:
 
 
 def test_a_removed_config_is_withdrawn_and_no_failure() -> None:
-    made = site(4)
+    made = a_site(4)
 
     def remove() -> None:
         made.vassals["v3.ini"].config_exists = False
@@ -361,7 +347,7 @@ def test_a_removed_config_is_withdrawn_and_no_failure() -> None:
 
 
 def test_a_vassal_whose_config_is_gone_does_not_count_though_it_still_serves() -> None:
-    made = site(6, 3)
+    made = a_site(6, 3)
     serving: list[int] = []
 
     def remove_when_the_canary_is_back() -> None:
@@ -376,10 +362,9 @@ def test_a_vassal_whose_config_is_gone_does_not_count_though_it_still_serves() -
 
 
 def test_a_new_vassal_is_not_rolled_and_counts_when_it_serves() -> None:
-    made = site(2)
+    made = a_site(2)
     new = FakeVassal("new.ini", present=False, accepting=False, config_exists=False)
-    made = WatchedSite([*made.vassals.values(), new])
-    made.minimum = {"app": 1}
+    made = WatchedSite([*made.vassals.values(), new], {"app": 1})
 
     def add() -> None:
         new.config_exists = True
@@ -390,8 +375,8 @@ def test_a_new_vassal_is_not_rolled_and_counts_when_it_serves() -> None:
     assert sorted(outcome.phases()) == ["v1.ini", "v2.ini"]
 
 
-def test_a_minimum_that_becomes_unkeepable_times_out_and_nothing_is_touched_below_it() -> None:
-    made = site(3, 2)
+def test_a_minimum_that_becomes_unkeepable_ends_the_roll_and_is_kept() -> None:
+    made = a_site(3, 2)
     gone = made.vassals["v3.ini"]
 
     def lose() -> None:
@@ -405,14 +390,14 @@ def test_a_minimum_that_becomes_unkeepable_times_out_and_nothing_is_touched_belo
 
 
 def test_the_deadline_stops_in_the_middle_of_a_wave_and_lets_it_finish() -> None:
-    outcome = run(site(6, 4), settings(minimum_active_vassals=Minimum(4), deadline=4.0))
+    outcome = run(a_site(6, 4), settings(minimum_active_vassals=Minimum(4), deadline=4.0))
     assert outcome.result == "timed-out"
     assert set(outcome.phases().values()) == {"done", "pending"}
     assert outcome.site.serving("app") == 6
 
 
 def test_maximum_parallel_bounds_the_window() -> None:
-    made = site(6)
+    made = a_site(6)
     outcome = run(made, settings(maximum_parallel=2, canary=0))
     assert outcome.result == "done"
     assert outcome.seconds > 2.9 * WAVE
@@ -420,20 +405,20 @@ def test_maximum_parallel_bounds_the_window() -> None:
 
 @pytest.mark.parametrize(("globs", "rolled"), [(("v1*",), {"v1.ini"}), (("v1*", "v3*"), {"v1.ini", "v3.ini"})])
 def test_only_the_vassals_named_are_rolled(globs: tuple[str, ...], rolled: set[str]) -> None:
-    outcome = run(site(3), settings(vassals=globs))
+    outcome = run(a_site(3), settings(vassals=globs))
     assert set(outcome.phases()) == rolled
     assert set(outcome.touched()) == rolled
 
 
 def test_a_trigger_can_narrow_the_roll_but_no_match_touches_nobody() -> None:
-    assert run(site(3), settings(), only="v2*").touched() == ["v2.ini"]
-    nobody = run(site(3), settings(), only="nobody*")
+    assert run(a_site(3), settings(), only="v2*").touched() == ["v2.ini"]
+    nobody = run(a_site(3), settings(), only="nobody*")
     assert nobody.touched() == []
     assert "no vassal to roll" in str(nobody.roll["reason"])
 
 
 def test_stats_that_cannot_be_read_for_a_while_only_delay() -> None:
-    made = site(3)
+    made = a_site(3)
 
     def blind() -> None:
         made.unreadable_until = made.now + 5.0
@@ -443,7 +428,7 @@ def test_stats_that_cannot_be_read_for_a_while_only_delay() -> None:
 
 
 def test_stats_that_stay_unreadable_end_the_roll_with_the_traffic_given_back() -> None:
-    made = site(3, v1={"busy_until": 400.0})
+    made = a_site(3, v1={"busy_until": 400.0})
 
     def blind() -> None:
         made.unreadable_until = 1e9
@@ -459,11 +444,9 @@ def test_an_emperor_whose_stats_take_long_is_read_for_a_fifth_of_its_time() -> N
     class SlowSite(WatchedSite):
         looked: list[float]
 
-        def look(
-            self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
-        ) -> Snapshot:
+        def look(self, tracked: Collection[str], look: Look) -> Snapshot:
             self.looked.append(self.now)
-            return replace(super().look(tracked, detailed, when_accepting), emperor_seconds=0.05)
+            return replace(super().look(tracked, look), emperor_seconds=0.05)
 
     made = SlowSite([FakeVassal(f"v{number}.ini") for number in range(3)])
     made.looked = []
@@ -475,23 +458,23 @@ def test_an_emperor_whose_stats_take_long_is_read_for_a_fifth_of_its_time() -> N
 
 
 def test_touches_during_a_roll_give_exactly_one_more() -> None:
-    made = site(3)
+    made = a_site(3)
     touches, shelf = Touches(), Shelf(Journal(None), lambda: setattr(made, "touches", {}))
     for moment in (1.0, 2.0, 3.0):
         made.at(moment, touches.touch)
     clock = Clock(made)
     made.at(60.0, clock.end)
     touches.touch()
-    Controller(made, touches, settings(), Recorder(shelf, INFO), clock).run()
+    Controller(made, touches, settings(), recorder(shelf), clock).run()
     assert [roll["result"] for roll in shelf.history] == ["done", "done"]
     assert shelf.history[1]["request"]["mtime_ns"] == 4
 
 
-def test_a_second_roll_knows_the_load_time_and_looks_less_often_and_sees_its_end_sooner() -> None:
-    made = site(3)
+def test_a_second_roll_knows_the_load_time_so_that_it_looks_less_and_ends_sooner() -> None:
+    made = a_site(3)
     for one in made.vassals.values():
         one.load = 20.0
-    touches, shelf, looks = Touches(), Shelf(Journal(None)), [0]
+    touches, looks = Touches(), [0]
     clock = Clock(made)
 
     def ended() -> None:
@@ -501,33 +484,31 @@ def test_a_second_roll_knows_the_load_time_and_looks_less_often_and_sees_its_end
         if len(shelf.history) == 2:
             clock.end()
 
-    shelf._ended = ended
+    shelf = Shelf(Journal(None), ended)
     touches.touch()
-    Controller(made, touches, settings(check_interval=10.0), Recorder(shelf, INFO), clock).run()
+    Controller(made, touches, settings(check_interval=10.0), recorder(shelf), clock).run()
     first, second = (roll["finished"] - roll["started"] for roll in shelf.history)
     assert second < first
     assert looks[2] - looks[1] < looks[1]
 
 
 def test_a_hook_that_is_stopped_gives_traffic_back_and_the_next_one_goes_on() -> None:
-    made = site(3, v1={"busy_until": 50.0})
-    touches, shelf = Touches(), Shelf(Journal(None))
-    clock = Clock(made)
+    made = a_site(3, v1={"busy_until": 50.0})
+    clock, later = Clock(made), Clock(made)
+    touches, shelf = Touches(), Shelf(Journal(None), later.end)
     made.at(1.0, clock.end)
     touches.touch()
-    Controller(made, touches, settings(), Recorder(shelf, INFO), clock).run()
+    Controller(made, touches, settings(), recorder(shelf), clock).run()
     assert shelf.statuses[-1]["roll"]["result"] == "interrupted"
     assert shelf.statuses[-1]["state"] == "idle"
     assert made.serving("app") == 3
     assert not shelf.history
-    later = Clock(made)
-    shelf._ended = later.end
-    Controller(made, touches, settings(drain_timeout=100.0), Recorder(shelf, INFO), later).run()
+    Controller(made, touches, settings(drain_timeout=100.0), recorder(shelf), later).run()
     assert [roll["result"] for roll in shelf.history] == ["done"]
 
 
 def test_new_code_that_accepts_and_dies_a_second_later_is_lost_to_one_vassal() -> None:
-    made = site(4)
+    made = a_site(4)
     for vassal in made.vassals.values():
         vassal.dies_after = 1.0
     outcome = run(made, settings())
@@ -538,7 +519,7 @@ def test_new_code_that_accepts_and_dies_a_second_later_is_lost_to_one_vassal() -
 
 
 def test_new_code_that_dies_later_than_canary_time_still_stops_the_roll() -> None:
-    made = site(4, minimum=3)
+    made = a_site(4, minimum=3)
     for vassal in made.vassals.values():
         vassal.dies_after = 5.5
     outcome = run(made, settings(minimum_active_vassals=Minimum(3)))
@@ -548,14 +529,12 @@ def test_new_code_that_dies_later_than_canary_time_still_stops_the_roll() -> Non
 
 
 def test_a_single_vassal_is_a_first_wave_and_has_to_live_too() -> None:
-    made = site(1, minimum=0, v1={"dies_after": 1.0})
+    made = a_site(1, minimum=0, v1={"dies_after": 1.0})
     assert run(made, settings(minimum_active_vassals=Minimum(0))).result == "failed"
 
 
-def test_nobody_is_taken_while_a_router_that_was_started_anew_lacks_vassals_of_the_other() -> None:
-    vassals = [FakeVassal(f"v{number}.ini", load=1.0, routers=("east", "west")) for number in range(1, 7)]
-    made = WatchedSite(vassals)
-    made.minimum = {"app": 4}
+def test_no_vassal_is_taken_while_a_restarted_router_lacks_vassals_of_the_other() -> None:
+    made = a_site(6, 4, each={"load": 1.0, "routers": ("east", "west")})
     made.at(1.5, lambda: made.forget("west"))
     outcome = run(made, settings(minimum_active_vassals=Minimum(4), canary_time=0.0))
     assert outcome.result == "done"
@@ -565,7 +544,7 @@ def test_nobody_is_taken_while_a_router_that_was_started_anew_lacks_vassals_of_t
     assert any(when > third_is_back for when in taken)
 
 
-def test_what_a_router_started_anew_never_lists_again_holds_a_roll_back_for_twelve_seconds() -> None:
+def test_vassals_that_a_restarted_router_never_lists_hold_a_roll_for_twelve_seconds() -> None:
     vassals = [FakeVassal(f"v{number}.ini", load=1.0, routers=("east", "west")) for number in range(1, 5)]
     made = WatchedSite(vassals)
 
@@ -581,14 +560,12 @@ def test_what_a_router_started_anew_never_lists_again_holds_a_roll_back_for_twel
 
 
 @pytest.mark.parametrize("load", [0.3, 3.0])
-def test_of_two_routers_one_of_which_takes_no_packets_vassals_are_drained_at_the_other(load: float) -> None:
-    names = ("v1.ini", "v2.ini", "v3.ini")
-    made = WatchedSite([FakeVassal(name, load=load, routers=("east", "west")) for name in names])
-    made.minimum = {"app": 2}
+def test_vassals_are_drained_at_one_router_though_the_other_takes_no_packets(load: float) -> None:
+    made = a_site(3, 2, each={"load": load, "routers": ("east", "west")})
     made.signed_routers = frozenset({"west"})
     outcome = run(made, settings(minimum_active_vassals=Minimum(2), canary_time=0.0))
     assert outcome.result == "done"
-    for name in names:
+    for name in made.vassals:
         own = [action for _, action in made.performed if getattr(action, "vassal", "") == name]
         first = next(action for action in own if isinstance(action, Touch | Unsubscribe))
         assert isinstance(first, Unsubscribe), f"{name} was touched with requests in flight at east"
@@ -605,9 +582,7 @@ def test_of_two_routers_one_of_which_takes_no_packets_vassals_are_drained_at_the
 
 
 def test_a_drain_at_one_router_is_waited_for_though_the_other_takes_no_packets() -> None:
-    made = WatchedSite([FakeVassal(f"v{number}.ini", routers=("east", "west")) for number in (1, 2)])
-    made.vassals["v1.ini"].busy_until = 6.0
-    made.minimum = {"app": 1}
+    made = a_site(2, 1, each={"routers": ("east", "west")}, v1={"busy_until": 6.0})
     made.signed_routers = frozenset({"west"})
     outcome = run(made, settings(canary_time=0.0))
     touched = {action.vassal: when for when, action in made.performed if isinstance(action, Touch)}
@@ -618,8 +593,7 @@ def test_a_drain_at_one_router_is_waited_for_though_the_other_takes_no_packets()
 def test_each_keys_first_vassal_has_to_live_before_the_rest_of_its_key() -> None:
     vassals = [FakeVassal(f"a{number}.ini", keys=("a",), load=1.0) for number in (1, 2, 3)]
     vassals += [FakeVassal(f"b{number}.ini", keys=("b",), load=1.0, dies_after=1.0) for number in (1, 2, 3, 4)]
-    made = WatchedSite(vassals)
-    made.minimum = {"a": 1, "b": 1}
+    made = WatchedSite(vassals, {"a": 1, "b": 1})
     outcome = run(made, settings())
     assert outcome.result == "failed"
     phases = outcome.phases()
@@ -629,9 +603,9 @@ def test_each_keys_first_vassal_has_to_live_before_the_rest_of_its_key() -> None
 
 @pytest.mark.parametrize("canary", [1, 9])
 def test_a_deadline_that_comes_when_all_are_done_ends_nothing(canary: int) -> None:
-    outcome = run(site(4), settings(canary=canary, canary_time=30.0, deadline=20.0, maximum_parallel=0))
+    outcome = run(a_site(4), settings(canary=canary, canary_time=30.0, deadline=20.0, maximum_parallel=0))
     assert outcome.result == ("done" if canary == 9 else "timed-out")
 
 
 def test_a_canary_that_is_watched_for_longer_than_the_timeout_is_no_stall() -> None:
-    assert run(site(4), settings(canary_time=30.0, timeout=8.0)).result == "done"
+    assert run(a_site(4), settings(canary_time=30.0, timeout=8.0)).result == "done"

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.rolling import Outcome, WatchedSite, run, settings
-from tests.support.simulator import FakeVassal
+from tests.support.rolling import Outcome, WatchedSite, a_site, run, settings
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.settings import Minimum
 
@@ -49,12 +48,8 @@ class World(NamedTuple):
 
 
 def build(world: World) -> WatchedSite:
-    site = WatchedSite([FakeVassal(f"v{number}.ini", load=1.0) for number in range(world.size)])
-    site.minimum = {"app": world.minimum}
-    for number in world.failing:
-        for attribute, value in FAULTS[world.fault].items():
-            setattr(site.vassals[f"v{number}.ini"], attribute, value)
-    return site
+    faults = {f"v{number}": FAULTS[world.fault] for number in world.failing}
+    return a_site(world.size, world.minimum, first=0, each={"load": 1.0}, **faults)
 
 
 def judge(outcome: Outcome, world: World) -> None:
@@ -115,10 +110,7 @@ def test_every_small_world_keeps_the_promise_when_routers_forget(
     """
     moments = (0.05, 0.5, 1.2, 2.3, 3.4, 4.5) if every == 10.0 else (0.5, 2.3)
     for minimum, canary, first in itertools.product(range(6), (0, 1), moments):
-        site = WatchedSite(
-            [FakeVassal(f"v{number}.ini", load=1.0, routers=("east", "west")) for number in range(count)]
-        )
-        site.minimum = {"app": minimum}
+        site = a_site(count, minimum, first=0, each={"load": 1.0, "routers": ("east", "west")})
         for later, routers in FORGETS[forgets]:
             site.at(first + later, lambda site=site, routers=routers: site.forget(*routers, anew=anew, every=every))  # type: ignore[misc]
         given = settings(

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.rolling import Outcome, WatchedSite, run, settings
-from tests.support.simulator import FakeVassal
-from uwsgi_reload_hook.planning.roll import Touch
+from tests.support.rolling import Outcome, a_site, run, settings
+from uwsgi_reload_hook.planning.actions import Touch
 from uwsgi_reload_hook.settings import Minimum
-
-
-def site(count: int = 3, minimum: int = 1) -> WatchedSite:
-    made = WatchedSite([FakeVassal(f"v{number}.ini") for number in range(1, count + 1)])
-    made.minimum = {"app": minimum}
-    return made
 
 
 def done_with_new_code(outcome: Outcome) -> bool:
@@ -21,7 +14,7 @@ def done_with_new_code(outcome: Outcome) -> bool:
 
 
 def test_a_late_byte_of_an_earlier_start_is_not_taken_for_the_end_of_the_reload() -> None:
-    made = site()
+    made = a_site()
     first = made.vassals["v1.ini"]
 
     def late() -> None:
@@ -37,9 +30,9 @@ def test_a_late_byte_of_an_earlier_start_is_not_taken_for_the_end_of_the_reload(
 
 @pytest.mark.parametrize("moment", [0.0, 0.5, 1.0, 1.9, 2.5, 4.0])
 def test_a_reload_that_the_emperor_did_not_deliver_delays_and_no_more(moment: float) -> None:
-    made = site(4, 2)
+    made = a_site(4, 2)
     other = made.vassals["v3.ini"]
-    made.at(moment, lambda: made._reload(other))
+    made.at(moment, lambda: made.reload(other))
     outcome = run(made, settings(minimum_active_vassals=Minimum(2)))
     assert done_with_new_code(outcome)
 
@@ -47,7 +40,7 @@ def test_a_reload_that_the_emperor_did_not_deliver_delays_and_no_more(moment: fl
 @pytest.mark.parametrize("moment", [0.02, 0.5, 1.5, 2.1, 3.0])
 @pytest.mark.parametrize("jump", [-3600.0, -1.0, 1.0, 30.0, 3600.0])
 def test_a_wall_clock_that_jumps_delays_a_roll_and_breaks_no_promise(jump: float, moment: float) -> None:
-    made = site()
+    made = a_site()
 
     def leap() -> None:
         made.wall_jump = jump
@@ -60,7 +53,7 @@ def test_a_wall_clock_that_jumps_delays_a_roll_and_breaks_no_promise(jump: float
 
 @pytest.mark.parametrize("fraction", [-0.25, 0.0, 0.35, 0.74, 0.749])
 def test_a_touch_is_newer_than_the_last_on_either_side_of_a_second(fraction: float) -> None:
-    made = site()
+    made = a_site()
     made.wall_jump = fraction
     for one in made.vassals.values():
         one.mtime = one.last_mod = int(made.wall())  # started, or touched, in this very second
@@ -72,7 +65,7 @@ def test_a_touch_is_newer_than_the_last_on_either_side_of_a_second(fraction: flo
 
 
 def test_a_config_from_the_future_is_touched_beyond_that() -> None:
-    made = site()
+    made = a_site()
     future = int(made.wall()) + 5000
     for one in made.vassals.values():
         one.mtime = one.last_mod = future

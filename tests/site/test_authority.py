@@ -137,7 +137,7 @@ def hook_ini(directory: Path, *lines: str) -> Path:
 SET = "reload-hook-trigger = /run/%n.trigger"
 
 
-def test_the_process_of_a_vassal_whose_config_makes_it_the_hook_may_act_and_the_config_says_how(tmp_path: Path) -> None:
+def test_a_vassal_whose_config_makes_it_the_hook_may_act_with_that_configs_options(tmp_path: Path) -> None:
     config = hook_ini(tmp_path, SET, "reload-hook-state-directory = $(STATE)", "ini = %d/more.ini")
     (tmp_path / "more.ini").write_text("[uwsgi]\nreload-hook-canary = 2\n")
     (tmp_path / "more.ini").chmod(0o666)

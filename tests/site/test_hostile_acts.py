@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.rolling import settings
 from tests.support.servers import listens
 from uwsgi_reload_hook.errors import ActionError
-from uwsgi_reload_hook.planning.roll import SendProbe, Subscribe, Touch, Unsubscribe
+from uwsgi_reload_hook.planning.actions import SendProbe, Subscribe, Touch, Unsubscribe
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.site import master
-from uwsgi_reload_hook.site.actuator import Scene, perform
+from uwsgi_reload_hook.site.actuator import Actuator
 from uwsgi_reload_hook.site.prober import Prober
+from uwsgi_reload_hook.site.vassals import KnownVassals
 from uwsgi_reload_hook.snapshot import Node
 
 LONG = "k" * 70_000
@@ -50,10 +52,10 @@ def test_a_fifo_that_is_read_gets_its_newline_and_one_that_is_not_gets_none(tmp_
     os.close(reader)
 
 
-def scene(tmp_path: Path, prober: Prober | None = None) -> Scene:
-    path = str(tmp_path / "a.ini")
-    servers = {"r": str(tmp_path / "subscriptions")}
-    return Scene(1, {"a.ini": os.getpid()}, {"a.ini": path}, servers, lambda nodes: {"a.ini": tuple(nodes)}, prober)
+def actuator(tmp_path: Path, prober: Prober | None = None) -> Actuator:
+    vassals = KnownVassals(1, settings())
+    vassals.pids, vassals.paths = {"a.ini": os.getpid()}, {"a.ini": str(tmp_path / "a.ini")}
+    return Actuator(vassals, {"r": str(tmp_path / "subscriptions")}, prober)
 
 
 def test_a_key_that_fits_no_packet_fails_the_act_and_not_the_hook(
@@ -62,14 +64,14 @@ def test_a_key_that_fits_no_packet_fails_the_act_and_not_the_hook(
     with listens(tmp_path / "s"):
         nodes = (Node("r", LONG, str(tmp_path / "s")),)
         with pytest.raises(ActionError, match="70000 bytes do not fit a uwsgi packet"):
-            perform(Unsubscribe("a.ini", nodes), scene(tmp_path))
-        perform(Subscribe("a.ini", nodes), scene(tmp_path))
+            actuator(tmp_path).perform(Unsubscribe("a.ini", nodes))
+        actuator(tmp_path).perform(Subscribe("a.ini", nodes))
     assert "a.ini: cannot be subscribed; it will announce itself: 70000 bytes do not fit" in caplog.text
 
 
 def test_a_key_that_fits_no_request_is_a_failed_probe(tmp_path: Path) -> None:
     prober = Prober(Probe("/h"), 10.0)
-    perform(SendProbe("a.ini", (Node("r", LONG, str(tmp_path / "s")),)), scene(tmp_path, prober))
+    actuator(tmp_path, prober).perform(SendProbe("a.ini", (Node("r", LONG, str(tmp_path / "s")),)))
     result = prober.results()["a.ini"]
     assert not result.good
     assert result.words == "its key fits no request: 70000 bytes do not fit a uwsgi packet, which holds 65535"
@@ -78,4 +80,4 @@ def test_a_key_that_fits_no_request_is_a_failed_probe(tmp_path: Path) -> None:
 def test_the_last_second_there_is_fails_the_touch_with_words(tmp_path: Path) -> None:
     (tmp_path / "a.ini").touch()
     with pytest.raises(ActionError, match=r"cannot be touched by user .*no later mtime than"):
-        perform(Touch("a.ini", str(tmp_path / "a.ini"), 2**63), scene(tmp_path))
+        actuator(tmp_path).perform(Touch("a.ini", str(tmp_path / "a.ini"), 2**63))

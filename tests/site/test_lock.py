@@ -178,7 +178,7 @@ def test_a_claim_that_is_kept_full_counts_by_the_user_who_made_it(emperor: str) 
         assert lock_holder(emperor, ours) == Peer(0, os.geteuid())
 
 
-def test_where_the_kernel_tells_no_users_a_full_claim_does_not_count_and_any_other_does(emperor: str) -> None:
+def test_where_the_kernel_tells_no_users_only_a_claim_that_is_not_full_counts(emperor: str) -> None:
     with waiting_stranger(FAKES, emperor, "1"), holder(emperor) as child:
         names = [name for name in peers._read() if emperor in name]
         assert len(names) == 2
@@ -193,7 +193,7 @@ def test_the_two_lists_of_the_kernel_are_one(emperor: str) -> None:
     assert sorted(map(str, asked.values())) == sorted(map(str, (os.geteuid(), STRANGER, STRANGER)))
 
 
-def test_a_line_of_the_list_that_somebody_forges_by_a_name_with_a_line_break_is_no_claim(emperor: str) -> None:
+def test_a_line_forged_by_a_socket_name_with_a_line_break_is_no_claim(emperor: str) -> None:
     forged = f"uwsgi-reload-hook:{emperor[:8]}:{'0' * 32}"
     with socket.socket(socket.AF_UNIX) as claim:
         claim.bind(f"\0\n0 2 0 00010000 0001 01 1 @{forged}")

@@ -36,7 +36,7 @@ def sockets(**held: str) -> dict[int, frozenset[str]]:
     return {int(pid[1:]): frozenset(addresses.split()) for pid, addresses in held.items()}
 
 
-def test_a_node_belongs_to_the_vassal_whose_master_listens_on_it_whatever_their_names() -> None:
+def test_a_node_belongs_to_the_vassal_that_listens_on_it_whatever_their_names() -> None:
     host = Host(sockets(p1="/run/x.sock 0.0.0.0:80", p2="/run/app1.sock"))
     found = host.owners("/run/x.sock", "127.0.0.1:80", "/run/app1.sock", app1=1, app2=2)
     assert found == {"app1.ini": {"/run/x.sock", "127.0.0.1:80"}, "app2.ini": {"/run/app1.sock"}}
@@ -151,9 +151,7 @@ def test_a_node_of_nobody_is_left_out_and_told_once(caplog: pytest.LogCaptureFix
         for _ in range(3):
             assert host.owners("/run/x.sock", a=1) == {}
             host.now += 2 * RELIST
-    assert [record.getMessage().split(";")[0] for record in caplog.records] == [
-        "node /run/x.sock belongs to no vassal of this Emperor that can be seen"
-    ]
+    assert caplog.messages == ["router node /run/x.sock matches no vassal of this Emperor and is not counted"]
 
 
 def test_whoever_announces_any_number_of_nodes_fills_no_log_and_no_memory(caplog: pytest.LogCaptureFixture) -> None:
@@ -163,8 +161,8 @@ def test_whoever_announces_any_number_of_nodes_fills_no_log_and_no_memory(caplog
         assert len(host.matcher._sought) <= WARNINGS + 1
     *named, last = caplog.messages
     assert len(named) == WARNINGS
-    assert all(line.startswith("node /run/") for line in named)
-    assert last.endswith("no more of them are named")
+    assert all(line.startswith("router node /run/") for line in named)
+    assert last.endswith("no further ones are named")
 
 
 def test_a_node_that_is_listed_again_is_not_said_again(caplog: pytest.LogCaptureFixture) -> None:

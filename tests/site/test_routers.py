@@ -133,7 +133,7 @@ def test_a_path_of_another_users_datagram_socket_gets_no_packet(shared: Path) ->
         assert subscription_server(told, "router.stats", TRUSTED) == str(shared / "b")
 
 
-def test_a_process_with_the_rights_of_another_user_than_his_who_started_it_is_no_router(shared: Path) -> None:
+def test_a_process_with_the_rights_of_another_user_than_its_starter_is_no_router(shared: Path) -> None:
     """Before: `su`, which waits for a password with root's rights, made a socket that it had inherited a router's."""
     script = f"import os\nos.setresuid({STRANGER}, 0, 0)\n" + LISTEN + READY
     with emperor() as told, python("-c", script, str(shared / "stats")) as child:

@@ -181,7 +181,7 @@ def test_a_stats_socket_that_nobody_holds_is_unavailable(path: Path) -> None:
     ["host:port", "host:", ":", "127.0.0.1:65536", "127.0.0.1:٣", "1:" + "9" * 5000, "é:80", "\udce9:80", "a\0b:80"],
 )
 def test_what_is_no_address_is_unavailable_in_words(address: str) -> None:
-    with pytest.raises(UnavailableError, match="is no address: a path, or host:port, is expected"):
+    with pytest.raises(UnavailableError, match="is no address: give the path of a unix socket, or host:port"):
         StatsSocket(address).read()
     with pytest.raises(UnavailableError, match="is no address"):
         send(address, b"")

@@ -80,7 +80,7 @@ def made_directory(path: Path) -> None:
     ("make", "kind"),
     [(fifo, "a FIFO"), (device, "a device"), (bound, "a socket"), (made_directory, "a directory")],
 )
-def test_what_is_no_plain_file_is_no_request_is_said_once_and_the_next_good_touch_works(
+def test_a_trigger_that_is_no_plain_file_is_told_once_and_the_next_good_touch_works(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, make: Callable[[Path], None], kind: str
 ) -> None:
     path = tmp_path / "trigger"
@@ -269,7 +269,7 @@ ATTACK = BECOME_NOBODY + textwrap.dedent(
 REQUESTS = 5_000
 
 
-def test_whoever_owns_the_triggers_directory_can_neither_hold_the_hook_nor_show_what_he_may_not_read(
+def test_the_owner_of_the_triggers_directory_neither_holds_the_hook_nor_reads_by_it(
     tmp_path: Path,
 ) -> None:
     secret = put(tmp_path / "secret", "message=secret\n", mode=0o600)

@@ -68,7 +68,7 @@ def test_where_it_has_seen_the_targets_the_target_is_touched(tmp_path: Path, con
 
 
 @pytest.mark.parametrize("seen", [SECOND, SECOND + 99], ids=["both alike", "neither"])
-def test_where_neither_the_mtimes_nor_the_options_tell_both_ends_are_touched_unless_others_share_the_target(
+def test_where_nothing_tells_both_ends_are_touched_unless_others_share_the_target(
     tmp_path: Path, config: Path, seen: int
 ) -> None:
     link = linked(tmp_path / "link.ini", config, SECOND)
@@ -130,9 +130,7 @@ def test_a_file_that_others_link_to_is_a_problem_for_an_emperor_that_follows(tmp
     assert touchable(str(config), SECOND, [link], by_options=True) == Touchable(str(config), may_set_mtime=True)
 
 
-def test_shared_links_that_an_archive_made_look_followed_are_touched_by_what_the_options_say(
-    tmp_path: Path, config: Path
-) -> None:
+def test_shared_links_that_look_followed_are_touched_as_the_options_say(tmp_path: Path, config: Path) -> None:
     link, other = (str(linked(tmp_path / name, config, SECOND - 500)) for name in ("link.ini", "other.ini"))
     assert touchable(link, SECOND, [link, other], by_options=True) == Touchable(link, may_set_mtime=True)
     assert other in touchable(link, SECOND, [link, other]).problem, "where nothing else tells the mtimes do"

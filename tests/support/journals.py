@@ -10,7 +10,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 
 from hypothesis import strategies as st
 
-from uwsgi_reload_hook.planning.roll import Progress, Roll
+from uwsgi_reload_hook.planning.progress import Progress
+from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.records.journal import Journal
 
 __all__ = ["journals", "progresses", "rolls", "strategy"]

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from tests.support.build import owed
 from tests.support.simulator import Clock, FakeVassal, SimulatedSite
 from uwsgi_reload_hook.controller import Controller
 from uwsgi_reload_hook.planning import planner
-from uwsgi_reload_hook.planning.roll import (
-    Action,
-    Phase,
-    Request,
-    Result,
-    Roll,
-    Step,
-    Subscribe,
-    Suspend,
-    Touch,
-    Unsubscribe,
-)
+from uwsgi_reload_hook.planning.actions import Action, Step, Subscribe, Suspend, Touch, Unsubscribe
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.planning.transitions import NEXT
+from uwsgi_reload_hook.records.events import Observer
+from uwsgi_reload_hook.records.history import History
 from uwsgi_reload_hook.records.journal import Journal
+from uwsgi_reload_hook.records.log import log_event
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.store import HookInfo, Store
+from uwsgi_reload_hook.records.status import HookInfo
+from uwsgi_reload_hook.records.status_file import StatusFile
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["Outcome", "Shelf", "WatchedSite", "run", "settings"]
+__all__ = ["Outcome", "Shelf", "WatchedSite", "a_site", "observers", "recorder", "run", "settings"]
 
 INFO = HookInfo(1, "mule", "0", 0.0)
-
-
 settings = partial(Settings, trigger="trigger")
 
 
-class Shelf(Store):
+class Shelf:
     """A store that keeps everything in memory."""
 
     def __init__(self, journal: Journal | None = None, ended: Callable[[], None] = lambda: None) -> None:
@@ -65,6 +59,16 @@ class Shelf(Store):
         self._ended()
 
 
+def observers(shelf: Shelf) -> tuple[Observer, ...]:
+    """Those of the hook, with the shelf in place of its files."""
+    return log_event, StatusFile(shelf, INFO), History(shelf.append_history)
+
+
+def recorder(shelf: Shelf) -> Recorder:
+    """The hook's recorder, with the shelf in place of its files."""
+    return Recorder(shelf, observers(shelf))
+
+
 class Touches:
     """A trigger file that somebody touches: each item is one mtime, in the order of `touch`."""
 
@@ -91,11 +95,15 @@ class WatchedSite(SimulatedSite):
     A vassal that a router has forgotten counts as serving: nothing is wrong with it.
     """
 
-    minimum: Mapping[str, int] = {}
-    stopped = False
-    touches: dict[str, int]
-    taken: frozenset[str] = frozenset()
-    """Those that served until an act of the hook."""
+    def __init__(self, vassals: Collection[FakeVassal], minimum: Mapping[str, int] | None = None) -> None:
+        super().__init__(vassals)
+        self.minimum = minimum or {}
+        """Key to the number of vassals that must serve."""
+        self.stopped = False
+        self.touches: dict[str, int] = {}
+        """How often each vassal was touched in this roll."""
+        self.taken: frozenset[str] = frozenset()
+        """Those that served until an act of the hook."""
 
     def perform(self, action: Action) -> None:
         if not isinstance(action, Touch | Unsubscribe | Suspend):
@@ -123,9 +131,22 @@ class WatchedSite(SimulatedSite):
             assert after == before[key] or after >= minimum, f"{action} left {after} of {minimum} for {key}"
         if isinstance(action, Touch):
             assert not self.stopped, f"{action} after the roll was stopped"
-            count = self.touches = getattr(self, "touches", {})
-            count[action.vassal] = count.get(action.vassal, 0) + 1
-            assert count[action.vassal] == 1, f"{action.vassal} was touched twice in one roll"
+            self.touches[action.vassal] = self.touches.get(action.vassal, 0) + 1
+            assert self.touches[action.vassal] == 1, f"{action.vassal} was touched twice in one roll"
+
+
+def a_site(
+    count: int = 3,
+    minimum: int = 1,
+    *,
+    first: int = 1,
+    each: Mapping[str, object] | None = None,
+    **faults: Mapping[str, object],
+) -> WatchedSite:
+    """`v1.ini` and so on under the key `app`, all with the fields of `each`, and `v1.ini` with those of `v1`."""
+    fields = {f"v{number}": {**(each or {}), **faults.get(f"v{number}", {})} for number in range(first, first + count)}
+    vassals = [FakeVassal(f"{name}.ini", **given) for name, given in fields.items()]  # type: ignore[arg-type]
+    return WatchedSite(vassals, {"app": minimum})
 
 
 @dataclass
@@ -169,7 +190,6 @@ def run(  # noqa: PLR0913 - each argument is one dimension of a world
 ) -> Outcome:
     """Touch the trigger, and run until so many rolls have ended. A world that takes more than `limit` seconds fails."""
     touches = Touches()
-    shelf = Shelf(Journal(None, known_keys))
 
     def after_wait() -> None:
         assert site.now < limit, f"no end after {limit} s: {shelf.statuses[-1]}"
@@ -182,26 +202,25 @@ def run(  # noqa: PLR0913 - each argument is one dimension of a world
         if len(shelf.history) == rolls:
             clock.end()
 
-    shelf._ended = ended
+    shelf = Shelf(Journal(None, known_keys), ended)
     touches.touch(only)
-    Controller(_Stopping(site, shelf), touches, given, WatchingRecorder(shelf, INFO), clock).run()
+    Controller(_Stopping(site, shelf), touches, given, WatchingRecorder(shelf, observers(shelf)), clock).run()
     return Outcome(site, shelf, touches)
 
 
 class WatchingRecorder(Recorder):
-    """Checks every step of a roll: the phase table, that a stop is final, and what an interruption would do."""
+    """Checks every step of a roll: the phase table, that a stop is final, and what an interruption would do.
 
-    def resumed(self, before: Roll, after: Roll, now: float) -> None:
-        """A roll that is taken up goes back to where it can be judged from: the table does not hold for that."""
-        Recorder.moved(self, before, after, now)
+    A roll that is taken up (`resumed`) goes back to where it can be judged from: the table does not hold for that.
+    """
 
     def moved(self, before: Roll, after: Roll, now: float) -> None:
         for id_, new in after.vassals.items():
             old = before.vassals[id_].phase
             assert new.phase is old or new.phase in NEXT[old], f"{id_}: {old} -> {new.phase}"
             taken = old is Phase.PENDING and new.phase is Phase.DRAINING
-            assert not (taken and after.stop), f"{id_} was taken after {after.reason}"
-        assert before.stop is None or before.stop is after.stop
+            assert not (taken and after.stopping), f"{id_} was taken after {after.reason}"
+        assert before.stopping is None or before.stopping is after.stopping
         if after.result is None:
             interrupted(after, 0.0)
         super().moved(before, after, now)
@@ -225,9 +244,9 @@ class _Stopping:
 
 def interrupted(roll: Roll, now: float) -> Step:
     """What an interruption at this moment does: everybody drained and untouched must get traffic back."""
-    step = planner.abort(roll, now, Result.INTERRUPTED, "test")
-    owed = {id_ for id_, one in roll.vassals.items() if one.phase is Phase.DRAINING and one.drained}
+    step = planner.end_at_once(roll, now, Result.INTERRUPTED, "test")
+    drained = {id_ for id_, one in roll.vassals.items() if one.phase is Phase.DRAINING and owed(one)}
     paid = {action.vassal for action in step.actions if isinstance(action, Subscribe)}
-    assert paid == owed
+    assert paid == drained
     assert all(isinstance(action, Subscribe) for action in step.actions)
     return step

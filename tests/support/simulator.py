@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
-from uwsgi_reload_hook.planning.roll import (
+from uwsgi_reload_hook.planning.actions import (
     Action,
     ClearBlacklist,
+    Look,
     SendProbe,
     Subscribe,
     Suspend,
@@ -126,7 +127,7 @@ class SimulatedSite:
                 vassal.pid = next(self._pids)
                 vassal.workers = self._fork()
                 if vassal.accepting:
-                    self._announce(vassal)
+                    self.announce(vassal)
         self._every(EMPEROR_FREQUENCY, self._scan)
         self._every(10.0, self._announce_all)
 
@@ -138,14 +139,12 @@ class SimulatedSite:
     def wall(self) -> float:
         return WALL + self.now + self.wall_jump
 
-    def look(
-        self, tracked: Collection[str], detailed: Collection[str], when_accepting: Collection[str] = ()
-    ) -> Snapshot:
+    def look(self, tracked: Collection[str], look: Look) -> Snapshot:
         self.looks += 1
         if self.now < self.unreadable_until:
             raise UnavailableError("the stats socket cannot be read: Connection refused")
         ids = {id_ for id_, one in self.vassals.items() if one.present or one.blacklisted} | set(tracked)
-        detailed = {*detailed, *(id_ for id_ in when_accepting if self.vassals[id_].accepting)}
+        detailed = {*look.inspect, *(id_ for id_ in look.inspect_if_accepting if self.vassals[id_].accepting)}
         seen = {id_: self._seen(self.vassals[id_], id_ in detailed) for id_ in sorted(ids)}
         self._scan()  # every wake of the Emperor ends in one, after it has answered
         return Snapshot(self.wall(), seen, TOLERANCE, cpus=self.cpus, routers=dict(self.routers))
@@ -225,7 +224,7 @@ class SimulatedSite:
             self.at(one.busy_until, lambda: self._forget(one, router, key))
         if one.announces_in_drain:
             one.announces_in_drain = False
-            self.at(self.now + 0.5, lambda: self._announce(one))
+            self.at(self.now + 0.5, lambda: self.announce(one))
 
     def _forget(self, one: FakeVassal, router: str, key: str) -> None:
         if (node := one.nodes.get((router, key))) and node.death_mark:
@@ -262,7 +261,7 @@ class SimulatedSite:
                 one.last_mod = one.mtime
                 one.respawns += 1
                 one.accepting = False
-                self._reload(one)
+                self.reload(one)
             elif not one.present and (one.blacklisted is None or self.now >= one.throttled_until):
                 self._start(one)
 
@@ -279,7 +278,7 @@ class SimulatedSite:
             one.nodes.clear()
             self._bury_in(MASTER_CYCLE, one)
 
-    def _reload(self, one: FakeVassal) -> None:
+    def reload(self, one: FakeVassal) -> None:
         """The workers finish what they have, the master notices within its cycle, and executes itself anew."""
         pid = one.pid
         one.nodes.clear()  # unsubscribe-on-graceful-reload
@@ -319,7 +318,7 @@ class SimulatedSite:
         if one.dies_after is not None:
             self.at(self.now + one.dies_after, lambda: self.die(one, pid))
         self._scan()
-        self.at(self.now + one.announces_after, lambda: self._announce(one))
+        self.at(self.now + one.announces_after, lambda: self.announce(one))
 
     def die(self, one: FakeVassal, pid: int | None = None) -> None:
         """End a vassal's process; the Emperor curses it, forgets it, and starts it again when it may."""
@@ -348,7 +347,7 @@ class SimulatedSite:
 
     # the routers
 
-    def _announce(self, one: FakeVassal) -> None:
+    def announce(self, one: FakeVassal) -> None:
         if one.present and one.accepting and not one.cursed and not one.unheard and not one.paused:
             for router, key in itertools.product(one.routers, one.keys):
                 old = one.nodes.get((router, key)) or Node(router, key, one.address)
@@ -373,12 +372,12 @@ class SimulatedSite:
 
     def _remember(self, one: FakeVassal) -> None:
         if one.forgotten:
-            self._announce(one)
+            self.announce(one)
 
     def _announce_all(self) -> None:
         for one in self.vassals.values():
             if any(not node.death_mark for node in one.nodes.values()):
-                self._announce(one)
+                self.announce(one)
 
     # what is true, whoever looks
 

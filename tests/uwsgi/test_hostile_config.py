@@ -238,7 +238,7 @@ JSONS = [
     "'{\"uwsgi\": {\"a\": [' + '1,' * (1 << 18) + '1]}}'",
 ]
 XMLS = [
-    "'<!DOCTYPE a [' + ''.join(f'<!ENTITY a{n} \"&a{n-1};&a{n-1};\">' for n in range(24)) + ']><uwsgi><a>&a23;</a></uwsgi>'",
+    "'<!DOCTYPE a [' + ''.join(f'<!ENTITY a{n} \"&a{n-1};&a{n-1};\">' for n in range(24)) + ']><uwsgi>&a23;</uwsgi>'",
     "'<uwsgi>' + '<a>' * (1 << 18)",
     "'<uwsgi>' + '><!-- ' * (1 << 17)",
     "'<uwsgi>' + '>  ' * (1 << 18)",

@@ -78,7 +78,7 @@ def test_a_request_over_http_uses_the_host_given_before_the_key() -> None:
         (b"HTTP/1.1 500 Internal Server Error\r\n\r\nInternal Server Error", False, "500 Internal Server Error"),
         (b"HTTP/1.1 404 Not Found\r\n\r\n", False, "404 Not Found"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal", False, "half a response, 3 bytes"),
-        (b"HTTP/1.1 200 OK\r\nContent-Le", False, "half a response, its headers do not end"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", False, "half a response, because its headers do not end"),
         (b"", False, "not answered in HTTP but with ''"),
         (b"\x00\x01garbage", False, "not answered in HTTP"),
         (b"HTTP/1.1 abc OK\r\n\r\n", False, "not answered in HTTP"),

@@ -112,7 +112,7 @@ def written(given_: object, depth: int = 0, *, minified: bool = False, trailing_
 
 
 def router_of(text: str) -> stats.RouterStats:
-    return stats.router(stats.decode(text), "/run/router.stats")
+    return stats.parse_router(stats.decode(text), "/run/router.stats")
 
 
 @pytest.mark.parametrize("minified", [False, True], ids=["lines", "stats-minified"])
@@ -121,7 +121,7 @@ def test_an_emperors_answer_is_read(minified: bool, headers: str) -> None:
     document = stats.decode(headers + written(EMPEROR, minified=minified))
     assert stats.is_emperor(document)
     assert not stats.is_router(document)
-    assert stats.emperor(document) == stats.EmperorStats(
+    assert stats.parse_emperor(document) == stats.EmperorStats(
         pid=100,
         cwd="/etc/vassals",
         monitors=("/etc/vassals",),
@@ -205,7 +205,7 @@ def test_any_router_names_its_sockets_under_its_own_kind(kind: str) -> None:
 
 def test_a_vassal_that_waits_for_its_first_request_has_no_process() -> None:
     document = {**EMPEROR, "vassals": [{**VASSAL, "pid": -1, "on_demand": "/run/app1.sock", "cursed": 5}]}
-    (vassal,) = stats.emperor(stats.decode(written(document))).vassals
+    (vassal,) = stats.parse_emperor(stats.decode(written(document))).vassals
     assert (vassal.pid, vassal.on_demand, vassal.cursed) == (-1, "/run/app1.sock", True)
 
 
@@ -247,7 +247,7 @@ def test_minified_strings_are_what_they_say_if_they_have_no_quote(text: str) -> 
     assert [node.key for node in told.nodes] == [text]
 
 
-def test_a_minified_answer_with_a_quote_in_a_string_is_read_by_the_field_that_comes_next() -> None:
+def test_a_minified_answer_with_a_quote_in_a_string_is_read_by_its_next_field() -> None:
     document = {**ROUTER, "subscriptions": [{"key": 'a"b', "nodes": [NODE]}]}
     assert [node.key for node in router_of(written(document, minified=True)).nodes] == ['a"b']
 
@@ -302,7 +302,7 @@ ANYTHING = st.recursive(
 @example(key="subscriptions", value=[{"key": "a", "nodes": 5}])
 @example(key="blacklist", value=[["id"]])
 def test_an_answer_of_another_shape_is_unavailable_and_never_a_crash(key: str, value: object) -> None:
-    for document, read in ((EMPEROR, stats.emperor), (ROUTER, lambda one: stats.router(one, "r"))):
+    for document, read in ((EMPEROR, stats.parse_emperor), (ROUTER, lambda one: stats.parse_router(one, "r"))):
         complaint = ""
         try:
             assert read({**document, key: value})
@@ -314,8 +314,11 @@ def test_an_answer_of_another_shape_is_unavailable_and_never_a_crash(key: str, v
 @pytest.mark.parametrize(
     ("read", "document", "missing"),
     [
-        *((stats.emperor, EMPEROR, key) for key in ("pid", "cwd", "emperor", "vassals", "blacklist")),
-        *((lambda one: stats.router(one, "r"), ROUTER, key) for key in ("pid", "cwd", "fastrouter", "subscriptions")),
+        *((stats.parse_emperor, EMPEROR, key) for key in ("pid", "cwd", "emperor", "vassals", "blacklist")),
+        *(
+            (lambda one: stats.parse_router(one, "r"), ROUTER, key)
+            for key in ("pid", "cwd", "fastrouter", "subscriptions")
+        ),
     ],
 )
 def test_an_answer_without_what_is_needed_is_unavailable(
@@ -327,7 +330,7 @@ def test_an_answer_without_what_is_needed_is_unavailable(
 
 def test_a_list_that_is_none_is_not_taken_letter_by_letter() -> None:
     with pytest.raises(UnavailableError, match="a list is expected"):
-        stats.emperor({**EMPEROR, "emperor": "/etc/vassals"})
+        stats.parse_emperor({**EMPEROR, "emperor": "/etc/vassals"})
 
 
 def test_the_writer_of_these_tests_writes_json_where_uwsgi_does() -> None:

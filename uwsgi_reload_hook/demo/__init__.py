@@ -38,7 +38,6 @@ class Signals:
     """SIGINT, SIGTERM and SIGHUP as a wish that every wait looks at: nothing is cut between two steps of a start."""
 
     def __init__(self) -> None:
-        """No signal yet."""
         self.received = 0
         self.heeded = True
         """False while the demo cleans up: a second Ctrl-C must not leave processes behind."""

@@ -14,7 +14,6 @@ class Client:
     """A few threads that each make one request after the other, each on a new connection."""
 
     def __init__(self, port: int, *, threads: int = 3) -> None:
-        """Prepare; no request is made before `start()`."""
         self.made = 0
         self.failures: list[str] = []
         self.slowest = 0.0

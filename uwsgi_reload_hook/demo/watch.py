@@ -58,7 +58,7 @@ def count_serving(router_stats: Path) -> int:
     """How many nodes without a death mark the FastRouter lists; 0 where it does not answer (yet)."""
     address = str(router_stats)
     try:
-        nodes = stats.router(StatsSocket(address).read(), address).nodes
+        nodes = stats.parse_router(StatsSocket(address).read(), address).nodes
     except UnavailableError:
         return 0
     return sum(not node.death_mark for node in nodes)

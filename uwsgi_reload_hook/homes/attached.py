@@ -31,7 +31,6 @@ class Line:
     """The pipe to the Emperor. A thread reads one message that means something, and leaves word in the inbox."""
 
     def __init__(self, descriptor: int, inbox: Inbox) -> None:
-        """Nothing is read yet."""
         self._descriptor = descriptor
         self._inbox = inbox
         self.said: ToVassal | None = None

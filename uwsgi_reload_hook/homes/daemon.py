@@ -12,15 +12,22 @@ from typing import TypeVar
 
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import UnavailableError
-from uwsgi_reload_hook.records.directories import changeable_by, user
+from uwsgi_reload_hook.planning.actions import Look
+from uwsgi_reload_hook.records.directories import changeable_by
+from uwsgi_reload_hook.records.history import History
+from uwsgi_reload_hook.records.log import log_event
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.store import HookInfo, Store
+from uwsgi_reload_hook.records.status import HookInfo
+from uwsgi_reload_hook.records.status_file import StatusFile
+from uwsgi_reload_hook.records.store import Store
 from uwsgi_reload_hook.settings import Settings, parse
 from uwsgi_reload_hook.site.authority import Emperor
-from uwsgi_reload_hook.site.discovery import Home
+from uwsgi_reload_hook.site.discovery import Home, discover
+from uwsgi_reload_hook.site.emperor import EmperorProcess, own_config
 from uwsgi_reload_hook.site.lock import emperor_lock, ignored, lock_holder
 from uwsgi_reload_hook.site.site import UwsgiSite
 from uwsgi_reload_hook.site.trigger import Trigger
+from uwsgi_reload_hook.users import user
 
 __all__ = ["config_of", "serve"]
 
@@ -42,17 +49,19 @@ def serve(settings: Settings, home: Home, inbox: Inbox, ready: Callable[[], None
     trigger = Trigger(settings.trigger, inbox.wake)
     directory = Path(settings.state_directory) if settings.state_directory else trigger.path.parent
     _say_who_may_change(directory)
-    recorder = Recorder(Store(directory, trigger.path.name), HookInfo.of_this_process(home.mode))
+    store = Store(directory, trigger.path.name)
+    status = StatusFile(store, HookInfo.of_this_process(home.mode))
+    recorder = Recorder(store, (log_event, status, History(store.append_history)))
     recorder.waits(trigger.request())  # before all that may take its time: a touch from now on gives a roll
-    world = UwsgiSite(settings, home)
-    emperor = _until_it_works(lambda: _find(world), inbox)
-    if emperor is None:
+    found = _until_it_works(lambda: _find(settings, home), inbox)
+    if found is None:
         return
-    with _lock(world, emperor, inbox) as held:
+    site, process, emperor = found
+    with _lock(process, emperor, inbox) as held:
         if held:
             log.info("waits for %s to be touched, to roll the vassals of the Emperor in %s", trigger.path, emperor.name)
             ready()
-            Controller(world, trigger, settings, recorder, inbox).run()
+            Controller(site, trigger, settings, recorder, inbox).run()
 
 
 def _say_who_may_change(directory: Path) -> None:
@@ -68,10 +77,12 @@ def _say_who_may_change(directory: Path) -> None:
             )
 
 
-def _find(world: UwsgiSite) -> Emperor:
-    world.connect()
-    world.look((), ())  # lists the host's sockets now, so that the first roll has not to wait for it
-    return world.emperor()
+def _find(settings: Settings, home: Home) -> tuple[UwsgiSite, EmperorProcess, Emperor]:
+    endpoints = discover(settings, home)
+    site = UwsgiSite(settings, home, endpoints)
+    site.look((), Look())  # lists the host's sockets now, so that the first roll has not to wait for it
+    process = EmperorProcess(endpoints, settings)
+    return site, process, process.identify()
 
 
 def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
@@ -93,33 +104,33 @@ def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
 
 
 @contextlib.contextmanager
-def _lock(world: UwsgiSite, emperor: Emperor, inbox: Inbox) -> Iterator[bool]:
+def _lock(process: EmperorProcess, emperor: Emperor, inbox: Inbox) -> Iterator[bool]:
     """Hold the Emperor's lock; gives False if the hook is stopped before it is free."""
     complained = False
     while True:
         with contextlib.ExitStack() as claim:
-            held = _until_it_works(lambda: _try(world, emperor, claim), inbox)
+            held = _until_it_works(lambda: _try(process, emperor, claim), inbox)
             if held or held is None:
                 yield bool(held)
                 return
         if not complained:
-            _complain(world, emperor)
+            _complain(process, emperor)
             complained = True
         if inbox.wait(SLOW_RETRY):
             yield False
             return
 
 
-def _try(world: UwsgiSite, emperor: Emperor, claim: contextlib.ExitStack) -> bool:
-    held = claim.enter_context(emperor_lock(emperor.identity, world.authority().may_act))
+def _try(process: EmperorProcess, emperor: Emperor, claim: contextlib.ExitStack) -> bool:
+    held = claim.enter_context(emperor_lock(emperor.identity, process.authority().may_act))
     if held:
-        for warning in ignored(emperor, world.authority()):
+        for warning in ignored(emperor, process.authority()):
             log.warning(warning)
     return held
 
 
-def _complain(world: UwsgiSite, emperor: Emperor) -> None:
-    holder = lock_holder(emperor.identity, world.authority().may_act)
+def _complain(process: EmperorProcess, emperor: Emperor) -> None:
+    holder = lock_holder(emperor.identity, process.authority().may_act)
     log.error(
         "refused: another hook%s holds the lock of the Emperor in %s, and only one may roll its vassals; "
         "remove this one, or the other. This one stands by until the other ends",
@@ -131,5 +142,5 @@ def _complain(world: UwsgiSite, emperor: Emperor) -> None:
 def config_of(home: Home, given: Mapping[str, list[str]], inbox: Inbox) -> str | None:
     """Ask the Emperor for the path of the hook's own config; None if the hook is stopped before it answers."""
     known = {name: texts for name, texts in given.items() if name in {"emperor-stats-socket", "emperor-path"}}
-    world = UwsgiSite(parse({"trigger": ["unknown yet"], **known}), home)
-    return _until_it_works(world.own_config, inbox)
+    settings = parse({"trigger": ["unknown yet"], **known})
+    return _until_it_works(lambda: own_config(settings, home), inbox)

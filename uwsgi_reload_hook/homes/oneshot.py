@@ -8,21 +8,27 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from uwsgi_reload_hook.client import follow
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.exit_codes import OF_RESULT, ExitCode
-from uwsgi_reload_hook.planning.roll import Phase, Request, Result, Roll
+from uwsgi_reload_hook.planning.progress import Failure, Phase
+from uwsgi_reload_hook.planning.roll import Mode, Request, Roll
 from uwsgi_reload_hook.printable import write_line
+from uwsgi_reload_hook.records.events import Event, Observer, RollEnded, RollInterrupted, VassalMoved
+from uwsgi_reload_hook.records.history import History
+from uwsgi_reload_hook.records.log import log_event
 from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.shell_store import ShellStore, own_journal
-from uwsgi_reload_hook.records.store import HookInfo, Store
+from uwsgi_reload_hook.records.shell_store import NoJournal, own_journal
+from uwsgi_reload_hook.records.status import HookInfo, VassalDocument
+from uwsgi_reload_hook.records.status_file import StatusFile
+from uwsgi_reload_hook.records.store import Store
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.authority import Authority, Emperor, own_users, person
-from uwsgi_reload_hook.site.discovery import Home
+from uwsgi_reload_hook.site.discovery import Home, discover
+from uwsgi_reload_hook.site.emperor import EmperorProcess
 from uwsgi_reload_hook.site.lock import emperor_lock, ignored, lock_holder
 from uwsgi_reload_hook.site.peers import Peer
 from uwsgi_reload_hook.site.site import UwsgiSite
@@ -41,16 +47,19 @@ def reload(settings: Settings, say: Say, *, resume: bool) -> int:
     inbox = Inbox()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: inbox.stop())
-    world = UwsgiSite(settings, Home("shell"))
+    home = Home("shell")
     try:
-        emperor = world.emperor()
-        with emperor_lock(emperor.identity, world.authority().may_act) as held:
-            for warning in ignored(emperor, world.authority()):
+        endpoints = discover(settings, home)
+        process = EmperorProcess(endpoints, settings)
+        emperor = process.identify()
+        with emperor_lock(emperor.identity, process.authority().may_act) as held:
+            for warning in ignored(emperor, process.authority()):
                 _warn(warning)
             if held:
-                recorder = _recorder(emperor.name, settings, say)
-                return roll(Controller(world, NoTrigger(), settings, recorder, inbox), resume=resume)
-        return _ask(world, emperor, settings, say, resume=resume)
+                site = UwsgiSite(settings, home, endpoints)
+                memory = recorder(emperor.name, settings, say)
+                return roll(Controller(site, NoTrigger(), settings, memory, inbox), resume=resume)
+        return _ask(process, emperor, settings, say, resume=resume)
     except UnavailableError as error:
         return _complain(ExitCode.USAGE, str(error))
 
@@ -64,33 +73,34 @@ def _complain(code: int, text: str) -> int:
     return code
 
 
-def _recorder(emperor: str, settings: Settings, say: Say) -> Speaker:
-    told = None
+def recorder(emperor: str, settings: Settings, say: Say) -> Recorder:
+    """One with the journal in this user's own directory, and status and history beside the trigger, if one is named."""
+    observers: list[Observer] = [log_event]
     if settings.state_directory:
-        told = Store(Path(settings.state_directory), Path(settings.trigger).name)
-    journal = own_journal(emperor, os.environ, _warn)
-    info = HookInfo.of_this_process("shell")
-    return Speaker(ShellStore(journal, told), info, say, settings.vassal_config_file_suffix)
+        store = Store(Path(settings.state_directory), Path(settings.trigger).name)
+        observers += [StatusFile(store, HookInfo.of_this_process("shell")), History(store.append_history)]
+    observers.append(OutputLines(say, settings.vassal_config_file_suffix))
+    return Recorder(own_journal(emperor, os.environ, _warn) or NoJournal(), observers)
 
 
 def roll(controller: Controller, *, resume: bool) -> int:
     """Make the roll that is asked for, whatever an earlier reload has left; returns the exit code."""
-    unfinished = controller.unfinished()
+    unfinished = controller.unfinished_roll()
     if unfinished is None and resume:
         return _complain(ExitCode.DONE, "there is no unfinished roll to resume")
     if unfinished is None:
-        return _code(controller.once(_request()))
+        return _code(controller.run_once(_request()))
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unfinished.started_wall))
     # One that was being brought back belongs to a reload that was asked for a whole roll, and has not made it.
-    if resume and unfinished.stop is not Result.INTERRUPTED:
+    if resume and unfinished.mode is Mode.WHOLE:
         _warn(f"finishes the roll that began at {began}, and makes no other one")
-        return _code(controller.finish(unfinished))
+        return _code(controller.resume_roll(unfinished))
     _warn(
         f"the roll that began at {began} was not finished: its vassals in flight are brought back first, then all "
         "vassals are rolled, because the code may have changed since (--resume would only finish it)"
     )
     controller.restore(unfinished)
-    return _code(controller.once(_request()))
+    return _code(controller.run_once(_request()))
 
 
 def _request() -> Request:
@@ -103,21 +113,21 @@ def _code(ended: Roll | None) -> int:
     return OF_RESULT.get(ended.result.value, ExitCode.FAILED)
 
 
-def _ask(world: UwsgiSite, emperor: Emperor, settings: Settings, say: Say, *, resume: bool) -> int:
+def _ask(process: EmperorProcess, emperor: Emperor, settings: Settings, say: Say, *, resume: bool) -> int:
     """Have the hook that holds the lock roll, by a touch of its trigger, and follow it."""
-    peer = lock_holder(emperor.identity, world.authority().may_act)
+    peer = lock_holder(emperor.identity, process.authority().may_act)
     holder = peer.pid if peer else 0
-    found = _files(*world.hook_options(peer)) if peer and holder else None
-    suffix = settings.vassal_config_file_suffix
+    found = _files(*process.hook_options(peer)) if peer and holder else None
+    lines = OutputLines(say, settings.vassal_config_file_suffix)
 
-    def changed(id_: str, entry: Mapping[str, Any]) -> None:
-        _tell(say, _name(id_, suffix), str(entry["phase"]), str(entry["reason"]))
+    def changed(id_: str, entry: VassalDocument) -> None:
+        lines.vassal(id_, entry["phase"], entry["reason"], entry.get("failure"))
 
     follower = found and follow.Follower(*found, changed)
     if found is None and peer and holder and peer.uid not in own_users():
         return _complain(ExitCode.USAGE, _not_led(peer, emperor))
     if found is None or follower is None or follower.read().hook_pid != holder:
-        who = f"pid {holder}{_running(holder, world.authority())}" if holder else "a process that cannot be seen"
+        who = f"pid {holder}{_running(holder, process.authority())}" if holder else "a process that cannot be seen"
         words = f"another roll is under way: {who} holds the lock of the Emperor in {emperor.name}"
         return _complain(ExitCode.USAGE, words)
     trigger, _ = found
@@ -159,46 +169,42 @@ def _running(pid: int, authority: Authority) -> str:
     return f" ({' '.join(arguments)})" if arguments else ""
 
 
-def _name(id_: str, suffix: str) -> str:
-    """What the old script calls a vassal. Where the Emperor scans a glob, its id is a path."""
-    return Path(id_).name.removesuffix(suffix)
+class OutputLines:
+    """Says what becomes of each vassal in the words of the old script. An observer."""
 
-
-def _tell(say: Say, name: str, phase: str, reason: str) -> None:
-    if phase == Phase.DONE.value:
-        say(f"{name}: reloaded")
-    elif phase == Phase.FAILED.value:
-        if "timeout of" in reason:
-            say(f"{name}: timeout reached")
-        _warn(f"{name}: failed: {reason}")
-
-
-class Speaker(Recorder):
-    """Says what becomes of each vassal in the words of the old script."""
-
-    def __init__(self, store: Store, info: HookInfo, say: Say, suffix: str) -> None:
+    def __init__(self, say: Say, suffix: str) -> None:
         """`suffix` is cut off the ids."""
-        super().__init__(store, info)
         self._say = say
         self._suffix = suffix
 
-    def moved(self, before: Roll, after: Roll, now: float) -> None:
-        """Record, and say it. Of a roll that is only brought back nothing is said but what has failed."""
-        super().moved(before, after, now)
-        say = _say_nothing if after.stop is Result.INTERRUPTED else self._say
-        for id_, new in after.vassals.items():
-            if new.phase is not before.vassals[id_].phase:
-                _tell(say, _name(id_, self._suffix), new.phase.value, new.reason)
+    def __call__(self, event: Event) -> None:
+        """Say it. Of a roll that is only restored, only failures are said, because a whole roll follows."""
+        match event:
+            case VassalMoved(Roll(mode=Mode.RESTORE), _, new):
+                if new.phase is Phase.FAILED:
+                    self._failed(new.id, new.reason)
+            case VassalMoved(_, _, new):
+                self.vassal(new.id, new.phase.value, new.reason, new.failure and new.failure.value)
+            case RollEnded(roll) | RollInterrupted(roll) if roll.reason:
+                _warn(f"{roll.result.value if roll.result else 'unfinished'}: {roll.reason}")
+            case _:
+                pass
 
-    def ended(self, roll: Roll, now: float) -> None:
-        """Record, and say what an operator must know."""
-        super().ended(roll, now)
-        if roll.reason and roll.stop is not Result.INTERRUPTED:
-            _warn(f"{roll.result.value if roll.result else 'unfinished'}: {roll.reason}")
+    def vassal(self, id_: str, phase: str, reason: str, failure: str | None) -> None:
+        """Say that a vassal is done, or has failed; the words are those of the status file."""
+        if phase == Phase.DONE.value:
+            self._say(f"{self._name(id_)}: reloaded")
+        elif phase == Phase.FAILED.value:
+            if failure == Failure.TIMEOUT.value:
+                self._say(f"{self._name(id_)}: timeout reached")
+            self._failed(id_, reason)
 
+    def _failed(self, id_: str, reason: str) -> None:
+        _warn(f"{self._name(id_)}: failed: {reason}")
 
-def _say_nothing(_line: str) -> None:
-    """The roll that follows has its own lines."""
+    def _name(self, id_: str) -> str:
+        """What the old script calls a vassal. Where the Emperor scans a glob, its id is a path."""
+        return Path(id_).name.removesuffix(self._suffix)
 
 
 class NoTrigger:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning.roll import Progress, Roll
+from uwsgi_reload_hook.planning.progress import Progress
+from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Context
 from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
@@ -26,22 +27,22 @@ def key_routers(snapshot: Snapshot) -> dict[str, frozenset[str]]:
     return {key: frozenset(routers) for key, routers in found.items()}
 
 
-def note_absence(progress: Progress, vassal: Vassal, moment: Context) -> Progress:
+def note_absence(progress: Progress, vassal: Vassal, context: Context) -> Progress:
     """Note since when a pending vassal accepts without being listed under all of its keys.
 
     One without any key is noted too where its config may subscribe it: its keys are only not known yet.
     """
-    served = moment.snapshot.served[vassal.id]
+    served = context.snapshot.served[vassal.id]
     listed = served >= progress.keys if progress.keys else not vassal.may_subscribe
     if listed or not vassal.accepting:
         return progress if progress.unseen_since is None else progress._replace(unseen_since=None)
-    return progress if progress.unseen_since is not None else progress._replace(unseen_since=moment.now)
+    return progress if progress.unseen_since is not None else progress._replace(unseen_since=context.now)
 
 
-def is_awaited(progress: Progress, vassal: Vassal, moment: Context) -> bool:
+def is_awaited(progress: Progress, vassal: Vassal, context: Context) -> bool:
     """Whether a vassal that no router lists under all of its keys still has time to announce itself."""
     since = progress.unseen_since
-    return vassal.accepting and since is not None and moment.now - since < ANNOUNCE_WAIT
+    return vassal.accepting and since is not None and context.now - since < ANNOUNCE_WAIT
 
 
 def routed(vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
@@ -56,22 +57,22 @@ def routed(vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
     return tuple([node for node in vassal.nodes if not node.death_mark])
 
 
-def note_routers(roll: Roll, moment: Context) -> Roll:
+def note_routers(roll: Roll, context: Context) -> Roll:
     """Note which routers are another process than at the look before: their tables were emptied."""
-    seen = moment.snapshot.routers
+    seen = context.snapshot.routers
     if seen == roll.routers:
         return roll
-    anew = {name: moment.now for name, pid in seen.items() if roll.routers.get(name, pid) != pid}
+    anew = {name: context.now for name, pid in seen.items() if roll.routers.get(name, pid) != pid}
     return replace(roll, routers=seen, forgot={**roll.forgot, **anew})
 
 
-def unsettled(roll: Roll, moment: Context) -> str:
-    """The router that vassals have yet to announce themselves to, as it was started anew; empty = none.
+def unsettled(roll: Roll, context: Context) -> str:
+    """The router that vassals have yet to announce themselves to, as it was restarted; empty = none.
 
     Those that the roll has out of service are announced by the roll.
     """
     for router, since in roll.forgot.items():
-        if moment.now - since < ANNOUNCE_WAIT and _lacks_vassals(router, roll, moment.snapshot):
+        if context.now - since < ANNOUNCE_WAIT and _lacks_vassals(router, roll, context.snapshot):
             return router
     return ""
 
@@ -80,7 +81,7 @@ def _lacks_vassals(router: str, roll: Roll, snapshot: Snapshot) -> bool:
     keys = {key for key, routers in roll.key_routers.items() if router in routers}
     for progress in roll.vassals.values():
         known = progress.keys & keys
-        if known and not progress.phase.in_flight and snapshot.vassals[progress.id].accepting:
+        if known and not progress.phase.is_out and snapshot.vassals[progress.id].accepting:
             listed = {node.key for node in snapshot.live[progress.id] if node.router == router}
             if not known <= listed:
                 return True

@@ -1,290 +1,150 @@
-"""Who may be taken out of service at one look: the minimum, the canary and the window, counted once and kept up."""
+"""The budget: which vassals the minimum lets the roll take out of service now, counted once a step and kept up.
+
+The invariant, after every step and for every subscription key, is `leaves_enough`. Taking, evicting, recalling and
+refusing a roll all ask that one expression, each with the count of those that serve at that time.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import chain
 
-from uwsgi_reload_hook.planning import absence, canary
-from uwsgi_reload_hook.planning.roll import Action, Phase, Progress, Roll, Suspend, Unsubscribe
-from uwsgi_reload_hook.planning.transitions import Context, Transition
-from uwsgi_reload_hook.settings import Settings
-from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
+from uwsgi_reload_hook.planning import absence, counts
+from uwsgi_reload_hook.planning.canary import FirstWaves
+from uwsgi_reload_hook.planning.candidates import LAST, Candidate
+from uwsgi_reload_hook.planning.progress import Progress
+from uwsgi_reload_hook.planning.roll import Roll
+from uwsgi_reload_hook.planning.transitions import Context
+from uwsgi_reload_hook.snapshot import Node
 
-__all__ = [
-    "Budget",
-    "Candidate",
-    "is_down",
-    "is_starting",
-    "may_announce_itself",
-    "members",
-    "minimum",
-    "needed",
-    "serving",
-    "spare",
-]
-
-LAST = 2
-_NONE: frozenset[str] = frozenset()
-EVERYTHING = ""
-"""Stands beside the real keys in the canary rule: the first wave of the whole roll."""
+__all__ = ["Budget", "leaves_enough"]
 
 
-def is_down(vassal: Vassal) -> bool:
-    """Whether it does not run as it should, whatever the routers say."""
-    return not vassal.present or vassal.cursed or vassal.blacklisted is not None
-
-
-def is_starting(vassal: Vassal) -> bool:
-    """Whether it is on its way up, and will announce itself: nobody knows its keys yet, but its config has some."""
-    return vassal.present and not vassal.accepting and not vassal.nodes and vassal.may_subscribe
-
-
-def may_announce_itself(vassal: Vassal) -> bool:
-    """Whether nobody knows its keys, and its config has some: a router that was started anew lists nobody at first."""
-    return vassal.present and not vassal.nodes and vassal.may_subscribe
-
-
-def serving(snapshot: Snapshot, roll: Roll) -> Counter[str]:
-    """For each key, the vassals that accept, are subscribed, and are not being reloaded by the roll."""
-    flying = {id_ for id_, progress in roll.vassals.items() if progress.phase.in_flight}
-    return Counter(chain.from_iterable(served for id_, served in snapshot.served.items() if id_ not in flying))
-
-
-def accepting(snapshot: Snapshot, roll: Roll) -> Counter[str]:
-    """For each key, the vassals that accept, by the Emperor's word, are known to serve it, and are not being reloaded.
-
-    A router that forgets its vassals changes nothing about them.
-    """
-    return Counter(
-        chain.from_iterable(
-            _member_of(vassal, progress, roll.aside_keys.get(vassal.id, _NONE))
-            for vassal in snapshot.vassals.values()
-            if vassal.accepting and vassal.present and vassal.config_exists and not vassal.cursed
-            if (progress := roll.vassals.get(vassal.id)) is None or not progress.phase.in_flight
-        )
-    )
-
-
-def members(snapshot: Snapshot, roll: Roll) -> Counter[str]:
-    """For each key the number of its vassals: those that serve it, and those of the roll that are known to."""
-    return Counter(
-        chain.from_iterable(
-            _member_of(vassal, roll.vassals.get(vassal.id), roll.aside_keys.get(vassal.id, _NONE))
-            for vassal in snapshot.vassals.values()
-        )
-    )
-
-
-def _member_of(vassal: Vassal, progress: Progress | None, aside_keys: frozenset[str]) -> frozenset[str]:
-    if progress is None:
-        return vassal.keys | aside_keys if vassal.config_exists else _NONE
-    if progress.phase is Phase.WITHDRAWN:
-        return _NONE
-    return progress.keys | vassal.keys if progress.phase.over else progress.keys
-
-
-def minimum(snapshot: Snapshot, roll: Roll, settings: Settings) -> dict[str, int]:
-    """For each key, how many must serve."""
-    return {key: settings.minimum_active_vassals.of(count) for key, count in members(snapshot, roll).items()}
-
-
-def spare(moves: Collection[Transition], snapshot: Snapshot, roll: Roll) -> Collection[Transition]:
-    """Leave those their traffic that are to lose it for their answer to the probe, where the minimum needs them.
-
-    Each of them was reloaded, or started anew by itself, and is back in the routers already.
-    """
-    if not any(_loses_traffic(*move) for move in moves):
-        return moves
-    serve = Counter(chain.from_iterable(snapshot.served.values()))
-    kept: list[Transition] = []
-    for new, actions in moves:
-        keys = snapshot.served[new.id] if _loses_traffic(new, actions) else _NONE
-        if short := sorted(key for key in keys if serve[key] <= roll.minimum.get(key, 0)):
-            why = f"{new.reason}; it keeps its traffic, as the minimum of {', '.join(short)} needs it"
-            kept.append((new._replace(reason=why) if new.phase is Phase.FAILED else new, ()))
-        else:
-            serve.subtract(keys)
-            kept.append((new, actions))
-    return kept
-
-
-def _loses_traffic(new: Progress, actions: Iterable[Action]) -> bool:
-    judged = new.phase is Phase.WARMING or new.phase is Phase.FAILED
-    return judged and any(isinstance(action, Suspend | Unsubscribe) for action in actions)
-
-
-def needed(draining: Iterable[Progress], snapshot: Snapshot, roll: Roll) -> frozenset[str]:
-    """Those not touched yet without which a key has fewer than its minimum, as others have gone since; last come first.
-
-    One that did not serve when it was taken is of no use to anybody.
-    """
-    draining = [*draining]
-    listed, told = Counter(roll.minimum), Counter(roll.minimum)
-    listed.subtract(serving(snapshot, roll))
-    if any(progress.unseen_since is not None for progress in draining):
-        told.subtract(accepting(snapshot, roll))
-    back = set()
-    for progress in reversed(draining):
-        short = listed if progress.unseen_since is None else told  # by whose word it was taken
-        keys = {node.key for node in progress.nodes if short[node.key] > 0}
-        if keys and progress.pid is not None and snapshot.vassals[progress.id].accepting:
-            back.add(progress.id)
-            for count in (listed, told):
-                count.subtract({node.key for node in progress.nodes})
-    return frozenset(back)
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """All that decides whether a pending vassal has room; vassals that are alike in it share one object."""
-
-    serves: frozenset[str]
-    keys: frozenset[str]
-    down: bool
-    """It is the best canary."""
-    settling: bool
-    """Starting by itself at this moment: to touch it now would mix the two starts, and its announcement be lost."""
-    unlisted: frozenset[str] = _NONE
-    """Keys under which no router lists it, though it accepts: it may serve them all the same."""
-    overdue: bool = False
-    """It had time to announce itself, so the Emperor's word decides whether there is room."""
-    unknown: bool = False
-    """It accepts, and its config may subscribe it, but nobody knows its keys: it goes alone, once that is overdue."""
-    lost: bool = False
-    """The Emperor runs it, and its config was not found."""
-
-    @cached_property
-    def rank(self) -> int:
-        """What comes first is the lower rank: the one that serves nothing, and last the one that has no router."""
-        if self.down or (self.unlisted and not self.serves):
-            return 0
-        return 1 if self.keys else LAST
-
-    @cached_property
-    def groups(self) -> tuple[str, ...]:
-        """The groups of which it may be a canary."""
-        return (EVERYTHING, *self.keys)
+def leaves_enough(serving: int, minimum: int) -> bool:
+    """Whether a key keeps its minimum without one of the `serving` vassals, of which the one in question is counted."""
+    return serving - 1 >= minimum
 
 
 class Budget:
-    """What is free. `allows` asks for one vassal, `take` takes it; both cost the same for any number of vassals.
+    """What the roll may still take out of service in this step.
 
-    Nothing becomes free again: of two vassals of one kind, none has room where the other had none.
+    Within a step the budget only shrinks. So a candidate that was refused is refused for the rest of the step, and all
+    vassals that are alike share that answer: a step of 1,000 vassals asks a handful of questions.
     """
 
-    def __init__(self, moment: Context, roll: Roll, *, better_canary: bool) -> None:
-        """Count, once. `better_canary`: a vassal that is down is about to settle, and goes first."""
-        snapshot = moment.snapshot
-        self._settings = moment.settings
-        self._better_canary = better_canary
-        self._serving = serving(snapshot, roll)
-        self._told: Counter[str] | None = None
-        """Those that accept by the Emperor's word, counted when somebody asks: that is seldom."""
+    def __init__(self, roll: Roll, context: Context, candidates: Iterable[Candidate] = ()) -> None:
+        """Count what serves. `candidates` are those of all pending vassals."""
+        self._context = context
+        self._roll = roll
+        self._serving = counts.serving_by_key(context.snapshot, roll)
+        self._waves = FirstWaves(roll, context.settings, context.now, candidates)
+        out = roll.out
+        self._out = len(out)
+        self._unknown_out = sum(not one.keys and one.unseen_since is not None for one in out)
+        self._unfinished = any(one.keys and not one.phase.is_over for one in roll.vassals.values())
         self._taken: Counter[Candidate] = Counter()
-        self._seen = snapshot, roll
-        self._minimum = roll.minimum
-        self._at_minimum = {key for key, number in self._serving.items() if number <= roll.minimum.get(key, 0)}
-        self._flying = 0
-        self._unfinished = 0
-        self._refused: set[Candidate] = set()
-        self._begun: Counter[str] = Counter()
-        self._done: Counter[str] = Counter()
-        self._proven: Counter[str] = Counter()
-        self._unknown_flying = 0
-        oldest = canary.oldest_watched(moment.settings, moment.now)
-        done = Phase.DONE
-        alike = Counter(
-            [
-                (one.phase, one.keys, one.phase is done and (one.finished is None or one.finished <= oldest))
-                for one in roll.vassals.values()
-            ]
-        )
-        for (phase, keys, proven), number in alike.items():
-            self._count(phase, keys, number, proven=proven)
-        if self._flying:
-            flying = (one for one in roll.vassals.values() if one.phase.in_flight)
-            self._unknown_flying = sum(not one.keys and one.unseen_since is not None for one in flying)
+        self._refused: dict[Candidate, str] = {}
 
-    def _count(self, phase: Phase, keys: frozenset[str], number: int, *, proven: bool) -> None:
-        if phase.in_flight:
-            self._flying += number
-        if keys and (phase.in_flight or phase is Phase.PENDING):
-            self._unfinished += number
-        for group in (EVERYTHING, *keys):
-            if phase.in_flight or phase is Phase.DONE:
-                self._begun[group] += number
-            if phase is Phase.DONE:
-                self._done[group] += number
-            if phase is Phase.DONE and proven:
-                self._proven[group] += number
+    @cached_property
+    def _accepting(self) -> Counter[str]:
+        """By the Emperor's word. Seldom asked for, so it is counted on demand."""
+        return counts.accepting_by_key(self._context.snapshot, self._roll)
 
-    def allows(self, one: Candidate) -> bool:
-        """Whether a vassal of this kind can be taken now."""
-        if one in self._refused:
-            return False
-        has_room = self._has_room(one)
-        if not has_room:
-            self._refused.add(one)
-        return has_room
+    def short_keys(self, keys: Iterable[str], *, counted: bool = True) -> list[str]:
+        """The keys that would fall below their minimum without a vassal that serves them.
 
-    def _has_room(self, one: Candidate) -> bool:
-        limit = self._settings.maximum_parallel
-        return (
-            not (one.settling or one.lost)
-            and not (one.unknown and (self._unknown_flying or not one.overdue))
-            and (limit == 0 or self._flying < limit)
-            and not (self._unfinished and one.rank == LAST)
-            and one.serves.isdisjoint(self._at_minimum)
-            and self._unlisted_has_room(one)
-            and self._canary_allows(one)
-        )
-
-    def _unlisted_has_room(self, one: Candidate) -> bool:
-        """Whether enough others serve; or, for one that had time to announce itself, whether enough others accept."""
-        minimum = self._minimum
-        if all(self._serving[key] >= minimum.get(key, 0) for key in one.unlisted):
-            return True
-        return one.overdue and all(self._accepting(key) > minimum.get(key, 0) for key in one.unlisted)
-
-    def _accepting(self, key: str) -> int:
-        """How many accept and are known to serve a key, less those that this step has taken."""
-        if self._told is None:
-            self._told = accepting(*self._seen)
-        return self._told[key] - sum(number for one, number in self._taken.items() if key in one.serves | one.unlisted)
-
-    def _canary_allows(self, one: Candidate) -> bool:
-        """Whether the first wave is over, or has a place left; for the whole roll, and for each key by itself.
-
-        A first wave is over once it has lived for `canary-time`.
+        `counted` = the vassal is one of those that serve; one that the roll has out of service is not.
         """
-        size = self._settings.canary
-        if not size:
-            return True
-        if self._better_canary and not one.down and self._done[EVERYTHING] < size:
-            return False
-        return all(self._proven[group] >= size or self._begun[group] < size for group in one.groups)
+        return [key for key in sorted(keys) if not self._leaves_enough(key, self._serving[key] + (not counted))]
 
-    def take(self, id_: str, one: Candidate, snapshot: Snapshot) -> tuple[Node, ...]:
-        """Take a vassal, and return those of its live nodes whose key another vassal serves too.
+    def _leaves_enough(self, key: str, serving: int) -> bool:
+        return leaves_enough(serving, self._roll.minimum.get(key, 0))
 
-        The others stay in the router, so that requests queue in the vassal's socket instead of failing.
+    def spend(self, keys: Iterable[str]) -> None:
+        """Count one vassal less under each of these keys."""
+        self._serving.subtract(keys)
+
+    def to_recall(self, draining: Sequence[Progress]) -> list[Progress]:
+        """The draining vassals that return to service, because another one died and a key is below its minimum.
+
+        The one that was taken last is recalled first. One that did not serve when it was taken would be of no help. The
+        count that allowed a vassal to be taken, the router's or the Emperor's, decides whether it is recalled.
         """
-        alone = False
-        for key in one.serves:
-            left = self._serving[key] = self._serving[key] - 1
-            if left <= self._minimum.get(key, 0):
-                self._at_minimum.add(key)
-            alone = alone or not left
+        listed: Counter[str] = Counter(self._serving)
+        by_emperor = any(one.unseen_since is not None for one in draining)
+        accepting: Counter[str] = Counter(self._accepting) if by_emperor else Counter()
+        seen = self._context.snapshot.vassals
+        recalled = []
+        for progress in reversed(draining):
+            if not (progress.drain.was_serving and seen[progress.id].accepting):
+                continue
+            serving = listed if progress.unseen_since is None else accepting
+            keys = {node.key for node in progress.drain.nodes}
+            if not all(self._leaves_enough(key, serving[key] + 1) for key in keys):
+                recalled.append(progress)
+                listed.update(keys)
+                accepting.update(keys)
+        return recalled
+
+    def refusal(self, one: Candidate) -> str:
+        """Why a vassal has to wait before it is taken, in words; empty = it can be taken now."""
+        why = self._refused.get(one)
+        if why is None:
+            why = self._why_not(one)
+            if why:
+                self._refused[one] = why
+        return why
+
+    def _why_not(self, one: Candidate) -> str:
+        return self._not_yet(one) or self._in_turn(one) or self._below_minimum(one) or self._waves.refusal(one)
+
+    def _not_yet(self, one: Candidate) -> str:
+        if one.settling:
+            return "it is starting by itself"
+        if one.lost:
+            return "the Emperor runs it, and its config is not found"
+        if one.unknown and (self._unknown_out or not one.overdue):
+            return "its keys are not known: it has time to announce itself, and is then taken alone"
+        return ""
+
+    def _in_turn(self, one: Candidate) -> str:
+        limit = self._context.settings.maximum_parallel
+        if limit and self._out >= limit:
+            return f"reload-hook-maximum-parallel lets {limit} be reloaded at a time"
+        return "it has no router, so it follows those that have" if one.rank == LAST and self._unfinished else ""
+
+    def _below_minimum(self, one: Candidate) -> str:
+        short = self.short_keys(one.serves) or self._short_unlisted(one)
+        minimum = self._roll.minimum
+        return "; ".join(f"under key {key} {self._serving[key]} serve, and {minimum.get(key, 0)} must" for key in short)
+
+    def _short_unlisted(self, one: Candidate) -> list[str]:
+        """The keys that may fall below their minimum without a vassal that accepts, and that no router lists there.
+
+        Enough others have to serve. Once it had time to announce itself, it is enough that others accept.
+        """
+        short = self.short_keys(one.unlisted, counted=False)
+        if not short or not one.overdue:
+            return short
+        return [key for key in short if not self._leaves_enough(key, self._accepting_now(key))]
+
+    def _accepting_now(self, key: str) -> int:
+        taken = sum(number for one, number in self._taken.items() if key in one.serves | one.unlisted)
+        return self._accepting[key] - taken
+
+    def take(self, id_: str, one: Candidate) -> tuple[Node, ...]:
+        """Take a vassal out of service, and return those of its live nodes that are to be unsubscribed.
+
+        A node whose key no other vassal serves stays in the router, so that requests queue in the vassal's socket
+        instead of failing. So does one at a router that takes no packets of the hook.
+        """
+        self.spend(one.serves)
         self._taken[one] += 1
-        if self._settings.canary:
-            self._begun.update(one.groups)
-        self._flying += 1
-        self._unknown_flying += one.unknown
+        self._waves.begin(one)
+        self._out += 1
+        self._unknown_out += one.unknown
+        snapshot, ignored_by = self._context.snapshot, self._context.ignored_by
         live = absence.routed(snapshot.vassals[id_], snapshot)
-        if not alone:
-            return live
-        return tuple([node for node in live if node.key not in one.serves or self._serving[node.key]])
+        others = [node for node in live if node.key not in one.serves or self._serving[node.key]]
+        return tuple([node for node in others if node.router not in ignored_by])

@@ -1,4 +1,4 @@
-"""The first wave of a roll, the canary: it has to live for `canary-time` once it serves, before the rest starts. Pure.
+"""The first wave of a roll, the canary: it has to live for `canary-time` once it serves, before the rest starts.
 
 New code that accepts requests and dies a second later shows that within this time, so that one vassal is lost to it.
 Each subscription key has a first wave too, because other keys may be of another application.
@@ -6,15 +6,59 @@ Each subscription key has a first wave too, because other keys may be of another
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning.roll import Phase, Roll
+from uwsgi_reload_hook.planning.candidates import EVERYTHING, Candidate
+from uwsgi_reload_hook.planning.progress import Phase
+from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["next_proof", "note", "oldest_watched", "seconds_left", "watched_until"]
+__all__ = ["FirstWaves", "next_proof", "note", "seconds_left", "watched_until"]
 
 SLACK = 1e-6
 """Seconds by which two sums of floats may differ."""
+
+
+class FirstWaves:
+    """Counts how far the first wave of the whole roll, and of each key, has come."""
+
+    def __init__(self, roll: Roll, settings: Settings, now: float, candidates: Iterable[Candidate]) -> None:
+        """`candidates` are all that are pending: one that is about to be a better canary goes first."""
+        self._size = settings.canary
+        self._better_canary = any(candidate.settling for candidate in candidates)
+        self._begun: Counter[str] = Counter()
+        self._done: Counter[str] = Counter()
+        self._proven: Counter[str] = Counter()
+        oldest, done = now - settings.canary_time + SLACK, Phase.DONE
+        alike = Counter(
+            [
+                (one.phase, one.keys, one.times.finished is None or one.times.finished <= oldest)
+                for one in roll.vassals.values()
+                if one.phase is done or one.phase.is_out
+            ]
+        )
+        for (phase, keys, proven), number in alike.items():
+            for group in (EVERYTHING, *keys):
+                self._begun[group] += number
+                self._done[group] += number if phase is done else 0
+                self._proven[group] += number if phase is done and proven else 0
+
+    def refusal(self, one: Candidate) -> str:
+        """Why a vassal has to wait for a first wave, in words; empty = it need not."""
+        if not self._size:
+            return ""
+        if self._better_canary and not one.down and self._done[EVERYTHING] < self._size:
+            return "a vassal that is down goes first"
+        for group in one.groups:
+            if self._proven[group] < self._size <= self._begun[group]:
+                return f"the first vassals of {f'key {group}' if group else 'the roll'} have to prove the new code"
+        return ""
+
+    def begin(self, one: Candidate) -> None:
+        """Count a vassal that is taken."""
+        self._begun.update(one.groups)
 
 
 def note(roll: Roll, settings: Settings, now: float) -> Roll:
@@ -28,7 +72,8 @@ def note(roll: Roll, settings: Settings, now: float) -> Roll:
 
 def seconds_left(roll: Roll, settings: Settings, now: float) -> float:
     """Seconds that the first wave still has to live; 0 before it is done."""
-    return 0.0 if roll.canary_done is None else _left(roll.canary_done, settings, now)
+    left = 0.0 if roll.canary_done is None else roll.canary_done + settings.canary_time - now
+    return left if left > SLACK else 0.0
 
 
 def watched_until(roll: Roll, settings: Settings) -> float:
@@ -38,24 +83,14 @@ def watched_until(roll: Roll, settings: Settings) -> float:
     return roll.canary_done + settings.canary_time
 
 
-def oldest_watched(settings: Settings, now: float) -> float:
-    """When a vassal has to have been done by now, at the latest, to have lived for `canary-time`."""
-    return now - settings.canary_time + SLACK
-
-
 def next_proof(roll: Roll, settings: Settings, now: float) -> float | None:
     """Seconds until the next of the vassals that are done has lived for `canary-time`; None = there is none."""
     if not settings.canary or not settings.canary_time:
         return None
-    oldest, done = oldest_watched(settings, now), Phase.DONE
+    oldest, done = now - settings.canary_time + SLACK, Phase.DONE
     watched = [
-        one.finished
+        one.times.finished
         for one in roll.vassals.values()
-        if one.phase is done and one.finished is not None and one.finished > oldest
+        if one.phase is done and one.times.finished is not None and one.times.finished > oldest
     ]
     return min(watched) + settings.canary_time - now if watched else None
-
-
-def _left(since: float, settings: Settings, now: float) -> float:
-    left = since + settings.canary_time - now
-    return left if left > SLACK else 0.0

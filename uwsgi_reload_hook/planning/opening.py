@@ -1,21 +1,33 @@
-"""How a roll is opened: who is in it, who is left alone, and why it may be refused before anybody is touched. Pure."""
+"""How a roll is opened: who is in it, who is left alone, and why it may be refused before anybody is touched."""
 
 from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from uwsgi_reload_hook.planning import absence, budget
-from uwsgi_reload_hook.planning.roll import Progress, Request, Result, Roll
+from uwsgi_reload_hook.planning import absence, counts
+from uwsgi_reload_hook.planning.budget import leaves_enough
+from uwsgi_reload_hook.planning.progress import Progress
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll, Stage
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot, Vassal
 
-__all__ = ["open_roll", "refusal"]
+__all__ = ["Memory", "open_roll", "refusal"]
 
 _NONE: frozenset[str] = frozenset()
 NAMED = 5
 """How many vassals a reason names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What earlier looks and rolls have shown."""
+
+    keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The keys that each vassal was last seen to serve: a vassal that is down shows none."""
+    usual_load: float | None = None
+    """Seconds that the quickest load of the last roll took; None = not known."""
 
 
 def open_roll(
@@ -23,25 +35,19 @@ def open_roll(
     settings: Settings,
     request: Request,
     now: float,
-    known_keys: Mapping[str, frozenset[str]],
+    memory: Memory,
 ) -> Roll:
     """Begin a roll of every vassal that the settings and the request name, in the order of their ids.
 
     Nothing is taken out of service yet.
 
-    `known_keys` are the keys of earlier looks: a vassal that is down shows none. One that does not subscribe any more
-    is not waited for.
+    A vassal that does not subscribe any more is not waited for.
     """
-    aside = {vassal.id: why for vassal in snapshot.vassals.values() if (why := _why_aside(vassal, settings, request))}
+    excluded = {
+        vassal.id: why for vassal in snapshot.vassals.values() if (why := _exclusion(vassal, settings, request))
+    }
     rolled = {
-        vassal.id: Progress(
-            id=vassal.id,
-            since=now,
-            keys=vassal.keys or (known_keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE),
-            first_pid=vassal.pid if vassal.present else None,
-        )
-        for _, vassal in sorted(snapshot.vassals.items())
-        if vassal.id not in aside
+        id_: _opened(vassal, memory, now) for id_, vassal in sorted(snapshot.vassals.items()) if id_ not in excluded
     }
     roll = Roll(
         id=f"{request.mtime_ns}-{int(snapshot.wall * 1000)}",
@@ -49,30 +55,37 @@ def open_roll(
         started=now,
         started_wall=snapshot.wall,
         vassals=rolled,
-        aside=aside,
-        aside_keys={id_: keys for id_ in aside if (keys := snapshot.vassals[id_].keys)},
+        excluded=excluded,
+        excluded_keys={id_: keys for id_ in excluded if (keys := snapshot.vassals[id_].keys)},
         key_routers=absence.key_routers(snapshot),
         routers=snapshot.routers,
         emperor_pid=snapshot.emperor_pid,
-        moved=now,
+        usual_load=memory.usual_load,
+        last_change=now,
     )
-    roll = replace(roll, minimum=budget.minimum(snapshot, roll, settings))
-    why = refusal(snapshot, roll) if rolled else _nobody(aside)
-    return replace(roll, result=Result.REFUSED, finished=now, reason=why) if why else roll
+    roll = replace(roll, minimum=counts.minimum_by_key(snapshot, roll, settings))
+    why = refusal(snapshot, roll) if rolled else _nobody(excluded)
+    return replace(roll, stage=Stage.OVER, result=Result.REFUSED, finished=now, reason=why) if why else roll
 
 
-def _nobody(aside: Mapping[str, str]) -> str:
+def _opened(vassal: Vassal, memory: Memory, now: float) -> Progress:
+    remembered = memory.keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE
+    first_pid = vassal.pid if vassal.present else None
+    return Progress(vassal.id, since=now, keys=vassal.keys or remembered, first_pid=first_pid)
+
+
+def _nobody(excluded: Mapping[str, str]) -> str:
     """Why a roll has no vassal: the first few that are left alone, and what for."""
-    if not aside:
+    if not excluded:
         return "there is no vassal to roll: the Emperor runs none"
-    named = [f"{id_}: {why}" for id_, why in sorted(aside.items())]
+    named = [f"{id_}: {why}" for id_, why in sorted(excluded.items())]
     more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
     return f"there is no vassal to roll ({_count(len(named))} left alone): {'; '.join(named[:NAMED])}{more}"
 
 
-def _why_aside(vassal: Vassal, settings: Settings, request: Request) -> str:
-    if vassal.aside:
-        return vassal.aside
+def _exclusion(vassal: Vassal, settings: Settings, request: Request) -> str:
+    if vassal.exclusion:
+        return vassal.exclusion
     if not vassal.config_exists and not vassal.is_lost:
         return "its config was removed"
     if not vassal.id.endswith(settings.vassal_config_file_suffix):
@@ -92,20 +105,20 @@ def refusal(snapshot: Snapshot, roll: Roll) -> str:
             f"the Emperor runs {', '.join(lost[:NAMED])}, of which the hook finds no config: see that "
             "reload-hook-emperor-path, if it is set, names where the Emperor finds them"
         )
-    lonely = [id_ for id_, one in roll.vassals.items() if not one.keys and _may_be_unowned(seen[id_])]
-    if snapshot.unowned and lonely:
+    keyless = [id_ for id_, one in roll.vassals.items() if not one.keys and _may_be_unowned(seen[id_])]
+    if snapshot.unowned and keyless:
         return (
-            f"it cannot be told whether {min(snapshot.unowned)}, a node at the router, is {lonely[0]}, so no minimum "
+            f"it cannot be told whether {min(snapshot.unowned)}, a node at the router, is {keyless[0]}, so no minimum "
             "can be kept: run the hook as the user of the Emperor, name the sockets of vassals after their configs, or "
             "roll only vassals that subscribe (reload-hook-vassals)"
         )
     unknown = [snapshot.vassals[id_] for id_, progress in roll.vassals.items() if not progress.keys]
-    if any(budget.is_down(vassal) or budget.may_announce_itself(vassal) for vassal in unknown):
+    if any(counts.is_down(vassal) or counts.may_announce_itself(vassal) for vassal in unknown):
         return ""  # it may turn out to serve the key that lacks vassals
     rolled = frozenset().union(*(progress.keys for progress in roll.vassals.values()))
-    for key, count in sorted(budget.members(snapshot, roll).items()):
+    for key, count in sorted(counts.members_by_key(snapshot, roll).items()):
         minimum = roll.minimum[key]
-        if count <= minimum and key in rolled:
+        if key in rolled and not leaves_enough(count, minimum):
             return (
                 f"key {key} has {_count(count)} and the minimum is {minimum}, so none can be reloaded: "
                 "add vassals, or lower reload-hook-minimum-active-vassals (0 allows a pause in which requests queue; a "

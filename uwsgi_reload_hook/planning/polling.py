@@ -1,50 +1,88 @@
-"""How long to wait for the next look: short where a change is milliseconds away, long while an application loads."""
+"""When to look next, and at what: often where a change is milliseconds away, seldom while an application loads."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from uwsgi_reload_hook.planning import canary
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Roll
+from uwsgi_reload_hook.planning.actions import Action, Look, Touch
+from uwsgi_reload_hook.planning.progress import Image, Phase, Progress
+from uwsgi_reload_hook.planning.roll import Roll
+from uwsgi_reload_hook.planning.transitions import Context
 from uwsgi_reload_hook.settings import Settings
 
-__all__ = ["pause"]
+__all__ = ["interval", "look_after", "next_look"]
 
-AT_ONCE = 0.0
-"""Before the look that follows a packet or a touch: what was sent first is taken first."""
-FAST = 0.005
+IMMEDIATELY = 0.0
+"""Seconds before the look that follows a packet or a touch: what was sent first is taken first."""
+CHANGE_EXPECTED = 0.005
 """Seconds between looks at a drain, a touch, a restart or an announcement that has just begun."""
-STEADY = 0.03
+OVERDUE = 0.03
 """Seconds between looks at one of those that takes longer than usual."""
-USUAL = 1.0
-CLOSE = 0.012
+OVERDUE_AFTER = 1.0
+"""Seconds that each of those usually takes at most."""
+LOAD_ENDING = 0.012
 """Seconds between looks at a load that is about to end."""
-SHARE = 0.025
+LOAD_SHARE = 0.025
 """Of the time that a load has taken so far: looking so often costs a roll a hundredth of it, and few looks."""
-NEARLY = 0.95
+LOAD_ENDING_FROM = 0.95
 """Part of the load time of the quickest vassal before which no other is expected to accept.
 
 The last roll's tells for the first of a roll. Where a deploy made it shorter, they are seen a check-interval late.
 """
+REST = 4
+"""Times the length of a read of the Emperor's stats that the next look waits at least.
+
+The Emperor has one thread, and does nothing else while its stats are read: reading takes a fifth of its time at most.
+"""
 
 
-def pause(roll: Roll, settings: Settings, now: float) -> float:
-    """Seconds to wait after this step; at most `check-interval`."""
+def next_look(actions: Sequence[Action], roll: Roll, context: Context) -> Look:
+    """The look that follows a step: after a touch at once, because a read of the Emperor's stats makes it scan."""
+    if any(isinstance(action, Touch) for action in actions):
+        return look_after(IMMEDIATELY, roll)
+    rest = context.snapshot.emperor_seconds * REST
+    return look_after(max(interval(roll, context.settings, context.now), rest), roll)
+
+
+def look_after(seconds: float, roll: Roll) -> Look:
+    """A look that waits for `seconds`, and reads of the processes what the roll has to know."""
+    restarting = roll.within(Phase.RESTARTING)
+    waits_for_cpu = any(one.image is Image.OLD for one in restarting)
+    return Look(
+        wait=seconds,
+        inspect=(
+            *[one.id for one in roll.within(Phase.DRAINING)],
+            *[one.id for one in restarting if _has_to_prove_its_image(one) or (waits_for_cpu and one.image.is_new)],
+        ),
+        inspect_if_accepting=tuple([one.id for one in restarting if one.image is Image.REEXECUTED]),
+    )
+
+
+def _has_to_prove_its_image(progress: Progress) -> bool:
+    return not progress.image.is_new or (progress.image is Image.REEXECUTED and not progress.before.accepts)
+
+
+def interval(roll: Roll, settings: Settings, now: float) -> float:
+    """Seconds until something may have changed; at most `check-interval`."""
     if roll.result is not None:
-        return 0.0
-    flying = [progress for progress in roll.vassals.values() if progress.phase.in_flight]
+        return IMMEDIATELY
     quickest = roll.usual_load if roll.quickest_load is None else roll.quickest_load
-    soonest = min((_pause(one, quickest, now) for one in flying), default=settings.check_interval)
+    soonest = min((_interval(one, quickest, now) for one in roll.out), default=settings.check_interval)
     proof = canary.next_proof(roll, settings, now)
     return min(settings.check_interval, soonest, soonest if proof is None else proof)
 
 
-def _pause(progress: Progress, quickest: float | None, now: float) -> float:
+def _interval(progress: Progress, quickest: float | None, now: float) -> float:
     restarting = progress.phase is Phase.RESTARTING
-    if not restarting and (progress.since == now or (progress.phase is Phase.TOUCHED and progress.looks == 1)):
-        return AT_ONCE
-    if not restarting or not (progress.executed or progress.new_process):
-        woken = restarting and progress.nudged
-        return FAST if now - progress.since < USUAL and not woken else STEADY
-    passed = now - (progress.acted if progress.acted is not None else progress.since)
-    if quickest is None or passed > quickest / NEARLY:
-        return max(FAST, passed * SHARE)
-    return max(CLOSE, quickest * NEARLY - passed)
+    touched = progress.phase is Phase.TOUCHED
+    if not restarting and (progress.since == now or (touched and progress.unnoticed_looks == 1)):
+        return IMMEDIATELY
+    if not restarting or not progress.image.is_new:
+        woken = restarting and progress.image is Image.WOKEN
+        return CHANGE_EXPECTED if now - progress.since < OVERDUE_AFTER and not woken else OVERDUE
+    restarted = progress.times.restarted
+    passed = now - (progress.since if restarted is None else restarted)
+    if quickest is None or passed > quickest / LOAD_ENDING_FROM:
+        return max(CHANGE_EXPECTED, passed * LOAD_SHARE)
+    return max(LOAD_ENDING, quickest * LOAD_ENDING_FROM - passed)

@@ -1,62 +1,94 @@
-"""How a roll is taken up whose process has gone: to go on with it, or only to bring back what is in flight. Pure."""
+"""How a roll is resumed whose process has ended: to finish it, or only to restore service."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning import phases
-from uwsgi_reload_hook.planning.roll import Phase, Progress, Result, Roll, Step
-from uwsgi_reload_hook.planning.transitions import Context
+from uwsgi_reload_hook.planning import draining, polling, restarting, warming
+from uwsgi_reload_hook.planning.actions import ClearBlacklist, Step
+from uwsgi_reload_hook.planning.observation import apply
+from uwsgi_reload_hook.planning.progress import Failure, Phase, Progress
+from uwsgi_reload_hook.planning.roll import Mode, Roll, Stage
+from uwsgi_reload_hook.planning.transitions import RECOVERED, Context, Transition, fail
 from uwsgi_reload_hook.settings import Settings
-from uwsgi_reload_hook.snapshot import Snapshot
+from uwsgi_reload_hook.snapshot import Snapshot, Vassal
 
 __all__ = ["restore", "resume"]
 
 
 def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:
-    """Take up a roll that another hook left: each vassal goes back to where its present state can be judged from.
+    """Resume a roll that another hook left: each vassal goes back to where its present state can be judged from.
 
     One that was done and is another process since is waited for once more if its Emperor is another one too; under the
     same Emperor it died by itself, and that stops the roll.
     """
-    moment = Context(snapshot, settings, now)
+    context = Context(snapshot, settings, now)
     same_emperor = roll.emperor_pid == snapshot.emperor_pid != 0
-    moved = {
-        id_: phases.fail_done(progress, moment)
+    moves = [
+        _fail_done(progress, context)
         if progress.phase is Phase.DONE and same_emperor
-        else phases.recover(progress, snapshot.vassals[id_], moment)
-        for id_, progress in roll.vassals.items()
-        if progress.phase.in_flight or _is_done_no_more(progress, snapshot)
-    }
-    vassals = {**roll.vassals, **{id_: new for id_, (new, _) in moved.items()}}
-    actions = tuple(action for _, more in moved.values() for action in more)
-    return Step(actions, replace(roll, vassals=vassals, emperor_pid=snapshot.emperor_pid, moved=now))
+        else _recover(progress, snapshot.vassals[progress.id], context)
+        for progress in roll.vassals.values()
+        if progress.phase.is_out or _was_done(progress, snapshot)
+    ]
+    roll, actions = apply(roll, moves)
+    goes_on = roll.mode is Mode.WHOLE and roll.stopping is None
+    stage = Stage.ROLLING if goes_on else Stage.WINDING_DOWN
+    roll = replace(roll, stage=stage, emperor_pid=snapshot.emperor_pid, blind_since=None, last_change=now)
+    return Step(actions, roll, polling.look_after(polling.IMMEDIATELY, roll))
 
 
 def restore(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:
-    """Take up a roll that is not gone on with: it ends when whatever it has taken out of service is back, or failed.
+    """Return to service what an unfinished roll has taken out, and reload nobody.
 
-    Nothing else of it is left, as its journal may be from long ago.
+    Vassals that are not provably still out of service are dropped, because the journal may be old.
     """
-    flying = {
-        id_: progress
-        for id_, progress in roll.vassals.items()
-        if progress.phase.in_flight and _is_out(progress, snapshot)
-    }
-    left = replace(roll, vassals=flying, stop=Result.INTERRUPTED, reason="a whole roll follows")
+    out = {one.id: one for one in roll.out if _is_still_out(one, snapshot)}
+    left = replace(roll, vassals=out, mode=Mode.RESTORE, stopping=None, reason="a whole roll follows")
     return resume(left, snapshot, settings, now)
 
 
-def _is_done_no_more(progress: Progress, snapshot: Snapshot) -> bool:
+def _recover(progress: Progress, vassal: Vassal, context: Context) -> Transition:
+    """Judge a vassal that was out of service when its hook ended, without knowing whether its last act was done."""
+    undelivered = progress.phase is Phase.DRAINING or (
+        progress.phase is Phase.TOUCHED and vassal.present and vassal.last_mod <= progress.before.last_mod
+    )
+    if not vassal.config_exists:
+        return progress, ()  # it is withdrawn; its address may be somebody else's by now
+    if not _is_same_process(progress, vassal):
+        why = "was restarted while no hook was there"
+        started = restarting.new_process(progress, vassal, context, why, RECOVERED)
+        return started, () if vassal.present else (ClearBlacklist((progress.id,)),)
+    if undelivered:
+        why = "given its traffic back: its hook ended before it was reloaded"
+        return draining.return_to_service(progress, context.now, why, RECOVERED)
+    if progress.warmup.awaits_answer:
+        return warming.probe(progress, context)
+    return progress, ()
+
+
+def _fail_done(progress: Progress, context: Context) -> Transition:
+    """Fail a vassal that was done, and died by itself while no hook was there."""
+    why = "after it was done: its process ended while no hook was there; see its log"
+    return fail(progress, context.now, Failure.DIED, why), ()
+
+
+def _is_same_process(progress: Progress, vassal: Vassal) -> bool:
+    """Whether the vassal is still the process that was taken out of service."""
+    return vassal.present and vassal.pid == progress.expected_pid
+
+
+def _was_done(progress: Progress, snapshot: Snapshot) -> bool:
+    """Whether a vassal was done, and is another process since."""
     vassal = snapshot.vassals[progress.id]
-    return progress.phase is Phase.DONE and vassal.config_exists and not phases.same_process(progress, vassal)
+    return progress.phase is Phase.DONE and vassal.config_exists and not _is_same_process(progress, vassal)
 
 
-def _is_out(progress: Progress, snapshot: Snapshot) -> bool:
+def _is_still_out(progress: Progress, snapshot: Snapshot) -> bool:
     """Whether a vassal is still out of service as the roll left it.
 
     One that is another process, or serves another key, has been through more since: its sockets may be others too.
     """
     vassal = snapshot.vassals[progress.id]
     lacks_keys = snapshot.served[vassal.id] < progress.keys
-    return phases.same_process(progress, vassal) and (lacks_keys or not vassal.accepting)
+    return _is_same_process(progress, vassal) and (lacks_keys or not vassal.accepting)

@@ -1,10 +1,16 @@
-"""The state machine of one vassal in a roll: which phase may follow which, and the one door through which it changes.
+"""The state machine of one vassal in a roll: which phase may follow which, and the only function that changes a phase.
 
     pending -> draining -> touched -> restarting -> warming -> done, or failed, or withdrawn
 
-Everything that changes a phase goes through `enter`, which looks into the table `NEXT`; nothing else in the package
-sets one. A vassal that is pending is in service, and the four phases after it are out of service as far as the roll is
-concerned. What else stands here is what every phase's rule is made of.
+There are two kinds of transitions.
+
+*Seen*: the world did it. The Emperor noticed a touch, a master re-executed itself, a vassal accepts, died, or lost its
+config. Each vassal is judged by itself, in observation.py and in the module that bears the name of the phase.
+
+*Chosen*: the hook does it. A vassal is taken, touched, woken, recalled or evicted. schedule.py chooses for all vassals
+together, because they share one budget (budget.py) and the CPUs (throttle.py).
+
+No transition is undone by another rule of the same step. All go through `enter`, which looks into the table `NEXT`.
 """
 
 from __future__ import annotations
@@ -12,26 +18,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from uwsgi_reload_hook.planning.roll import Action, Phase, Progress, Subscribe
+from uwsgi_reload_hook.planning.actions import Action, Subscribe
+from uwsgi_reload_hook.planning.progress import Drain, Failure, Phase, Progress
 from uwsgi_reload_hook.settings import Settings
-from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
+from uwsgi_reload_hook.snapshot import Node, Snapshot
 
 __all__ = [
     "ANNOUNCE_WAIT",
     "NEXT",
     "RECOVERED",
-    "UNNOTICED_LOOKS",
-    "UNNOTICED_SECONDS",
     "Context",
     "Transition",
     "enter",
-    "run_anew",
+    "fail",
+    "fail_and_return",
+    "is_unnoticed",
     "subscribe",
     "unless_late",
 ]
 
 NEXT: Mapping[Phase, frozenset[Phase]] = {
-    # Taken out of service, found to have been started anew, or its config was removed; an act on it was refused.
+    # Taken out of service, found to be a new process, or its config was removed; an act on it was refused.
     Phase.PENDING: frozenset({Phase.DRAINING, Phase.RESTARTING, Phase.WITHDRAWN, Phase.FAILED}),
     # Touched; given its traffic back; started instead of touched, where it was down.
     Phase.DRAINING: frozenset({Phase.TOUCHED, Phase.PENDING, Phase.RESTARTING, Phase.FAILED, Phase.WITHDRAWN}),
@@ -46,14 +53,14 @@ NEXT: Mapping[Phase, frozenset[Phase]] = {
 """Which phase may follow which."""
 
 RECOVERED: Mapping[Phase, frozenset[Phase]] = {
-    # A touch that the Emperor has not seen is made again; any process that was started anew is judged from its start.
+    # A touch that the Emperor has not seen is made again; a new process is judged from its start.
     Phase.DRAINING: frozenset({Phase.PENDING, Phase.RESTARTING}),
     Phase.TOUCHED: frozenset({Phase.PENDING, Phase.RESTARTING}),
     Phase.RESTARTING: frozenset({Phase.RESTARTING}),
     Phase.WARMING: frozenset({Phase.RESTARTING}),
     Phase.DONE: frozenset({Phase.RESTARTING}),
 }
-"""Which phase may follow which when a roll is taken up whose hook has gone, or whose Emperor was started anew."""
+"""Which phase may follow which when a roll is resumed whose hook ended, or whose Emperor was restarted."""
 
 ANNOUNCE_WAIT = 12.0
 """Seconds in which a vassal announces itself, if it ever does: every 10 master cycles (core/master.c)."""
@@ -70,7 +77,7 @@ Transition = tuple[Progress, tuple[Action, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One look, and what is needed to judge it. `now` is monotonic."""
+    """One look, and what is needed to judge it. `now` is in monotonic seconds."""
 
     snapshot: Snapshot
     settings: Settings
@@ -91,8 +98,22 @@ def enter(
     """Move a vassal into a phase, `now` in monotonic seconds. Raises RuntimeError where `table` does not allow it."""
     if phase not in table[progress.phase]:
         raise RuntimeError(f"{progress.id}: {progress.phase.value} -> {phase.value} is no transition ({reason})")
-    finished = now if phase.over else None
-    return progress._replace(phase=phase, since=now, reason=reason, finished=finished, **changes)  # type: ignore[arg-type]
+    changed = progress._replace(phase=phase, since=now, reason=reason, **changes)  # type: ignore[arg-type]
+    finished = now if phase.is_over else None
+    if changed.times.finished == finished:
+        return changed
+    return changed._replace(times=changed.times._replace(finished=finished))
+
+
+def fail(progress: Progress, now: float, failure: Failure, reason: str) -> Progress:
+    """Fail a vassal, for a reason in words."""
+    return enter(progress, Phase.FAILED, now, reason, failure=failure)
+
+
+def fail_and_return(progress: Progress, now: float, failure: Failure, reason: str) -> Transition:
+    """Fail a vassal that still runs its old code, and give it back the traffic that it was drained of."""
+    failed = fail(progress, now, failure, reason)
+    return failed._replace(drain=Drain()), subscribe(progress, progress.drain.unsubscribed)
 
 
 def subscribe(progress: Progress, nodes: tuple[Node, ...]) -> tuple[Action, ...]:
@@ -100,37 +121,16 @@ def subscribe(progress: Progress, nodes: tuple[Node, ...]) -> tuple[Action, ...]
     return (Subscribe(progress.id, nodes),) if nodes else ()
 
 
-def run_anew(
-    progress: Progress,
-    vassal: Vassal,
-    moment: Context,
-    reason: str,
-    table: Mapping[Phase, frozenset[Phase]] = NEXT,
-) -> Progress:
-    """Judge a vassal by its new process, which began after the roll did.
-
-    One that serves already stays in service while it is probed: the minimum may need it.
-    """
-    return enter(
-        progress,
-        Phase.RESTARTING,
-        moment.now,
-        reason,
-        table=table,
-        started=moment.now if progress.started is None else progress.started,
-        acted=moment.now,
-        pid=vassal.pid if vassal.present else None,
-        respawns=0,
-        new_process=True,
-        blacklisted=vassal.blacklisted,
-        announced=moment.now if moment.snapshot.served[vassal.id] else None,
-    )
+def is_unnoticed(looks: int, seconds: float) -> bool:
+    """Whether what was done so many looks and seconds ago will never show an effect."""
+    return looks >= UNNOTICED_LOOKS and seconds >= UNNOTICED_SECONDS
 
 
-def unless_late(progress: Progress, moment: Context, complaint: str) -> Transition:
+def unless_late(progress: Progress, context: Context, complaint: str) -> Progress:
     """Leave a vassal as it is until its timeout, then fail it with a complaint."""
-    start = progress.acted if progress.acted is not None else progress.started
-    limit = moment.settings.timeout
-    if start is not None and moment.now - start >= limit:
-        return enter(progress, Phase.FAILED, moment.now, f"{complaint} (timeout of {limit:g} s reached)"), ()
-    return progress, ()
+    times = progress.times
+    start = times.started if times.restarted is None else times.restarted
+    limit = context.settings.timeout
+    if start is not None and context.now - start >= limit:
+        return fail(progress, context.now, Failure.TIMEOUT, f"{complaint} (timeout of {limit:g} s reached)")
+    return progress

@@ -1,49 +1,72 @@
-"""Makes values of what JSON holds, by their type hints: a document that fits is read, of any other it is said why.
+"""Turns records (dataclasses and named tuples, one inside another) into JSON, and reads them back by their type hints.
 
-Strict, because a file that has been torn, or that somebody has written by hand, must not become a value that the code
-elsewhere trips over: a bool is no number, a number is finite and bounded, no field is made up, and none is passed over.
-A field that a dataclass or a named tuple gains is read by its hint; there is no list to keep.
+A record is written with only what differs from its defaults. A field that a record gains is written, read and moved to
+another clock by its hint, so that there is no list of fields to keep.
+
+Reading is strict, because a torn file, or one that somebody has edited, must not become a value that the code elsewhere
+trips over: a bool is no number, a number is finite and bounded, and every field is known. Only a document (a TypedDict)
+may have fields that are not known, because a later version may add some; they are kept as they are.
 """
 
 from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 
-__all__ = ["LARGEST_FLOAT", "LARGEST_INT", "decode", "marked"]
+__all__ = ["LARGEST_FLOAT", "LARGEST_INT", "decode", "hints", "plain", "words", "written"]
 
 LARGEST_INT = 1 << 96
 """A file's mtime is the largest number there is: 64-bit seconds, as nanoseconds, take 94 bits."""
-LARGEST_FLOAT = 1e12
-"""Seconds on either side of 1970, or of the boot: some 30,000 years, which `time.localtime` still takes."""
+LARGEST_FLOAT = 1e13
+"""Seconds on either side of 1970, or of the boot: some 300,000 years, which `time.localtime` still takes."""
 
 T = TypeVar("T")
 Reader = Callable[[object], Any]
 
 
 def decode(plain: object, kind: type[T]) -> T:
-    """Make a `kind`, a dataclass or a named tuple, of decoded JSON. Raises ValueError that names the place."""
+    """Make a `kind`, a record, of decoded JSON. Raises ValueError that names the place."""
     return cast("T", _reader(cast("Any", kind))(plain))
 
 
-def marked(kind: type, marker: object) -> tuple[str, ...]:
-    """The fields of `kind` whose hint is `Annotated` with `marker`, that or None, or a mapping to such values."""
-    return tuple(name for name, hint in _hints(kind).items() if _is_marked(hint, marker))
+def plain(value: object) -> object:
+    """The `default` of `json.dumps`, for records: the encoder calls it again for what is inside."""
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return value.value if isinstance(value, Enum) else written(value)
 
 
-def _is_marked(hint: object, marker: object) -> bool:
-    if get_origin(hint) is Annotated:
-        return marker in get_args(hint)[1:]
-    return get_origin(hint) in {Union, UnionType, Mapping} and any(_is_marked(one, marker) for one in get_args(hint))
+def written(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any record
+    """The fields of a record that differ from their defaults, for `json.dumps` with `plain`."""
+    names, defaults, folded = _shape(cast("Any", type(record)))
+    values = record if isinstance(record, tuple) else [getattr(record, name) for name in names]
+    return {
+        name: _unfolded(value) if name in folded else value
+        for name, value, default in zip(names, values, defaults, strict=True)
+        if value != default
+    }
 
 
-def _hints(kind: type) -> Mapping[str, Any]:
+def _unfolded(value: Any) -> Any:  # noqa: ANN401 - any value of a field
+    """Make objects of the named tuples in a value, because the encoder takes them for lists."""
+    if isinstance(value, tuple):
+        return written(value) if hasattr(value, "_fields") else [*map(_unfolded, value)]
+    return {name: _unfolded(one) for name, one in value.items()} if isinstance(value, Mapping) else value
+
+
+def _is_folded(hint: object) -> bool:
+    return hasattr(hint, "_fields") or any(map(_is_folded, get_args(hint)))
+
+
+@cache
+def hints(kind: type) -> Mapping[str, Any]:
+    """The fields of a record with their hints, `Annotated` and all."""
     return get_type_hints(kind, include_extras=True)
 
 
@@ -51,7 +74,7 @@ def _hints(kind: type) -> Mapping[str, Any]:
 def _reader(hint: Any) -> Reader:  # noqa: ANN401 - any hint
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _reader(arguments[0])
+        return _within(_reader(arguments[0]), [one for one in arguments[1:] if isinstance(one, Sequence)])
     if origin in {Union, UnionType}:
         (inner,) = (one for one in arguments if one is not NoneType)
         read = _reader(inner)
@@ -72,10 +95,6 @@ def _expected(what: str, plain: object) -> ValueError:
 def _text(plain: object) -> str:
     if type(plain) is not str:
         raise _expected("text", plain)
-    try:
-        plain.encode(errors="surrogateescape")
-    except UnicodeEncodeError:
-        raise _expected("text that stands for bytes", plain) from None
     return plain
 
 
@@ -103,6 +122,27 @@ def _number(plain: object) -> float:
 _SCALARS: Mapping[object, Reader] = {str: _text, bool: _flag, int: _whole, float: _number}
 
 
+def words(kind: type[Enum]) -> tuple[str, ...]:
+    """The values of an Enum, to stand beside a hint: `Annotated` limits what is read to them."""
+    return tuple(one.value for one in kind)
+
+
+def _within(read: Reader, limits: list[Sequence[object]]) -> Reader:
+    """Limit a reader to the values in each of the sequences beside a hint."""
+    if not limits:
+        return read
+
+    def limited(plain: object) -> object:
+        value = read(plain)
+        for limit in limits:
+            if value not in limit:
+                listed = f"{limit[0]} to {limit[-1]}" if isinstance(limit, range) else ", ".join(map(str, limit))
+                raise _expected(f"one of {listed}", plain)
+        return value
+
+    return limited
+
+
 def _items(plain: object) -> list[object]:
     if type(plain) is not list:
         raise _expected("a list", plain)
@@ -122,10 +162,15 @@ def _at(place: object, read: Reader, plain: object) -> Any:  # noqa: ANN401 - wh
         raise ValueError(f"{place}: {error}") from None
 
 
+def _list(arguments: tuple[Any, ...]) -> Reader:
+    each = _reader(arguments[0])
+    return lambda plain: [_at(place, each, one) for place, one in enumerate(_items(plain))]
+
+
 def _tuple(arguments: tuple[Any, ...]) -> Reader:
     if arguments[-1] is Ellipsis:
-        each = _reader(arguments[0])
-        return lambda plain: tuple(_at(place, each, one) for place, one in enumerate(_items(plain)))
+        several = _list(arguments)
+        return lambda plain: tuple(several(plain))
     readers = [_reader(one) for one in arguments]
 
     def read(plain: object) -> tuple[Any, ...]:
@@ -138,8 +183,8 @@ def _tuple(arguments: tuple[Any, ...]) -> Reader:
 
 
 def _set(arguments: tuple[Any, ...]) -> Reader:
-    each = _reader(arguments[0])
-    return lambda plain: frozenset(_at(place, each, one) for place, one in enumerate(_items(plain)))
+    several = _list(arguments)
+    return lambda plain: frozenset(several(plain))
 
 
 def _mapping(arguments: tuple[Any, ...]) -> Reader:
@@ -148,8 +193,10 @@ def _mapping(arguments: tuple[Any, ...]) -> Reader:
 
 
 _COLLECTIONS: Mapping[object, Callable[[tuple[Any, ...]], Reader]] = {
+    list: _list,
     tuple: _tuple,
     frozenset: _set,
+    dict: _mapping,
     Mapping: _mapping,
 }
 
@@ -165,23 +212,37 @@ def _choice(kind: type[Enum]) -> Reader:
     return read
 
 
-def _record(kind: Any) -> Reader:  # noqa: ANN401 - a dataclass, or a named tuple
-    readers = {name: _reader(hint) for name, hint in _hints(kind).items()}
-    needed = _without_default(kind)
+def _record(kind: Any) -> Reader:  # noqa: ANN401 - a record's type
+    readers = {name: _reader(hint) for name, hint in hints(kind).items()}
+    document = is_typeddict(kind)
+    needed = (
+        kind.__required_keys__
+        if document
+        else {name for name, default in _defaults(kind).items() if default is MISSING}
+    )
 
     def read(plain: object) -> object:
-        document = _object(plain)
-        if strange := document.keys() - readers.keys():
+        found = _object(plain)
+        strange = found.keys() - readers.keys()
+        if strange and not document:
             raise ValueError(f"no field is named {reprlib.repr(min(strange))}")
-        if missing := needed - document.keys():
+        if missing := needed - found.keys():
             raise ValueError(f"the field {min(missing)} is missing")
-        return kind(**{name: _at(name, readers[name], value) for name, value in document.items()})
+        known = {name: _at(name, readers[name], value) for name, value in found.items() if name in readers}
+        return {**found, **known} if document else kind(**known)
 
     return read
 
 
-def _without_default(kind: Any) -> frozenset[str]:  # noqa: ANN401 - a dataclass, or a named tuple
-    if is_dataclass(kind):
-        found = fields(kind)
-        return frozenset(one.name for one in found if one.default is MISSING and one.default_factory is MISSING)
-    return frozenset(set(kind._fields) - set(kind._field_defaults))
+@cache
+def _shape(kind: Any) -> tuple[tuple[str, ...], tuple[Any, ...], frozenset[str]]:  # noqa: ANN401 - a record's type
+    """The fields, their defaults (MISSING where there is none), and those in which there are named tuples."""
+    defaults = _defaults(kind)
+    folded = frozenset(name for name, hint in hints(kind).items() if _is_folded(hint))
+    return tuple(defaults), tuple(defaults.values()), folded
+
+
+def _defaults(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a record's type
+    if not is_dataclass(kind):
+        return {name: kind._field_defaults.get(name, MISSING) for name in kind._fields}
+    return {one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in fields(kind)}

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import grp
 import os
-import pwd
 import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-__all__ = ["OTHERS_WRITE", "UntrustedError", "changeable_by", "existing", "located", "opened", "user"]
+from uwsgi_reload_hook.paths import LINKS
+from uwsgi_reload_hook.users import group, user
+
+__all__ = ["OTHERS_WRITE", "UntrustedError", "changeable_by", "existing", "located", "opened"]
 
 FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-LINKS = 40
-"""Symlinks in one path after which it counts as a loop: the kernel's own limit (path_resolution(7))."""
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -30,13 +29,6 @@ class UntrustedError(OSError):
     def __init__(self, path: object, reason: str) -> None:
         """`reason` becomes `strerror`."""
         super().__init__(errno.EPERM, reason, str(path))
-
-
-def user(uid: int) -> str:
-    """A user, for an operator."""
-    with contextlib.suppress(KeyError):
-        return f"user {pwd.getpwuid(uid).pw_name}"
-    return f"user {uid}"
 
 
 @contextlib.contextmanager
@@ -77,7 +69,11 @@ def located(path: Path) -> Iterator[int]:
 
 
 def _walk(path: Path) -> tuple[int, list[tuple[str, int]]]:
-    """Open a path part by part; returns the descriptor, and each symlink that was followed with its owner."""
+    """Open a path part by part; returns the descriptor, and each symlink that was followed with its owner.
+
+    Each directory is held open while the next name is looked up in it, because another user may replace any of them
+    meanwhile. `paths.walk` goes by the names alone, so that it can only judge.
+    """
     followed: list[tuple[str, int]] = []
     ahead = [*reversed(path.parts)]
     here = os.open("/", FLAGS)
@@ -113,16 +109,10 @@ def changeable_by(path: Path) -> list[str]:
         status = os.fstat(descriptor)
     others = [] if status.st_uid in {0, os.geteuid()} else [user(status.st_uid)]
     if status.st_mode & stat.S_IWGRP:
-        others.append(_group(status.st_gid))
+        others.append(group(status.st_gid))
     if status.st_mode & stat.S_IWOTH:
         others.append("every user")
     return others
-
-
-def _group(gid: int) -> str:
-    with contextlib.suppress(KeyError):
-        return f"group {grp.getgrgid(gid).gr_name}"
-    return f"group {gid}"
 
 
 def existing(directory: int, name: str, flags: int, owners: Collection[int] | None) -> int:

@@ -16,7 +16,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from uwsgi_reload_hook.records.directories import OTHERS_WRITE, UntrustedError, existing, located, opened, user
+from uwsgi_reload_hook.records.directories import OTHERS_WRITE, UntrustedError, existing, located, opened
+from uwsgi_reload_hook.users import user
 
 __all__ = ["Directory", "log_stream", "make_private"]
 

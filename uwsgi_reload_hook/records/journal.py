@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
-from enum import Enum
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, is_dataclass, replace
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from uwsgi_reload_hook.clocks import Clock, Monotonic, Seconds
-from uwsgi_reload_hook.planning.roll import Progress, Roll
+from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.records import codec
 
-__all__ = ["SCHEMA", "Journal", "decode", "encode", "shifted"]
+__all__ = ["SCHEMA", "Journal", "decode", "encode", "moved", "shifted"]
 
 SCHEMA = 1
 
@@ -34,52 +34,30 @@ class Journal:
     """Seconds that the quickest load of the last roll took; None = not known."""
 
 
-_FRESH = Progress("")
-_FIRST = frozenset({"handled", "keys", "roll", "saved"})
-"""What every journal of this schema has, the first ones too: later fields may be missing, as they have defaults."""
+_ALWAYS: Mapping[str, object] = {"handled": None, "keys": None, "roll": None, "saved": 0.0}
+"""The fields that every journal has, as an empty one has them. Other fields are only there if they differ from that."""
 
 
 def encode(journal: Journal) -> str:
     """Make the journal JSON, as fast as it can be: it is written before every step of a thousand vassals."""
-    return json.dumps({"schema": SCHEMA, **_shallow(journal)}, default=_plain)
-
-
-def _plain(value: object) -> object:
-    """Make plain what the JSON encoder does not know; it goes on inside by itself."""
-    if isinstance(value, frozenset):
-        return sorted(value)
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Roll):
-        return {**_shallow(value), "vassals": {id_: _changed(one) for id_, one in value.vassals.items()}}
-    return _shallow(value)
-
-
-def _shallow(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
-    return {field.name: getattr(value, field.name) for field in fields(value)}
-
-
-def _changed(progress: Progress) -> dict[str, Any]:
-    """What differs from a vassal to which nothing has happened yet: of most vassals that is little."""
-    return {
-        name: value
-        for name, value, fresh in zip(Progress._fields, progress, _FRESH, strict=True)
-        if value != fresh or name == "id"
-    }
+    return json.dumps({"schema": SCHEMA, **_ALWAYS, **codec.written(journal)}, default=codec.plain)
 
 
 def decode(text: str) -> Journal:
     """Read a journal. Raises ValueError, in words, where it is none of this schema."""
     try:
         document = json.loads(text)
+        json.dumps(document, ensure_ascii=False).encode(errors="surrogateescape")
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    except UnicodeEncodeError as error:
+        raise ValueError(f"text that stands for bytes is expected, not {error.object[error.start]!r}") from None
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - one error for all that can be wrong with it
     schema = document.pop("schema", None)
     if type(schema) is not int or schema != SCHEMA:
         raise ValueError(f"its schema is {reprlib.repr(schema)}, not {SCHEMA}")
-    if missing := _FIRST - document.keys():
+    if missing := _ALWAYS.keys() - document.keys():
         raise ValueError(f"the field {min(missing)} is missing")
     journal = codec.decode(document, Journal)
     for id_, one in journal.roll.vassals.items() if journal.roll else ():
@@ -92,15 +70,24 @@ def decode(text: str) -> Journal:
 
 def shifted(roll: Roll, seconds: float) -> Roll:
     """Move every moment of a roll: the time in which no hook ran does not count, nor does another boot's clock."""
-    moments = codec.marked(Progress, Clock.MONOTONIC)
-    vassals = {id_: one._replace(**_moved(one, moments, seconds)) for id_, one in roll.vassals.items()}
-    changes = {**_moved(roll, codec.marked(Roll, Clock.MONOTONIC), seconds), "blind_since": None}
-    return replace(roll, vassals=vassals, **changes)
+    later: Roll = moved(roll, Roll, seconds)
+    return replace(later, blind_since=None)
 
 
-def _moved(value: object, moments: Iterable[str], seconds: float) -> dict[str, Any]:
-    return {name: _later(old, seconds) for name in moments if (old := getattr(value, name)) is not None}
-
-
-def _later(moment: Any, seconds: float) -> Any:  # noqa: ANN401 - a moment, or a mapping to moments
-    return {name: one + seconds for name, one in moment.items()} if isinstance(moment, Mapping) else moment + seconds
+def moved(value: Any, hint: Any, seconds: float) -> Any:  # noqa: ANN401, PLR0911 - one return for each kind of hint
+    """The value with every moment in it moved whose hint is `Monotonic`, in the records inside it too."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if value is None:
+        return None
+    if origin is Annotated:
+        return value + seconds if Clock.MONOTONIC in arguments else value
+    if origin in {Union, UnionType}:
+        (inner,) = (one for one in arguments if one is not NoneType)
+        return moved(value, inner, seconds)
+    if origin is Mapping:
+        return {name: moved(one, arguments[1], seconds) for name, one in value.items()}
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return tuple(moved(one, arguments[0], seconds) for one in value)
+    if not (is_dataclass(hint) or hasattr(hint, "_fields")):
+        return value
+    return hint(**{name: moved(getattr(value, name), one, seconds) for name, one in codec.hints(hint).items()})

@@ -1,4 +1,4 @@
-"""What a roll from a shell keeps: a journal in the user's own directory, and a status where a trigger is named."""
+"""The journal of a roll from a shell, in the user's own directory: the one beside a trigger is the hook's."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.records.directories import UntrustedError
 from uwsgi_reload_hook.records.files import Directory, make_private
 from uwsgi_reload_hook.records.journal import Journal
-from uwsgi_reload_hook.records.status import RollDocument, StatusDocument
 from uwsgi_reload_hook.records.store import Store
 
-__all__ = ["ShellStore", "own_journal"]
+__all__ = ["NoJournal", "own_journal"]
 
 Complain = Callable[[str], None]
 
@@ -24,45 +23,17 @@ WITHOUT = (
 )
 
 
-class ShellStore(Store):
-    """Keeps the journal in one store and the rest in another; what has no store is not kept.
-
-    The journal beside a trigger is the hook's, and with it the touch that it acted on last.
-    """
-
-    def __init__(self, journal: Store | None, told: Store | None) -> None:
-        """`told` is beside the trigger, None if none was named."""
-        self._kept = journal
-        self._told = told
-
-    def write_status(self, document: StatusDocument) -> None:
-        """Tell whoever follows the trigger."""
-        if self._told is not None:
-            self._told.write_status(document)
-
-    def last_roll(self) -> RollDocument | None:
-        """The last roll that is told beside the trigger."""
-        return None if self._told is None else self._told.last_roll()
-
-    def append_history(self, document: RollDocument) -> None:
-        """Add to the history beside the trigger."""
-        if self._told is not None:
-            self._told.append_history(document)
+class NoJournal:
+    """Stands for a journal that cannot be kept."""
 
     def write_journal(self, journal: Journal) -> None:
-        """Replace the journal of this user's reloads."""
-        if self._kept is not None:
-            self._kept.write_journal(journal)
+        """Lose it."""
 
-    def read_journal(self) -> Journal | None:
-        """The journal of this user's reload before."""
-        return None if self._kept is None else self._kept.read_journal()
+    def read_journal(self) -> None:
+        """There is none."""
 
     def flush(self) -> None:
-        """Write what could not be written so far, in both."""
-        for store in (self._kept, self._told):
-            if store is not None:
-                store.flush()
+        """Nothing is owed."""
 
 
 def own_journal(emperor: str, environment: Mapping[str, str], complain: Complain) -> Store | None:

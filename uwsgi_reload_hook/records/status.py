@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import TypedDict
+from enum import Enum
+from typing import Annotated, TypedDict
 
 from uwsgi_reload_hook import __version__
-from uwsgi_reload_hook.planning.roll import Progress, Request, Roll
+from uwsgi_reload_hook.planning.progress import Failure, Phase, Progress
+from uwsgi_reload_hook.planning.roll import Request, Result, Roll
+from uwsgi_reload_hook.records.codec import words
 from uwsgi_reload_hook.records.journal import SCHEMA
 from uwsgi_reload_hook.site import processes
 
 __all__ = [
-    "HookInfo", "RollDocument", "StatusDocument", "VassalDocument",
+    "HookInfo", "RollDocument", "State", "StatusDocument", "VassalDocument",
     "history_name", "roll_document", "status_document", "status_name",
 ]  # fmt: skip
 
@@ -28,15 +31,28 @@ def history_name(trigger: str) -> str:
     return f"{trigger}.history.jsonl"
 
 
+class State(Enum):
+    """What a hook is doing."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    ROLLING = "rolling"
+    HELD = "held"
+    """The last roll failed: the site stays as that left it until the next touch."""
+
+
 class _HookDocument(TypedDict):
-    pid: int
+    pid: Annotated[int, range(1, 2**31)]
     mode: str
     version: str
     started: float
 
 
 class HookDocument(_HookDocument, total=False):
-    """Who writes the files. `started` is Unix time; earlier versions do not tell the rest."""
+    """Who writes the files. `started` is Unix time; earlier versions do not tell the rest.
+
+    Linux has a pid in 31 bits.
+    """
 
     start_ticks: int | None
     boot_id: str
@@ -51,16 +67,20 @@ class RequestDocument(TypedDict):
     only: str
 
 
-class VassalDocument(TypedDict):
-    """One vassal in a roll. All times are Unix seconds."""
-
-    phase: str
+class _VassalDocument(TypedDict):
+    phase: Annotated[str, words(Phase)]
     keys: list[str]
     reason: str
     since: float | None
     started: float | None
     touched: float | None
     finished: float | None
+
+
+class VassalDocument(_VassalDocument, total=False):
+    """One vassal in a roll. All times are Unix seconds; earlier versions do not tell the rest."""
+
+    failure: Annotated[str, words(Failure)] | None
 
 
 class RollDocument(TypedDict):
@@ -70,7 +90,7 @@ class RollDocument(TypedDict):
     request: RequestDocument
     started: float | None
     finished: float | None
-    result: str | None
+    result: Annotated[str, words(Result)] | None
     reason: str
     minimum: dict[str, int]
     vassals: dict[str, VassalDocument]
@@ -80,8 +100,8 @@ class RollDocument(TypedDict):
 class StatusDocument(TypedDict):
     """The whole file."""
 
-    schema: int
-    state: str
+    schema: Annotated[int, (SCHEMA,)]
+    state: Annotated[str, words(State)]
     hook: HookDocument
     roll: RollDocument | None
 
@@ -135,7 +155,7 @@ def roll_document(roll: Roll) -> RollDocument:
         "reason": roll.reason,
         "minimum": dict(sorted(roll.minimum.items())),
         "vassals": {id_: _progress(progress, roll) for id_, progress in sorted(roll.vassals.items())},
-        "left_alone": dict(sorted(roll.aside.items())),
+        "left_alone": dict(sorted(roll.excluded.items())),
     }
 
 
@@ -153,8 +173,9 @@ def _progress(progress: Progress, roll: Roll) -> VassalDocument:
         "phase": progress.phase.value,
         "keys": sorted(progress.keys),
         "reason": progress.reason,
+        "failure": None if progress.failure is None else progress.failure.value,
         "since": roll.wall(progress.since),
-        "started": roll.wall(progress.started),
-        "touched": roll.wall(progress.acted),
-        "finished": roll.wall(progress.finished),
+        "started": roll.wall(progress.times.started),
+        "touched": roll.wall(progress.times.restarted),
+        "finished": roll.wall(progress.times.finished),
     }

@@ -1,1 +1,1 @@
-"""The outside as the controller knows it: what is observed of a site, and the acts on it."""
+"""The site: the Emperor, the routers and the vassals, as they are observed and acted on."""

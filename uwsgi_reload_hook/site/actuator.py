@@ -1,15 +1,14 @@
-"""The acts, as they are done on the real servers."""
+"""The acts of a roll on the real Emperor, routers and vassals."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
-from uwsgi_reload_hook.planning.roll import (
+from uwsgi_reload_hook.planning.actions import (
     Action,
     ClearBlacklist,
     SendProbe,
@@ -21,142 +20,136 @@ from uwsgi_reload_hook.planning.roll import (
 )
 from uwsgi_reload_hook.settings import PREFIX
 from uwsgi_reload_hook.site import processes, vassal_config
-from uwsgi_reload_hook.site.master import nudge
+from uwsgi_reload_hook.site.master import wake
 from uwsgi_reload_hook.site.prober import Prober
 from uwsgi_reload_hook.site.sockets import accepts, resolve, send
 from uwsgi_reload_hook.site.vassal_config import vassal_options
-from uwsgi_reload_hook.snapshot import Node
+from uwsgi_reload_hook.site.vassals import KnownVassals
 from uwsgi_reload_hook.uwsgi import packets
 
-__all__ = ["Scene", "perform"]
+__all__ = ["Actuator"]
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Where the acts take place, as the last look has found it."""
+class Actuator:
+    """Acts on the vassals that the last look has shown."""
 
-    emperor_pid: int
-    pids: Mapping[str, int]
-    paths: Mapping[str, str]
-    """Of the vassals' configs."""
-    servers: Mapping[str, str]
-    """Where the router with these stats takes subscriptions."""
-    owners: Callable[[Collection[Node]], Mapping[str, tuple[Node, ...]]]
-    """Tells which vassal listens on which of some nodes."""
-    prober: Prober | None
+    def __init__(self, vassals: KnownVassals, servers: Mapping[str, str], prober: Prober | None) -> None:
+        """`servers` maps each router, named by its stats socket, to its subscription server."""
+        self._vassals = vassals
+        self._servers = servers
+        self._prober = prober
 
+    def perform(self, action: Action) -> None:
+        """Do one act. Raises ActionError where the system refuses the act, so that the roll has to stop."""
+        match action:
+            case Touch():
+                _touch(action)
+            case Unsubscribe():
+                self._unsubscribe(action)
+            case Subscribe():
+                self._subscribe(action)
+            case WakeMaster():
+                wake(action.pid, self._vassals.paths[action.vassal])
+            case SendProbe():
+                self._probe(action)
+            case Suspend():
+                _suspend(action)
+            case ClearBlacklist():
+                self._clear_blacklist(action)
 
-def perform(action: Action, scene: Scene) -> None:
-    """Do one act. Raises ActionError where the system refuses it and the roll has to stop."""
-    if isinstance(action, Touch):
-        _touch(action)
-    elif isinstance(action, Unsubscribe):
-        _unsubscribe(action, scene)
-    elif isinstance(action, Subscribe):
-        _subscribe(action, scene)
-    elif isinstance(action, WakeMaster):
-        nudge(action.pid, scene.paths[action.vassal])
-    elif isinstance(action, SendProbe):
-        _probe(action, scene)
-    elif isinstance(action, Suspend):
-        _pause(action)
-    else:
-        _clear_blacklist(action, scene)
+    def _unsubscribe(self, action: Unsubscribe) -> None:
+        for node in action.nodes:
+            server = self._servers[node.router]
+            try:
+                send(server, packets.unsubscribe(node))
+            except (OSError, UnavailableError, ValueError) as error:  # a ValueError where the node fits no packet
+                reason = (
+                    f"cannot be unsubscribed at {server}: {error}; set {PREFIX}subscription-server, "
+                    "or let the hook's user write to that socket"
+                )
+                raise ActionError(action.vassal, reason) from error
+
+    def _subscribe(self, action: Subscribe) -> None:
+        """Subscribe a vassal's nodes before it announces itself, which it does every ten seconds.
+
+        A node counts only while the vassal listens on its address, because an old journal may name an address that
+        another process has taken since.
+        """
+        own = self._vassals.owners(action.nodes).get(action.vassal, ())
+        for node in action.nodes:
+            if node.router not in self._servers:
+                log.warning("%s: not subscribed at %s, which is no router of this roll", action.vassal, node.router)
+                continue
+            if node not in own or not accepts(node.address):
+                log.warning(
+                    "%s: not subscribed with %s: it does not listen there any more", action.vassal, node.address
+                )
+                continue
+            try:
+                send(self._servers[node.router], packets.subscribe(node))
+            except (OSError, UnavailableError, ValueError) as error:
+                log.warning("%s: cannot be subscribed; it will announce itself: %s", action.vassal, error)
+
+    def _probe(self, action: SendProbe) -> None:
+        if self._prober is None:
+            return
+        pid = self._vassals.pids.get(action.vassal, 0)
+        options = vassal_options(pid, self._vassals.paths[action.vassal])
+        directory = processes.working_directory(pid)
+        over_http = [resolve(address, directory) for address in options.get("http-socket", [])]
+        plain = [resolve(one, directory) for name in ("socket", "uwsgi-socket") for one in options.get(name, [])]
+        addresses = [*(node.address for node in action.nodes), *_held(pid, [*plain, *over_http], directory)]
+        if not addresses:
+            self._prober.fail(action.vassal, "no socket of it was found, neither at a router nor in its config")
+            return
+        host = action.nodes[0].key if action.nodes else "localhost"
+        try:
+            self._prober.start(action.vassal, addresses[0], host, over_http=addresses[0] in over_http)
+        except ValueError as error:
+            self._prober.fail(action.vassal, f"its key fits no request: {error}")
+
+    def _clear_blacklist(self, action: ClearBlacklist) -> None:
+        """Have the Emperor forget its blacklist (core/emperor.c, emperor_cleanup); its next scan starts the vassals."""
+        try:
+            processes.send_signal(self._vassals.emperor_pid, signal.SIGURG)
+        except OSError as error:
+            log.warning(
+                "the Emperor's blacklist cannot be cleared (%s): %s starts when its throttle is over",
+                error.strerror,
+                ", ".join(action.vassals),
+            )
 
 
 def _touch(action: Touch) -> None:
     try:
         vassal_config.touch(action.path, action.mtime)
     except FileNotFoundError:
-        log.info("%s: its config %s is gone", action.vassal, action.path)  # the next look tells the planner
+        log.info("%s: its config %s is gone", action.vassal, action.path)  # the next look shows that to the planner
     except OSError as error:
         reason = f"its config {action.path} cannot be touched by user {os.geteuid()}: {error.strerror}"
         raise ActionError(action.vassal, reason) from error
 
 
-def _unsubscribe(action: Unsubscribe, scene: Scene) -> None:
-    for node in action.nodes:
-        server = scene.servers[node.router]
-        try:
-            send(server, packets.unsubscribe(node))
-        except (OSError, UnavailableError, ValueError) as error:  # the last where it fits no packet
-            reason = (
-                f"cannot be unsubscribed at {server}: {error}; set {PREFIX}subscription-server, "
-                "or let the hook's user write to that socket"
-            )
-            raise ActionError(action.vassal, reason) from error
-
-
-def _subscribe(action: Subscribe, scene: Scene) -> None:
-    """Announce nodes; never an address that the vassal does not listen on, as one of an old journal may be.
-
-    A vassal announces itself too, only later.
-    """
-    matched = scene.owners(action.nodes)
-    for node in action.nodes:
-        if node.router not in scene.servers:
-            log.warning("%s: not subscribed at %s, which is no router of this roll", action.vassal, node.router)
-            continue
-        if node not in matched.get(action.vassal, ()) or not accepts(node.address):
-            log.warning("%s: not subscribed with %s: it does not listen there any more", action.vassal, node.address)
-            continue
-        try:
-            send(scene.servers[node.router], packets.subscribe(node))
-        except (OSError, UnavailableError, ValueError) as error:
-            log.warning("%s: cannot be subscribed; it will announce itself: %s", action.vassal, error)
-
-
-def _probe(action: SendProbe, scene: Scene) -> None:
-    pid = scene.pids.get(action.vassal, 0)
-    found = vassal_options(pid, scene.paths[action.vassal])
-    directory = processes.working_directory(pid)
-    over_http = [resolve(address, directory) for address in found.get("http-socket", [])]
-    plain = [resolve(address, directory) for name in ("socket", "uwsgi-socket") for address in found.get(name, [])]
-    addresses = [*(node.address for node in action.nodes), *_held(pid, [*plain, *over_http], directory)]
-    if scene.prober is None:
-        return
-    if not addresses:
-        scene.prober.fail(action.vassal, "no socket of it was found, neither at a router nor in its config")
-        return
-    host = action.nodes[0].key if action.nodes else "localhost"
-    try:
-        scene.prober.start(action.vassal, addresses[0], host, over_http=addresses[0] in over_http)
-    except ValueError as error:
-        scene.prober.fail(action.vassal, f"its key fits no request: {error}")
-
-
 def _held(pid: int, named: list[str], directory: str | None) -> list[str]:
-    """Those of the addresses in its config that a vassal listens on: a path may be that of somebody else's socket.
+    """Keep those addresses of its config that a vassal listens on, because a path may lead to another's socket.
 
-    A TCP address is taken as it is, and so is a path where this user may not see what the vassal holds.
+    A TCP address is kept unchecked. So is a path where this user may not see the vassal's sockets.
     """
-    told = processes.listening("unix")
+    listening = processes.listening("unix")
     pids = (pid, *(child for child, _ in processes.children(pid) or ()))
-    held = {os.path.normpath(resolve(address, directory)) for one in pids for address in told.get(one, ())}
+    held = {os.path.normpath(resolve(address, directory)) for one in pids for address in listening.get(one, ())}
     if not held and os.geteuid() != 0:
         return named
     return [one for one in named if not one.startswith(("/", "@")) or os.path.normpath(one) in held]
 
 
-def _pause(action: Suspend) -> None:
-    """Signal a master (core/master_utils.c, suspend_resume_them_all): it unsubscribes, and stops its workers."""
+def _suspend(action: Suspend) -> None:
+    """Have a master unsubscribe and stop its workers (core/master_utils.c, suspend_resume_them_all)."""
     try:
         processes.send_signal(action.pid, signal.SIGTSTP)
     except OSError as error:
         log.warning(
-            "%s: cannot be paused (%s), and may get requests; stop it, or mend it", action.vassal, error.strerror
-        )
-
-
-def _clear_blacklist(action: ClearBlacklist, scene: Scene) -> None:
-    """Signal the Emperor (core/emperor.c, emperor_cleanup); the next look makes it scan, and start them."""
-    try:
-        processes.send_signal(scene.emperor_pid, signal.SIGURG)
-    except OSError as error:
-        log.warning(
-            "the Emperor's blacklist cannot be cleared (%s): %s starts when its throttle is over",
-            error.strerror,
-            ", ".join(action.vassals),
+            "%s: cannot be suspended (%s), and may get requests; stop it, or mend it", action.vassal, error.strerror
         )

@@ -1,64 +1,73 @@
-"""Who may act for an Emperor, and what stands for it.
+"""The identity of an Emperor, and the processes that may act for it.
 
-Root, the Emperor's user and the user of this process may. So may the process of a vassal whose config makes it the
-hook, whichever user that runs as, if nobody else can change this config. Nothing else that a process of another user
-says or holds decides anything; what cannot be read is not known, and who is not known may not.
+Processes of root, of the Emperor's user and of this process's user may act. So may a process of a vassal whose config
+makes it a hook, whatever its user, if only trusted users can change that config. A process that cannot be read may not
+act.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import pwd
 import shlex
 import stat
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.option_sources import from_environment, from_uwsgi_opt
+from uwsgi_reload_hook.paths import walk
 from uwsgi_reload_hook.settings import OPTIONS
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.peers import Peer
 from uwsgi_reload_hook.site.vassal_config import read_text
+from uwsgi_reload_hook.users import user
 from uwsgi_reload_hook.uwsgi import ini, stats
 
-__all__ = ["Authority", "Emperor", "from_arguments", "identify", "is_kept", "options_of_hook", "own_users", "person"]
+__all__ = [
+    "Authority",
+    "Emperor",
+    "from_arguments",
+    "identify",
+    "is_kept",
+    "options_of_hook",
+    "own_users",
+    "person",
+    "vassal_of",
+]
 
 ROOT = 0
 _DIRECTORY = "directory"
-LINKS = 40
-"""Links that a path may lead through, as the kernel has it (path_resolution(7))."""
 
 
 @dataclass(frozen=True, slots=True)
 class Emperor:
-    """What stands for an Emperor, whatever its pid is at the moment."""
+    """The identity of an Emperor, which stays the same when it restarts."""
 
     name: str
-    """For an operator: a directory or glob that it scans."""
+    """A directory or glob that the Emperor scans, for an operator."""
     identity: str
-    """The same for two processes that mean the same Emperor: 32 letters and digits."""
+    """32 hexadecimal digits: all hooks of one Emperor compute the same ones."""
 
 
-def identify(told: stats.EmperorStats) -> Emperor:
-    """Tell what stands for the Emperor that gives these stats: all that it scans.
+def identify(emperor_stats: stats.EmperorStats) -> Emperor:
+    """Make the identity of the Emperor with these stats out of everything that it scans.
 
-    A directory is known by its device and inode. A glob has none, so it is known by its pattern from the root
-    directory, which another container has another one of.
+    A directory counts by its device and inode. A glob has neither, so it counts by its pattern and by the root
+    directory's device and inode, because each container has another root directory.
 
-    Raises ConfigError where a directory cannot be looked at, or the Emperor lives in another network namespace, where
-    nobody sees this hook's lock.
+    Raises ConfigError where a scanned directory cannot be read. Raises it also where the Emperor is in another network
+    namespace, because hooks there cannot see this one's lock.
     """
-    if processes.shares_network(told.pid) is False:
+    if processes.shares_network(emperor_stats.pid) is False:
         raise ConfigError(
-            f"the Emperor, pid {told.pid}, lives in another network namespace, where hooks cannot see this one's lock; "
-            f"start it there: nsenter --net --target {told.pid} …"
+            f"the Emperor, pid {emperor_stats.pid}, lives in another network namespace, where hooks cannot see this "
+            f"one's lock; start it there: nsenter --net --target {emperor_stats.pid} …"
         )
-    known = {_known(monitor, told.cwd): monitor for monitor in told.monitors}
+    known = {_known(monitor, emperor_stats.cwd): monitor for monitor in emperor_stats.monitors}
     directories = sorted(monitor for one, monitor in known.items() if one.startswith(_DIRECTORY))
-    name = Path(told.cwd, next(iter(directories or sorted(known.values())), ""))
+    name = Path(emperor_stats.cwd, next(iter(directories or sorted(known.values())), ""))
     digest = hashlib.sha256(os.fsencode("\0".join(sorted(known)))).hexdigest()
     return Emperor(str(name), digest[:32])
 
@@ -68,38 +77,46 @@ def _known(monitor: str, cwd: str) -> str:
         return monitor
     path = os.path.normpath(Path(cwd, monitor))
     try:
-        found = os.stat(path)  # noqa: PTH116 - Path.stat raises ValueError of a path that no file can have
+        status = os.stat(path)  # noqa: PTH116 - Path.stat raises ValueError of a path that no file can have
     except (FileNotFoundError, NotADirectoryError):
-        found = None
+        status = None
     except OSError as error:
         raise ConfigError(
             f"the Emperor's {path} cannot be read: {error.strerror}; let the hook's user read it"
         ) from error
-    if found is not None and stat.S_ISDIR(found.st_mode):
-        return f"{_DIRECTORY} {found.st_dev}:{found.st_ino}"
+    if status is not None and stat.S_ISDIR(status.st_mode):
+        return f"{_DIRECTORY} {status.st_dev}:{status.st_ino}"
     root = os.stat("/")  # noqa: PTH116 - beside the other
     return f"glob {root.st_dev}:{root.st_ino}:{path}"
 
 
 def own_users() -> frozenset[int]:
-    """Root and this process's user, by whose words alone this process is led; the Emperor's user is not one of them."""
+    """Root and this process's user: this process obeys options of theirs alone, not those of the Emperor's user."""
     return frozenset({ROOT, os.geteuid()})
 
 
+def vassal_of(pid: int, vassals: Container[int]) -> int | None:
+    """The pid of the vassal that a process is, or is a child of as a mule is; None = it belongs to no vassal."""
+    return next((one for one in (pid, processes.parent(pid)) if one is not None and one in vassals), None)
+
+
 class Authority:
-    """Judges processes, by what the Emperor and the configs say at this moment: make another one for the next look."""
+    """Decides which processes may act for an Emperor.
+
+    What it has read is kept, so make another one whenever the Emperor or a config may have changed.
+    """
 
     def __init__(self, emperor_pid: int, configs: Callable[[], Mapping[int, str]]) -> None:
-        """`configs` tells each vassal's pid and the path of its config; asked only where that decides."""
+        """`configs` gives each vassal's pid and config path; it is called only to judge a process of another user."""
         above = processes.sole_user(emperor_pid)
         self.trusted = own_users() if above is None else own_users() | {above}
-        """The users whose processes may act, all of them."""
+        """The users all of whose processes may act."""
         self._configs = configs
         self._foreign: dict[int, tuple[int, str]] | None = None
         self._options: dict[str, dict[str, list[str]]] = {}
 
     def may_act(self, peer: Peer) -> bool:
-        """Whether a process may act. Of one whose pid is not known: whether any process of its user may."""
+        """Whether a process may act; where its pid is not known, whether any process of its user may."""
         if peer.uid in self.trusted:
             return True
         if peer.pid:
@@ -107,23 +124,18 @@ class Authority:
         return any(self._hook(config) for user, config in self._vassals().values() if user == peer.uid)
 
     def options(self, pid: int) -> dict[str, list[str]]:
-        """The hook's options that the config of a process's vassal gives it, if this makes it the hook; else none.
-
-        A mule is a child of its vassal.
-        """
+        """The hook's options in the config of the vassal that a process belongs to; none if that makes it no hook."""
         vassals = self._vassals()
-        for one in (pid, processes.parent(pid)):
-            if one is not None and one in vassals:
-                return self._hook(vassals[one][1])
-        return {}
+        vassal = vassal_of(pid, vassals)
+        return {} if vassal is None else self._hook(vassals[vassal][1])
 
     def _vassals(self) -> dict[int, tuple[int, str]]:
-        """The user and config of each vassal whose user is not trusted as such."""
+        """The user and the config of each vassal whose user is not trusted."""
         if self._foreign is None:
-            found = {pid: (processes.user(pid), config) for pid, config in self._configs().items()}
+            vassals = {pid: (processes.user(pid), config) for pid, config in self._configs().items()}
             self._foreign = {
                 pid: (user, config)
-                for pid, (user, config) in found.items()
+                for pid, (user, config) in vassals.items()
                 if user is not None and user not in self.trusted
             }
         return self._foreign
@@ -135,16 +147,16 @@ class Authority:
 
 
 def options_of_hook(config: str, users: Collection[int]) -> dict[str, list[str]]:
-    """The hook's options that a config gives by itself, without the process; none if it does not make it the hook."""
+    """The hook's options in a config file; none if it sets no trigger, or others than `users` can change it."""
 
     def read(path: str) -> str | None:
         return read_text(path) if is_kept(path, users) else None
 
-    found = ini.options(["uwsgi", "--ini", config], str(Path(config).parent), {}, read)
-    variables = dict(text.partition("=")[::2] for text in found.get("env", ()))
-    options = {**from_environment(variables), **from_uwsgi_opt(found)}
+    ini_options = ini.options(["uwsgi", "--ini", config], str(Path(config).parent), {}, read)
+    variables = dict(text.partition("=")[::2] for text in ini_options.get("env", ()))
+    options = {**from_environment(variables), **from_uwsgi_opt(ini_options)}
     for privilege in ("privileged", "unprivileged"):  # a Python vassal may have its options in its command
-        for command in found.get(f"{privilege}-binary-patch-arg", ()):
+        for command in ini_options.get(f"{privilege}-binary-patch-arg", ()):
             options.update(from_arguments(_words(command)))
     return options if "trigger" in options else {}
 
@@ -157,58 +169,43 @@ def _words(command: str) -> list[str]:
 
 
 def from_arguments(words: Sequence[str]) -> dict[str, list[str]]:
-    """The hook's options among the arguments of a command, the last of each; a flag that has no value is left out."""
-    found = {}
+    """The hook's options among the arguments of a command; the last of each name counts, `--quiet` is left out."""
+    options = {}
     left = iter(words)
     for word in left:
         name, equals, value = word.removeprefix("--").partition("=")
         if word.startswith("--") and name in OPTIONS and OPTIONS[name].attribute != "quiet":
-            found[name] = [value if equals else next(left, "")]
-    return found
+            options[name] = [value if equals else next(left, "")]
+    return options
 
 
 def is_kept(path: str, users: Collection[int]) -> bool:
-    """Whether nobody but `users` can change which regular file a path leads to, or what that holds.
+    """Whether `users` alone can change which regular file a path leads to, and what the file holds.
 
-    Each directory and link on the way, and the file, has to be theirs, and only a sticky directory may be writable for
-    others (inode(7)): there everybody keeps what is his.
+    Each directory and symlink on the way, and the file, must belong to one of them, and others may not write to it. A
+    sticky directory may be writable for others, because there nobody can replace another user's file (inode(7)).
     """
-    ahead = list(reversed(PurePath(path).parts[1:])) if os.path.isabs(path) else []  # noqa: PTH117 - beside PurePath
-    here = PurePath("/")
-    links = 0
+    if not os.path.isabs(path):  # noqa: PTH117 - text
+        return False
+    status: os.stat_result | None = None
     try:
-        while ahead:
-            if not _is_theirs(os.lstat(here), users, stat.S_ISDIR):
+        for step in walk(path):
+            if not _is_theirs(os.lstat(step.directory), users, stat.S_ISDIR):
                 return False
-            name = ahead.pop()
-            if name == "..":
-                here = here.parent
-                continue
-            found = os.lstat(here / name)
-            if not stat.S_ISLNK(found.st_mode):
-                here /= name
-                continue
-            links += 1
-            if found.st_uid not in users or links > LINKS:
+            if step.is_link and step.status.st_uid not in users:
                 return False
-            target = PurePath(os.readlink(here / name))  # noqa: PTH115 - beside os.lstat
-            ahead += reversed(target.parts[1:] if target.is_absolute() else target.parts)
-            here = PurePath("/") if target.is_absolute() else here
-        return _is_theirs(os.lstat(here), users, stat.S_ISREG)
+            status = step.status
     except (OSError, ValueError):
         return False
+    return status is not None and _is_theirs(status, users, stat.S_ISREG)
 
 
-def _is_theirs(found: os.stat_result, users: Collection[int], kind: Callable[[int], bool]) -> bool:
-    others_write = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
-    return kind(found.st_mode) and found.st_uid in users and (not others_write or bool(sticky))
+def _is_theirs(status: os.stat_result, users: Collection[int], kind: Callable[[int], bool]) -> bool:
+    others_write = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+    return kind(status.st_mode) and status.st_uid in users and (not others_write or bool(sticky))
 
 
 def person(peer: Peer) -> str:
     """A process and its user, in words."""
-    try:
-        name = pwd.getpwuid(peer.uid).pw_name
-    except KeyError:
-        name = str(peer.uid)
-    return f"pid {peer.pid} of user {name}" if peer.pid else f"a process of user {name}"
+    return f"pid {peer.pid} of {user(peer.uid)}" if peer.pid else f"a process of {user(peer.uid)}"

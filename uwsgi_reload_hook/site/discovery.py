@@ -1,8 +1,9 @@
-"""Finds the Emperor's and the routers' sockets from the process tree, so that the trigger is the only option to set.
+"""Finds the Emperor's and the routers' sockets, so that the trigger is the only option to set.
 
-What the options name is taken. Else the Emperor's own command line and config are read, and the listening sockets of
-its process, its siblings and its vassals' gateways are asked: a stats socket answers a connection at once, unasked.
-Whatever is found counts only if it answers as what it is taken for, and belongs to root or the Emperor's user.
+A socket that an option names is used. Else the sockets in the Emperor's command line and config are tried. Then those
+are tried that the Emperor, its siblings and its vassals' children listen on, because a stats socket answers as soon as
+somebody connects. A socket counts if the answer is that of an Emperor or a router. One that was found by its process
+has to belong to root or to the Emperor's user too.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ DEFAULT_TOLERANCE = 17.0
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """One router: where it tells its stats, and where it takes subscriptions."""
+    """One router: its stats socket and its subscription server."""
 
     stats: StatsSocket
     subscription_server: str
@@ -38,25 +39,25 @@ class Router:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """All that the hook needs to know of the place it runs in."""
+    """The sockets of a site, and what its configs say about the Emperor and the routers."""
 
     emperor: StatsSocket
     emperor_pid: int
     routers: tuple[Router, ...]
     subscription_tolerance: float
     nofollow: bool | None = None
-    """Whether the Emperor looks at symlinks themselves (`emperor-nofollow`); None = not known."""
+    """Whether the Emperor reads the mtime of a symlink itself (`emperor-nofollow`); None = not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A uWSGI instance: its options, and the directory its relative paths start from."""
+    """A uWSGI instance: its options, and the directory that its relative paths start from."""
 
     options: ini.Options
     directory: str
 
     def values(self, names: Iterable[str]) -> Iterator[str]:
-        """The addresses that the options `names` give."""
+        """The addresses in the options `names`, with absolute paths."""
         for name in names:
             for value in self.options.get(name, []):
                 yield resolve(value, self.directory)
@@ -69,42 +70,40 @@ class Home:
     mode: str
     """`mule`, `vassal`, `host` or `shell`."""
     emperor_pid: int | None = None
-    """The Emperor whose vassal the hook is; None = it is none."""
+    """The Emperor whose vassal the hook is; None = the hook is no vassal."""
     own_pid: int = 0
-    """The hook's own vassal, as the Emperor knows it; 0 = there is none."""
+    """The pid of the hook's own vassal in the Emperor's stats; 0 = there is none."""
     host: Instance | None = None
-    """The instance that the hook is a mule of, where that hosts the Emperor."""
+    """The instance that hosts the Emperor, where the hook is a mule of that instance."""
 
 
 def discover(settings: Settings, home: Home) -> Endpoints:
-    """Find everything. Raises UnavailableError, naming the option to set, for the first thing that is not there.
+    """Find the sockets. Raises UnavailableError with the option to set, for the first socket that is missing.
 
-    At the start of an Emperor that may be a matter of moments: its vassals start before its routers do.
+    While the Emperor starts a socket may be missing for a moment, because vassals start before routers.
     """
     emperor, instance = find_emperor(settings, home)
-    document = stats.emperor(emperor.read())
-    instance = instance or instance_of(document.pid)
-    trusted = Authority(document.pid, dict).trusted
+    emperor_stats = stats.parse_emperor(emperor.read())
+    instance = instance or instance_of(emperor_stats.pid)
+    trusted = Authority(emperor_stats.pid, dict).trusted
     named = bool(settings.fastrouter_stats_socket)
     known = tuple(
         Router(
-            found,
-            settings.subscription_server or routers.subscription_server(document_, found.address, trusted, named=named),
+            stats_socket,
+            settings.subscription_server
+            or routers.subscription_server(router_stats, stats_socket.address, trusted, named=named),
         )
-        for found, document_ in _routers(settings, document, instance, trusted)
+        for stats_socket, router_stats in _routers(settings, emperor_stats, instance, trusted)
     )
     if home.host is not None:
         nofollow: bool | None = is_set(instance.options, NOFOLLOW)
     else:
-        nofollow = vassal_config.nofollow(document.pid, instance.directory)
-    return Endpoints(emperor, document.pid, known, _tolerance(instance), nofollow)
+        nofollow = vassal_config.nofollow(emperor_stats.pid, instance.directory)
+    return Endpoints(emperor, emperor_stats.pid, known, _tolerance(instance), nofollow)
 
 
 def find_emperor(settings: Settings, home: Home) -> tuple[StatsSocket, Instance | None]:
-    """Find the Emperor's stats socket, and the instance it lives in as far as that is known before it is asked.
-
-    Raises UnavailableError.
-    """
+    """Find the Emperor's stats socket, and its instance if its pid is known already. Raises UnavailableError."""
     instance = home.host
     if instance is None and home.emperor_pid is not None:
         instance = instance_of(home.emperor_pid)
@@ -112,7 +111,11 @@ def find_emperor(settings: Settings, home: Home) -> tuple[StatsSocket, Instance 
 
 
 def instance_of(emperor_pid: int) -> Instance:
-    """Read the options of the Emperor's process. It changes into the scanned directory; its master, if any, stays."""
+    """Read the options of the Emperor's process.
+
+    Its relative paths start where its master is, if it has one, because the Emperor itself changes into the directory
+    that it scans.
+    """
     environment = processes.environment(emperor_pid) or {}
     above = processes.parent(emperor_pid)
     arguments = processes.command_line(emperor_pid)
@@ -122,19 +125,19 @@ def instance_of(emperor_pid: int) -> Instance:
 
 
 def given_to(pid: int) -> dict[str, list[str]]:
-    """The hook's options that a running hook of this package was given, in its environment and as its arguments."""
+    """The hook's options in the environment and the arguments of a running hook."""
     return {**from_environment(processes.environment(pid) or {}), **from_arguments(processes.command_line(pid))}
 
 
 def _tolerance(instance: Instance) -> float:
-    given = instance.options.get("subscription-tolerance", [""])[-1]
-    return float(given) if given.isdecimal() else DEFAULT_TOLERANCE
+    text = instance.options.get("subscription-tolerance", [""])[-1]
+    return float(text) if text.isdecimal() else DEFAULT_TOLERANCE
 
 
 def _emperor_stats(settings: Settings, home: Home, instance: Instance) -> StatsSocket:
     if settings.emperor_stats_socket:
         socket = StatsSocket(settings.emperor_stats_socket)
-        if not stats.is_emperor(_given(socket, "emperor-stats-socket")):
+        if not stats.is_emperor(_read_named(socket, "emperor-stats-socket")):
             raise UnavailableError(
                 f"{PREFIX}emperor-stats-socket = {socket.address}: this is not an Emperor's stats socket; "
                 "give the address of emperor-stats-server"
@@ -158,7 +161,7 @@ def _held(pid: int | None) -> list[str]:
     return [one for one in sorted(processes.listening().get(pid, ())) if is_listener(one, trusted)]
 
 
-def _given(socket: StatsSocket, option: str) -> stats.Document:
+def _read_named(socket: StatsSocket, option: str) -> stats.Document:
     try:
         return socket.read()
     except UnavailableError as error:
@@ -178,14 +181,13 @@ def _routers(
     settings: Settings, emperor: stats.EmperorStats, instance: Instance, trusted: Collection[int]
 ) -> list[tuple[StatsSocket, stats.RouterStats]]:
     if settings.fastrouter_stats_socket:
-        return [_given_router(address) for address in settings.fastrouter_stats_socket]
-    found = _configured_routers(instance)
-    if found:
-        return found
+        return [_named_router(address) for address in settings.fastrouter_stats_socket]
+    if configured := _configured_routers(instance):
+        return configured
     held, passed_over = routers.gateway_sockets(emperor, trusted)
-    found = _answering((StatsSocket(one) for one in held), ask=False)
-    if found:
-        return found
+    sockets = [StatsSocket(one) for one in held]
+    if answering := _of_routers((socket, _answer(socket, ask=False)) for socket in sockets):
+        return answering
     words = f" ({'; '.join(passed_over)})" if passed_over else ""
     raise UnavailableError(
         f"no router's stats socket was found in the Emperor's process tree{words}; set fastrouter-stats-server in the "
@@ -194,40 +196,40 @@ def _routers(
 
 
 def _configured_routers(instance: Instance) -> list[tuple[StatsSocket, stats.RouterStats]]:
-    """The routers whose stats the Emperor's config names; none where not one of these sockets answers.
+    """The routers whose stats sockets the Emperor's config names; none if no such socket answers.
 
-    One that is silent beside another that answers is not taken for absent, because its vassals would count for no
-    minimum. Raises UnavailableError.
+    Raises UnavailableError if only some answer, because the vassals of a silent router would count for no minimum.
     """
     names = [f"{router}-{option}" for router in ROUTERS for option in ("stats", "stats-server")]
     sockets = [StatsSocket(one) for one in instance.values(names)]
     answers = [(socket, _answer(socket, ask=True)) for socket in sockets]
-    found = [(socket, stats.router(told, socket.address)) for socket, told in answers if told and stats.is_router(told)]
-    silent = [socket.address for socket, told in answers if told is None]
-    if found and silent:
+    answering = _of_routers(answers)
+    silent = [socket.address for socket, document in answers if document is None]
+    if answering and silent:
         raise UnavailableError(
             f"the router's stats socket {silent[0]}, which the Emperor's config names, does not answer, though "
-            f"{found[0][0].address} does; start that router, or name those that there are by "
+            f"{answering[0][0].address} does; start that router, or name those that there are by "
             f"{PREFIX}fastrouter-stats-socket in the hook's config"
         )
-    return found
+    return answering
 
 
-def _given_router(address: str) -> tuple[StatsSocket, stats.RouterStats]:
+def _named_router(address: str) -> tuple[StatsSocket, stats.RouterStats]:
     socket = StatsSocket(address)
-    document = _given(socket, "fastrouter-stats-socket")
+    document = _read_named(socket, "fastrouter-stats-socket")
     if not stats.is_router(document):
         raise UnavailableError(
             f"{PREFIX}fastrouter-stats-socket = {address}: this is not the stats socket of a router that takes "
             "subscriptions; give the address of fastrouter-stats-server"
         )
-    return socket, stats.router(document, address)
+    return socket, stats.parse_router(document, address)
 
 
-def _answering(sockets: Iterable[StatsSocket], *, ask: bool) -> list[tuple[StatsSocket, stats.RouterStats]]:
-    found = []
-    for socket in sockets:
-        document = _answer(socket, ask=ask)
-        if document and stats.is_router(document):
-            found.append((socket, stats.router(document, socket.address)))
-    return found
+def _of_routers(
+    answers: Iterable[tuple[StatsSocket, stats.Document | None]],
+) -> list[tuple[StatsSocket, stats.RouterStats]]:
+    return [
+        (socket, stats.parse_router(document, socket.address))
+        for socket, document in answers
+        if document and stats.is_router(document)
+    ]

@@ -1,11 +1,12 @@
-"""The lock of an Emperor: of all hooks that may act for it, one rolls its vassals.
+"""The lock of an Emperor: of all hooks that may act for it, only the holder rolls its vassals.
 
-A process that wants the lock makes a claim: a listening abstract unix socket whose name is the Emperor's and a random
-number. Everybody can list the claims and make one, and nobody can prevent one, because its name cannot be guessed.
-A claim counts only if its process may act for the Emperor. Who that is the kernel attests, not the process.
+A process that wants the lock makes a claim: a listening abstract unix socket, named after the Emperor's identity and a
+random number. Every user can list the claims and make some. Nobody can prevent a claim, because its name cannot be
+guessed. A claim counts only if its process may act for the Emperor. The kernel attests which process that is.
 
-A claim is seen within one network namespace. It ends with its process, and with an exec, because the descriptor is
-closed then (CLOEXEC). A child forked without an exec would keep it: so a hook forks none while it holds the lock.
+A claim is seen within one network namespace. It ends with its process, and at an exec, because its descriptor is
+closed there (CLOEXEC). A child that is forked without an exec would keep the claim, so a hook forks none while it holds
+the lock.
 """
 
 from __future__ import annotations
@@ -28,29 +29,29 @@ __all__ = ["MayAct", "emperor_lock", "ignored", "lock_holder"]
 
 PREFIX = "uwsgi-reload-hook"
 PASSES = 2
-"""Lists read for one look: the kernel gives a list in pieces, and misses one where another vanishes between two."""
+"""Lists of sockets read for one look, because the kernel sends a list in pieces: when a socket vanishes between two of
+them, another one may be missing."""
 TRIES = 10
-"""Looks of a process whose claim is one of several that may be about to be withdrawn; and claims that it makes."""
+"""Claims that a process makes, and looks that it takes with each, before it leaves the lock to another process."""
 DELAY = 0.02
-"""Seconds between two of those looks, times a random factor from 0.5 to 1.5: a look takes 1 ms."""
+"""Seconds between two such looks, times a random factor from 0.5 to 1.5. A look itself takes 1 ms."""
 PATIENCE = 2.0
-"""Seconds to find out whose all the claims of one look are: a thousand take 0.03 s."""
+"""Seconds to find the processes of all claims of one look. A thousand claims take 0.03 s."""
 WARNINGS = 10
-"""Users whose claims are ignored that a hook names at its start: one user may have thousands of subordinate ones."""
+"""Users of ignored claims that are named, at most, because one user may have thousands of subordinate users."""
 FULL = 0.02
-"""Seconds to wait in one go for room in the backlog of a claim, which somebody may keep full."""
+"""Seconds of one wait for room in the backlog of a claim, because another user may keep it full."""
 
 
 MayAct = Callable[[Peer], bool]
-"""Whether a process may act for the Emperor. Of one whose pid is not known: whether any process of its user may."""
+"""Whether a process may act for the Emperor; where its pid is not known, whether any process of its user may."""
 
 
 @contextlib.contextmanager
 def emperor_lock(emperor: str, may_act: MayAct) -> Iterator[bool]:
-    """Try to be the one hook of an Emperor, named by letters and digits; gives whether that worked.
+    """Try to take the lock of the Emperor with this identity; gives whether it is held, until the `with` block ends.
 
-    The lock ends with the `with` block. Raises ConfigError where the system lists no sockets, because a hook could
-    not see another one there.
+    Raises ConfigError where the system lists no sockets, because hooks cannot see each other there.
     """
     claim = _take(emperor, may_act) if lock_holder(emperor, may_act) is None else None
     try:
@@ -61,42 +62,36 @@ def emperor_lock(emperor: str, may_act: MayAct) -> Iterator[bool]:
 
 
 def lock_holder(emperor: str, may_act: MayAct) -> Peer | None:
-    """The process that holds an Emperor's lock; None if nobody holds it.
-
-    Raises ConfigError as `emperor_lock` does.
-    """
+    """The process that holds an Emperor's lock, None = nobody does. Raises ConfigError as `emperor_lock` does."""
     counting = _counting(_claims(emperor), may_act)
     return counting[min(counting)] if counting else None
 
 
 def ignored(emperor: Emperor, authority: Authority) -> list[str]:
-    """A line for each user with a claim that does not count, but for a few only.
+    """A warning for each user whose claims are ignored, for WARNINGS users at most.
 
-    All their claims together are asked for one patience. Raises ConfigError as `emperor_lock` does.
+    Raises ConfigError as `emperor_lock` does.
     """
     names = {user: name for name, user in _claims(emperor.identity).items()}
-    users = {name: user for user, name in names.items()}
-    found: dict[int, Peer] = {}
-    for name, attested in _peers(list(users)):
-        user = users[name]
-        peer = Peer(0, user) if attested is None and user is not None else attested
-        if peer is not None and not authority.may_act(peer):
-            found[peer.uid] = peer
-        if len(found) == WARNINGS:
+    peers: dict[int, Peer] = {}
+    for _, peer in _peers({name: user for user, name in names.items()}):
+        if not authority.may_act(peer):
+            peers[peer.uid] = peer
+        if len(peers) == WARNINGS:
             break
     return [
-        f"{person(peer)} claims the lock of the Emperor in {emperor.name}; this is not taken for a hook, because it "
+        f"{person(peer)} claims the lock of the Emperor in {emperor.name}; the claim is ignored, because the process "
         "belongs neither to root, nor to the Emperor's user, nor to a vassal whose config, which nobody else may "
         "write, sets reload-hook-trigger"
-        for peer in found.values()
+        for peer in peers.values()
     ]
 
 
 def _take(emperor: str, may_act: MayAct) -> _Claim | None:
-    """Make a claim, and keep it if it is the only one that counts.
+    """Make a claim, and keep it if no other claim counts.
 
-    Whoever holds the lock has looked after it made its claim, and was alone. So of two claims the one made later has
-    seen the other. Of several that see each other the lowest name stays and looks again, and the others withdraw.
+    A process looks after it has made its claim, so that of two processes the later one sees the other's claim. Where
+    several see each other, the claim with the lowest name stays and looks again, and the others are withdrawn.
     """
     for _ in range(TRIES):
         claim = _Claim(emperor)
@@ -124,11 +119,11 @@ def _is_alone(claim: _Claim, emperor: str, may_act: MayAct) -> bool:
 
 
 def _pause() -> None:
-    time.sleep(DELAY * random.uniform(0.5, 1.5))  # noqa: S311 - to come apart, not to hide
+    time.sleep(DELAY * random.uniform(0.5, 1.5))  # noqa: S311 - to spread the processes in time, not to hide
 
 
 class _Claim:
-    """A claim of this process. A thread accepts and closes what connects, so that a flood of it hides no claim."""
+    """A claim of this process. A thread closes what connects, so that a flood of connections cannot hide it."""
 
     def __init__(self, emperor: str) -> None:
         self.name = f"{PREFIX}:{emperor}:{secrets.token_hex(16)}"
@@ -161,7 +156,7 @@ class _Claim:
 
 
 def _claims(emperor: str) -> dict[str, int | None]:
-    """All claims on an Emperor by their names, and the user who made each, None = not told."""
+    """The names of all claims on an Emperor, and the user who made each; None = the kernel does not say."""
     pattern = re.compile(f"{PREFIX}:{re.escape(emperor)}:[0-9a-f]{{32}}")
     try:
         lists = [abstract_listeners(pattern) for _ in range(PASSES)]
@@ -174,25 +169,23 @@ def _claims(emperor: str) -> dict[str, int | None]:
 
 
 def _counting(claims: dict[str, int | None], may_act: MayAct) -> dict[str, Peer]:
-    """The claims that count, and their processes.
+    """The names of the claims that count, and their processes.
 
-    Where a backlog stays full the user who made the socket decides. Where that is not told either the claim does not
-    count, because everybody can make one that is full. The order is random, so that nobody can put one behind
-    thousands of his own.
+    They are read in random order, so that a user with thousands of claims cannot delay that of another user.
     """
     users = {user for user in claims.values() if user is not None and may_act(Peer(0, user))}
     known = {name: user for name, user in claims.items() if user is None or user in users}
-    found: dict[str, Peer] = {}
-    for name, attested in _peers(random.sample(sorted(known), len(known))):
-        user = known[name]
-        peer = Peer(0, user) if attested is None and user is not None else attested
-        if peer is not None and may_act(peer):
-            found[name] = peer
-    return found
+    shuffled = {name: known[name] for name in random.sample(sorted(known), len(known))}
+    return {name: peer for name, peer in _peers(shuffled) if may_act(peer)}
 
 
-def _peers(names: list[str]) -> Iterator[tuple[str, Peer | None]]:
-    """Who listens on each socket, None where its backlog stays full; nothing of those where nobody listens any more."""
+def _peers(claims: dict[str, int | None]) -> Iterator[tuple[str, Peer]]:
+    """The process that listens on each socket of `claims`, which gives the user who made each, None = not known.
+
+    Where a backlog stays full the process has that user, and no known pid. Where the user is not known either the claim
+    does not count, because everybody can make one that is full.
+    """
+    names = list(claims)
     end = time.monotonic() + PATIENCE
     wait = 0.0
     while names and time.monotonic() < end:
@@ -210,4 +203,5 @@ def _peers(names: list[str]) -> Iterator[tuple[str, Peer | None]]:
                 yield name, peer
         names, wait = full, FULL
     for name in names:
-        yield name, None
+        if (user := claims[name]) is not None:
+            yield name, Peer(0, user)

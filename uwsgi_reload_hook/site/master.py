@@ -1,4 +1,4 @@
-"""Wakes a vassal's master early: its loop sleeps up to a second, and any event ends that sleep (core/master.c)."""
+"""Wakes a vassal's master: its loop sleeps up to a second, and any event on its sockets ends that (core/master.c)."""
 
 from __future__ import annotations
 
@@ -13,44 +13,43 @@ from uwsgi_reload_hook.site.peers import credentials
 from uwsgi_reload_hook.site.sockets import is_here, open_stream, resolve
 from uwsgi_reload_hook.site.vassal_config import open_as, vassal_options
 
-__all__ = ["nudge"]
+__all__ = ["wake"]
 
 MEANINGLESS = b"\n"
-"""No command of the master FIFO (core/fifo.c): it is read, and nothing is done."""
+"""A byte that is no command of the master FIFO (core/fifo.c): the master reads it and does nothing else."""
 
 PATIENCE = 0.25
-"""Seconds for all of one nudge: a stats socket's answer comes at once, and the master is awake then."""
+"""Seconds to wake one master, because all vassals of the roll wait for this. A stats socket answers at once."""
 MOST = 4
-"""FIFOs that a config names, and stats sockets, of which uWSGI takes the last: it may name thousands."""
+"""FIFOs, and stats sockets, of a config that are tried, because a tenant may name thousands. uWSGI uses the last."""
 CHUNK = 1 << 18
 
 
-def nudge(pid: int, config: str) -> bool:
-    """Wake the master `pid` by its FIFO, else by a read of its own stats socket; returns whether there was either.
+def wake(pid: int, config: str) -> bool:
+    """Wake the master `pid` by its FIFO, else by a read of its stats socket; returns whether one of them worked.
 
-    Both are found in its config. A master FIFO that is not is found among the files that the process holds open. What
-    a config names, or a process holds, may be somebody else's: only what belongs to the vassal is written to and read,
-    and nothing on another host. However many there are, all vassals of a roll wait for it, so that it soon ends.
+    They are found in its config, and a FIFO also among its open files. A tenant may name a file or a socket of another
+    user there, so only those of the vassal's own user, on this host, are used.
     """
     end = time.monotonic() + PATIENCE
     user = processes.user(pid)
     if user is None:
         return False
-    found = vassal_options(pid, config)
+    options = vassal_options(pid, config)
     directory = processes.working_directory(pid)
-    fifos = (resolve(path, directory) for path in found.get("master-fifo", [])[:MOST])
+    fifos = (resolve(path, directory) for path in options.get("master-fifo", [])[:MOST])
     held = (path for path in processes.open_files(pid) if path.startswith("/"))
     if any(time.monotonic() < end and _write(path, user) for path in (*fifos, *held)):
         return True
-    stats = [resolve(address, directory) for name in ("stats", "stats-server") for address in found.get(name, [])]
+    stats = [resolve(address, directory) for name in ("stats", "stats-server") for address in options.get(name, [])]
     return any(time.monotonic() < end and _read(address, pid, user, end) for address in stats[-MOST:])
 
 
 def _write(path: str, user: int) -> bool:
-    """Write to a FIFO of `user`: its master made it. Looked at before it is opened, because a device does something."""
+    """Write to a FIFO of the master's user. The file is checked before it is opened, because opening a device acts."""
     try:
-        descriptor = open_as(path, lambda found: stat.S_ISFIFO(found.st_mode) and found.st_uid == user, os.O_WRONLY)
-    except OSError:  # it is another, or nobody reads it at the moment: the master is in the middle of its restart
+        descriptor = open_as(path, lambda status: stat.S_ISFIFO(status.st_mode) and status.st_uid == user, os.O_WRONLY)
+    except OSError:  # no such FIFO, or no reader, because the master is restarting
         return False
     try:
         return os.write(descriptor, MEANINGLESS) == len(MEANINGLESS)
@@ -61,7 +60,7 @@ def _write(path: str, user: int) -> bool:
 
 
 def _read(address: str, pid: int, user: int, end: float) -> bool:
-    """Read a stats socket that the master or its user listens on, to its end, as far as that comes before `end`."""
+    """Read a stats socket of the master or its user, until its answer or the time ends; returns whether it answered."""
     answered = False
     if not is_here(address):
         return False

@@ -1,4 +1,4 @@
-"""Tells which vassal a router's node belongs to: by the sockets that its master listens on, else by a file name."""
+"""Which vassal owns a router's node: the one whose processes listen on its address, else the one it is named after."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 
+from uwsgi_reload_hook.logs import Seen
 from uwsgi_reload_hook.site.sockets import same_socket
 from uwsgi_reload_hook.snapshot import Node
 
@@ -15,13 +16,13 @@ log = logging.getLogger(__name__)
 
 _PATHS = ("/", "@")
 WARNINGS = 100
-"""Nodes of nobody that are named, at most: whoever announces one can announce any number."""
+"""Unmatched nodes that are named in the log, at most, because a subscriber can announce any number."""
 RELIST = 2.0
-"""Seconds between two lists of the sockets, which cost milliseconds, unless an address was never sought."""
+"""Seconds between two lists of the host's sockets, because a list costs milliseconds. A new address does not wait."""
 
 
 class NodeMatcher:
-    """Keeps who owned an address: a vassal that is down still owns its node."""
+    """Sorts nodes by vassal, and remembers owners, because a vassal that is down still owns its node."""
 
     def __init__(
         self,
@@ -30,9 +31,10 @@ class NodeMatcher:
         clock: Callable[[], float],
         attested: Callable[[str], int | None] = lambda _: None,
     ) -> None:
-        """`listening` gives each process's addresses, `unix` or `all`; `parent` a process's parent, `clock` seconds.
+        """`listening` gives the addresses of each process, of the kind `unix` or `all`.
 
-        `attested` tells the process that a connection to an address reaches, None = not known.
+        `parent` gives a process's parent, `clock` gives seconds. `attested` gives the process that a connection to an
+        address reaches, None = not known.
         """
         self._attested = attested
         self._listening = listening
@@ -42,11 +44,11 @@ class NodeMatcher:
         self._pids: dict[str, int] = {}
         self._listed = float("-inf")
         self._sought: set[str] = set()
-        """Of the addresses that are listed now, those that were looked for."""
-        self._warned: set[str] = set()
+        """The addresses of the last look that were searched for among the host's sockets."""
+        self._warned = Seen(WARNINGS + 1)
 
     def match(self, nodes: Iterable[Node], pids: Mapping[str, int], suffix: str) -> dict[str, tuple[Node, ...]]:
-        """Sort `nodes` by the ids of `pids` (id to the pid of its master, 0 = not running)."""
+        """Sort `nodes` by vassal; `pids` gives the pid of each vassal's master, 0 = it is not running."""
         nodes = list(nodes)
         known = {address: owner for address, owner in self._owners.items() if owner in pids}
         restarted = any(pid and self._pids.get(id_) != pid for id_, pid in pids.items())
@@ -55,11 +57,11 @@ class NodeMatcher:
         never_sought = not foreign <= self._sought
         if never_sought or ((restarted or foreign) and self._clock() - self._listed >= RELIST):
             self._relist({node.address for node in nodes}, pids, suffix)
-        found: dict[str, list[Node]] = {}
+        owned: dict[str, list[Node]] = {}
         for node in nodes:
             if owner := self._owners.get(node.address):
-                found.setdefault(owner, []).append(node)
-        return {id_: tuple(own) for id_, own in found.items()}
+                owned.setdefault(owner, []).append(node)
+        return {id_: tuple(own) for id_, own in owned.items()}
 
     def _relist(self, addresses: set[str], pids: Mapping[str, int], suffix: str) -> None:
         self._listed = self._clock()
@@ -80,18 +82,18 @@ class NodeMatcher:
                 self._warn(address)
 
     def _warn(self, address: str) -> None:
-        if address in self._warned or len(self._warned) > WARNINGS:
+        if not self._warned.is_new(address):
             return
-        self._warned.add(address)
-        if len(self._warned) > WARNINGS:
-            log.warning("more nodes belong to no vassal of this Emperor that can be seen; no more of them are named")
+        if self._warned.is_full:
+            log.warning("more router nodes match no vassal of this Emperor; no further ones are named")
         else:
-            log.warning("node %s belongs to no vassal of this Emperor that can be seen; it is not counted", address)
+            log.warning("router node %s matches no vassal of this Emperor and is not counted", address)
 
     def _sockets(self, masters: Mapping[int, str], kind: str) -> dict[str, str]:
-        """Each listening address and its vassal. Of the processes that share a socket psutil may tell one: a worker.
+        """The vassal of each listening address, by its master or a child of that.
 
-        Two vassals can have bound the same path one after the other. Then it belongs to whom a connection reaches.
+        A child counts, because psutil may name a worker alone where a master and its workers share a socket. Where two
+        vassals have bound the same path one after the other, the one that a connection reaches owns the path.
         """
         owners: dict[str, set[str]] = {}
         for pid, addresses in self._listening(kind).items():
@@ -99,20 +101,20 @@ class NodeMatcher:
             if owner is not None:
                 for address in addresses:
                     owners.setdefault(address, set()).add(owner)
-        found = {address: min(names) for address, names in owners.items() if len(names) == 1}
-        for address in owners.keys() - found:
+        sole_owners = {address: min(names) for address, names in owners.items() if len(names) == 1}
+        for address in owners.keys() - sole_owners:
             reached = self._attested(address)
             owner = None if reached is None else self._master(reached, masters)
             if owner is not None:
-                found[address] = owner
-        return found
+                sole_owners[address] = owner
+        return sole_owners
 
     def _master(self, pid: int, masters: Mapping[int, str]) -> str | None:
         return masters.get(pid) or masters.get(self._parent(pid) or 0)
 
 
 def _by_file_name(address: str, stems: Mapping[str, str]) -> str | None:
-    """Find the vassal whose name the socket's file bears: app1.sock, app1.socket or app1 for app1.ini."""
+    """The vassal that a socket's file is named after: app1.sock, app1.socket and app1 belong to app1.ini."""
     name = PurePath(address).name
     while name and name not in stems:
         name = name.rpartition(".")[0]

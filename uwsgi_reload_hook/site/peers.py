@@ -1,4 +1,4 @@
-"""Who listens on a socket, and whose it is: as the kernel attests, not as a process tells of itself."""
+"""The processes and users behind sockets, as the kernel attests them: a process may lie about itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from uwsgi_reload_hook.addresses import host_and_port
 
 __all__ = [
     "Peer",
@@ -25,18 +27,16 @@ __all__ = [
 
 SOCKETS = Path("/proc/self/net/unix")
 TIMEOUT = 4.0
-"""Seconds for an answer of the kernel, which comes at once."""
+"""Seconds to wait for the kernel, which answers at once."""
 CHUNK = 1 << 18
 """Bytes: the kernel sends its list in pieces of at most 32 KiB (net/netlink/af_netlink.c)."""
 _SOCK_DIAG, _REQUEST, _DUMP, _ERROR, _DONE = 4, 1, 0x300, 2, 3
 _BY_FAMILY, _LISTENING, _ANY_STATE = 20, 1 << 10, 2**32 - 1
 _NAME, _VFS, _UID = 0, 1, 7
 _SHOW = 1 << 0 | 1 << 1 | 1 << 6
-"""Of linux/netlink.h, sock_diag.h and unix_diag.h. Linux 5.3 and newer tell the user."""
+"""Constants of linux/netlink.h, sock_diag.h and unix_diag.h. Linux 5.3 and newer give the user."""
 _LISTEN = "0A"
-"""Of net/tcp_states.h, as /proc/net/tcp has it."""
-_DIGITS = 5
-"""Of a port."""
+"""The state TCP_LISTEN of net/tcp_states.h, as /proc/net/tcp writes it."""
 _HEADER, _MESSAGE, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BBBBIII"), struct.Struct("=HH")
 
 
@@ -45,14 +45,14 @@ class Peer:
     """The process that called `listen` on a socket."""
 
     pid: int
-    """0 = not known, because it lives in another pid namespace or its backlog stays full."""
+    """0 = not known, because the process is in another pid namespace or the socket's backlog stays full."""
     uid: int
 
 
 def listener(address: str, wait: float = 0.0) -> Peer | None:
-    """Tell who listens on a unix stream socket (an abstract one's name after `@`); None = nobody.
+    """The process that listens on a unix stream socket (`@name` if abstract); None = there is none.
 
-    `wait` is how many seconds it may take to connect, 0 = none. Raises BlockingIOError where its backlog stays full.
+    `wait` is how many seconds to wait for room in its backlog. Raises BlockingIOError where that stays full.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         if wait:  # Python's own timeout does not wait for room in a backlog
@@ -69,7 +69,7 @@ def listener(address: str, wait: float = 0.0) -> Peer | None:
 
 
 def listening_pid(address: str) -> int | None:
-    """The process that listens at a unix address; None where nobody does, or the kernel does not tell."""
+    """The pid of the process that listens at a unix address; None = there is none, or its backlog is full."""
     try:
         peer = listener(address) if address.startswith(("/", "@")) else None
     except BlockingIOError:
@@ -78,9 +78,9 @@ def listening_pid(address: str) -> int | None:
 
 
 def is_listener(address: str, users: Collection[int]) -> bool:
-    """Whether who listens at an address is one of `users`: at a path, somebody else may do so by now.
+    """Whether a process of one of `users` listens at an address, because another one may have taken a path over.
 
-    For a TCP port the kernel tells no process, but the user who made the socket, whoever has inherited it since.
+    Of a TCP port the kernel gives no process, but the user who made the socket, whatever process has it by now.
     """
     if not address.startswith(("/", "@")):
         makers = port_users(address, "tcp")
@@ -93,30 +93,30 @@ def is_listener(address: str, users: Collection[int]) -> bool:
 
 
 def credentials(connection: socket.socket) -> Peer:
-    """Tell who listens at the other end of a unix stream connection (SO_PEERCRED, unix(7))."""
+    """The process that listens at the other end of a unix stream connection (SO_PEERCRED, unix(7))."""
     pid, uid, _ = struct.unpack("@iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return Peer(pid, uid)
 
 
 def abstract_listeners(pattern: re.Pattern[str]) -> dict[str, int | None]:
-    """The abstract stream sockets listened on whose names match, and the user who made each; None = not told.
+    """The names of the abstract stream sockets of this network namespace that match and are listened on.
 
-    The sockets of this network namespace. Whoever may not ask the kernel by netlink reads its list, which tells no
-    users. Raises OSError where there is neither.
+    Each with the user who made it; None = not known, because the kernel may not be asked by netlink, and its list in
+    /proc gives no users. Raises OSError where that cannot be read either.
     """
     try:
-        found = {
+        listeners = {
             os.fsdecode(one.name[1:]): one.user
             for one in _asked(_LISTENING)
             if one.kind == socket.SOCK_STREAM and one.name.startswith(b"\0")
         }
     except OSError:
-        found = dict.fromkeys(_read())
-    return {name: user for name, user in found.items() if pattern.fullmatch(name)}
+        listeners = dict.fromkeys(_read())
+    return {name: user for name, user in listeners.items() if pattern.fullmatch(name)}
 
 
 def datagram_user(path: str) -> int | None:
-    """The user who made the datagram socket at a path, or with an abstract name after `@`; None = not told."""
+    """The user who made the datagram socket at a path, or with an abstract name (`@name`); None = not known."""
     try:
         file = None if path.startswith("@") else os.stat(path)  # noqa: PTH116 - beside the name of a file
         for one in _asked(_ANY_STATE):
@@ -128,30 +128,31 @@ def datagram_user(path: str) -> int | None:
 
 
 def listening_inodes() -> dict[int, str]:
-    """The inode and address of each unix stream socket listened on; an abstract one begins with @, as all its NULs.
+    """The address of each unix stream socket that is listened on by its inode; each NUL of it is written as `@`.
 
-    Raises OSError where the kernel may not be asked by netlink. Its list in /proc is no substitute: who binds a name
-    with a line break can write any line into that.
+    Raises OSError where the kernel may not be asked by netlink. Its list in /proc is no substitute, because a user who
+    binds a name with a line break can put any line there.
     """
-    found = {}
+    addresses = {}
     for one in _asked(_LISTENING):
         if one.kind == socket.SOCK_STREAM and one.name:
             name = one.name if one.name.startswith(b"\0") else one.name.removesuffix(b"\0")
-            found[one.number] = os.fsdecode(name).replace("\0", "@")
-    return found
+            addresses[one.number] = os.fsdecode(name).replace("\0", "@")
+    return addresses
 
 
 @dataclass(frozen=True, slots=True)
 class _Socket:
-    """A unix socket as the kernel tells of it; `user` None where it does not tell who made it."""
+    """A unix socket in the kernel's list."""
 
     kind: int
     number: int
-    """Its own inode, as /proc/PID/fd has it."""
+    """The socket's inode, as /proc/PID/fd has it."""
     name: bytes
     user: int | None
+    """The user who made the socket; None = not known."""
     inode: int | None
-    """Of the file that it is bound to."""
+    """The inode of the file that the socket is bound to; None = it has an abstract name, or none."""
 
     def is_at(self, path: str, file: os.stat_result | None) -> bool:
         if file is None:
@@ -173,9 +174,9 @@ def _asked(states: int) -> Iterator[_Socket]:
                     problem = -struct.unpack_from("=i", body)[0]
                     raise OSError(problem, os.strerror(problem))
                 number = _MESSAGE.unpack_from(body)[4]
-                told = dict(_messages(body[_MESSAGE.size :], _ATTRIBUTE))
-                user, inode = _number(told.get(_UID)), _number(told.get(_VFS))
-                yield _Socket(body[1], number, told.get(_NAME, b""), user, inode)
+                attributes = dict(_messages(body[_MESSAGE.size :], _ATTRIBUTE))
+                user, inode = _number(attributes.get(_UID)), _number(attributes.get(_VFS))
+                yield _Socket(body[1], number, attributes.get(_NAME, b""), user, inode)
 
 
 def _number(attribute: bytes | None) -> int | None:
@@ -183,42 +184,45 @@ def _number(attribute: bytes | None) -> int | None:
 
 
 def port_users(address: str, kind: str) -> frozenset[int]:
-    """The users who have made the sockets that get what is sent to host:port in this network namespace.
+    """The users who made the sockets that receive what is sent to host:port in this network namespace.
 
-    `kind` is `tcp`, of which only those listened on count, or `udp`. A socket that is bound to the host itself comes
-    before those of all hosts.
+    `kind` is `udp`, or `tcp`, of which listening sockets alone count. The kernel prefers a socket that is bound to the
+    host itself to one that is bound to all hosts.
     """
-    host, _, text = address.rpartition(":")
-    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
+    try:
+        split = host_and_port(address)
+    except ValueError:
         return frozenset()
-    host = host.strip("[]")
+    if split is None:
+        return frozenset()
+    host, number = split[0].strip("[]"), split[1]
     host = {"localhost": "127.0.0.1", "*": "", "0.0.0.0": "", "::": ""}.get(host, host)  # noqa: S104 - not bound
     try:
         ipaddress.ip_address(host or "::")
-    except ValueError:  # a name is not looked up, because whoever has chosen it may let its name server wait
+    except ValueError:  # a name is not looked up, because a tenant who chose it may have its name server wait
         return frozenset()
-    there = [(bound, user) for bound, port, user in _bound(kind) if port == int(text)]
+    there = [(bound, user) for bound, port, user in _bound(kind) if port == number]
     exact = frozenset(user for bound, user in there if bound == host)
     return exact or frozenset(user for bound, user in there if not (host and bound))
 
 
 def _bound(kind: str) -> Iterator[tuple[str, int, int]]:
-    """The host, empty for all, the port and the maker's user of each socket of a kind that is bound (proc(5))."""
+    """Of each bound socket of a kind the host (empty = all hosts), the port, and the user who made it (proc(5))."""
     for family, version in ((socket.AF_INET, kind), (socket.AF_INET6, f"{kind}6")):
         try:
             lines = SOCKETS.with_name(version).read_text().splitlines()[1:]
         except OSError:
             continue
-        for words in map(str.split, lines):
-            if kind == "udp" or words[3] == _LISTEN:
-                told, _, port = words[1].partition(":")
-                parts = (int(told[at : at + 8], 16) for at in range(0, len(told), 8))
+        for fields in map(str.split, lines):
+            if kind == "udp" or fields[3] == _LISTEN:
+                digits, _, port = fields[1].partition(":")
+                parts = (int(digits[at : at + 8], 16) for at in range(0, len(digits), 8))
                 packed = b"".join(struct.pack("=I", part) for part in parts)
-                yield socket.inet_ntop(family, packed) if any(packed) else "", int(port, 16), int(words[7])
+                yield socket.inet_ntop(family, packed) if any(packed) else "", int(port, 16), int(fields[7])
 
 
 def _messages(data: bytes, header: struct.Struct) -> Iterator[tuple[int, bytes]]:
-    """Split netlink messages, or attributes: each begins with its length and kind, and is padded to 4 bytes."""
+    """Split netlink messages, or their attributes. Each begins with its length and kind, and is padded to 4 bytes."""
     while len(data) >= header.size:
         length, kind = header.unpack_from(data)[:2]
         yield kind, data[header.size : length]
@@ -229,5 +233,5 @@ _LISTENER = re.compile(rb"^\S+ \S+ \S+ 00010000 0001 01 +\d+ @(.*)$", re.MULTILI
 
 
 def _read() -> list[str]:
-    """A line may be no socket, but a part of a name with a line break in it: whoever connects finds out."""
+    """The names in /proc. One may be made up, by a line break in another name, so the caller has to connect to it."""
     return [os.fsdecode(name) for name in _LISTENER.findall(SOCKETS.read_bytes())]

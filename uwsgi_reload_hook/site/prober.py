@@ -1,4 +1,4 @@
-"""Carries probes to vassals: sockets that never block, moved on at each look."""
+"""Sends probes to vassals over sockets that never block, and reads the answers at each look."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ CHUNK = 1 << 16
 
 
 class Prober:
-    """The probes under way, one a vassal, and the answers that have come."""
+    """The running probes, one for each vassal, and the results."""
 
     def __init__(self, what: Probe, limit: float) -> None:
-        """`limit` is how many seconds a vassal may take for its answer."""
+        """`limit` is how many seconds a vassal may take to answer."""
         self._what = what
         self._limit = limit
         self._under_way: dict[str, _Exchange] = {}
         self._results: dict[str, ProbeResult] = {}
 
     def start(self, vassal: str, address: str, host: str, *, over_http: bool) -> None:
-        """Ask a vassal, and forget any earlier answer."""
+        """Start the probe of a vassal, and forget an earlier result."""
         self.forget(vassal)
         self._under_way[vassal] = _Exchange(self._what, address, host, over_http=over_http, limit=self._limit)
 
     def fail(self, vassal: str, words: str) -> None:
-        """Record that a vassal could not even be asked."""
+        """Record that no probe could be sent to a vassal."""
         self._results[vassal] = ProbeResult(good=False, words=words)
 
     def forget(self, vassal: str) -> None:
-        """Drop what is known of a vassal."""
+        """Cancel the probe of a vassal, and drop its result."""
         self._results.pop(vassal, None)
         if exchange := self._under_way.pop(vassal, None):
             exchange.close()
 
     def results(self) -> dict[str, ProbeResult]:
-        """Move all probes on, and return the answers so far."""
+        """Go on with all probes, and return the results so far."""
         for vassal, exchange in list(self._under_way.items()):
             if result := exchange.move():
                 self._results[vassal] = result
@@ -50,7 +50,7 @@ class Prober:
         return dict(self._results)
 
     def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel the running probes."""
         for vassal in list(self._under_way):
             self.forget(vassal)
 
@@ -66,7 +66,7 @@ class _Exchange:
         self._socket: socket.socket | None = None
 
     def move(self) -> ProbeResult | None:
-        """Write and read what can be without waiting; a result when it is over."""
+        """Write and read as much as is possible without waiting; returns the result when the probe is over."""
         try:
             finished = self._try()
         except (BlockingIOError, InterruptedError):

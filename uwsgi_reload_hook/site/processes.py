@@ -1,4 +1,4 @@
-"""The process tree, by way of psutil. What the system does not let us read is None or empty, never a guess."""
+"""The process tree, read through psutil. What this user may not read is None or empty, never a guess."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
@@ -36,60 +36,60 @@ __all__ = [
 ]
 
 
+T = TypeVar("T")
 _COUNT = re.compile(r"-1|[0-9]{1,10}")
-"""As uWSGI prints it, an int: whatever else a vassal's environment holds there has been put there by somebody."""
+"""An int as uWSGI prints it: a tenant can put any other text into the environment."""
 
 
-def _process(pid: int) -> psutil.Process:
-    """Find a process. Raises psutil.Error, for -1 too: the Emperor has it for a vassal without a process."""
-    return psutil.Process(max(pid, 0))
-
-
-def parent(pid: int) -> int | None:
-    """The parent's pid, None if there is none to see."""
+def _read(pid: int, fact: Callable[[psutil.Process], T]) -> T | None:
+    """A fact of a process, None if it cannot be read. The Emperor gives -1 for a vassal without a process."""
     try:
-        return _process(pid).ppid() or None
+        return fact(psutil.Process(max(pid, 0)))
     except psutil.Error:
         return None
 
 
+def parent(pid: int) -> int | None:
+    """The parent's pid, None = there is none, or it cannot be read."""
+    return _read(pid, lambda process: process.ppid()) or None
+
+
 def children(pid: int) -> frozenset[tuple[int, int]] | None:
-    """The direct children that live, as (pid, start in clock ticks since boot); None if they cannot be read."""
+    """The living children as (pid, start in clock ticks since boot), without zombies; None = not readable."""
     try:
-        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()  # psutil reads every process of the host for this
-        pids = [int(word) for word in listed.split()]
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()  # psutil would read every process of the host
+        pids: list[int] | None = [int(word) for word in listed.split()]
     except OSError:
-        try:
-            pids = [child.pid for child in _process(pid).children()]
-        except psutil.Error:
-            return None
+        pids = _read(pid, lambda process: [child.pid for child in process.children()])
+    if pids is None:
+        return None
     starts = ((child, started(child)) for child in pids)
     return frozenset((child, start) for child, start in starts if start is not None)
 
 
 def started(pid: int) -> int | None:
-    """When a process that lives was started, in clock ticks since boot; None for a zombie, and for one that has gone.
+    """When a living process was started, in clock ticks since boot; None = it is a zombie, or has ended.
 
-    With its pid they tell a process from all others of the same boot, whatever the wall clock does meanwhile: psutil's
-    `create_time` moves with that clock, or does not, by its version.
+    The pid and the ticks together identify a process within a boot. psutil's `create_time` does not, because in some
+    versions it moves with the wall clock.
     """
     try:
-        told = Path(f"/proc/{pid}/stat").read_bytes()
+        line = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    words = told.rpartition(b")")[2].split()  # the command before it may hold anything, a parenthesis too (proc(5))
-    if len(words) <= _START or words[0] in _DEAD:
+    fields = line.rpartition(b")")[2].split()  # the command may hold parentheses too (proc(5))
+    if len(fields) <= _START or fields[0] in _DEAD:
         return None
-    return int(words[_START])
+    return int(fields[_START])
 
 
 _START = 19
-"""Where field 22 of /proc/PID/stat stands among those that follow the command, which is field 2."""
+"""The index of field 22 of /proc/PID/stat (`starttime`) after the command, which is field 2."""
 _DEAD = frozenset({b"Z", b"X", b"x"})
 
 
 def boot_id() -> str:
-    """What tells this boot of the host from all others, empty if it cannot be read."""
+    """The id of this boot of the host, empty if it cannot be read."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -97,69 +97,51 @@ def boot_id() -> str:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process uses a CPU, or waits for one, at this moment."""
-    try:
-        return str(_process(pid).status()) == psutil.STATUS_RUNNING
-    except psutil.Error:
-        return False
+    """Whether a process uses a CPU, or waits for one, now."""
+    return _read(pid, lambda process: str(process.status())) == psutil.STATUS_RUNNING
 
 
 def command_line(pid: int) -> list[str]:
-    """The arguments, empty if they cannot be read."""
-    try:
-        return list(_process(pid).cmdline())
-    except psutil.Error:
-        return []
+    """A process's arguments, empty if they cannot be read."""
+    return _read(pid, lambda process: process.cmdline()) or []
 
 
 def working_directory(pid: int) -> str | None:
-    """The current directory, None if it cannot be read (another user's process)."""
-    try:
-        return str(_process(pid).cwd())
-    except psutil.Error:
-        return None
+    """A process's current directory, None if it cannot be read (another user's process)."""
+    return _read(pid, lambda process: process.cwd())
 
 
 def environment(pid: int) -> Mapping[str, str] | None:
-    """The environment that the process's present image was started with, None if it cannot be read."""
-    try:
-        return dict(_process(pid).environ())
-    except psutil.Error:
-        return None
+    """The environment that a process's last exec was given, None if it cannot be read."""
+    return _read(pid, lambda process: process.environ())
 
 
 def reloads(pid: int) -> int | None:
-    """How often a uWSGI master has re-executed itself, -1 for never, None if that cannot be read.
+    """How often a uWSGI master has re-executed itself, -1 = never, None = not readable.
 
-    Each image hands `UWSGI_RELOADS` to the next, counted up from 0 (core/init.c); the first has none, because the
-    Emperor removes its own before it starts a vassal (core/emperor.c).
+    At each exec it hands `UWSGI_RELOADS` on, counted up from 0 (core/init.c). A new master has none, because the
+    Emperor removes the variable before it starts a vassal (core/emperor.c).
     """
     variables = environment(pid)
-    if not variables:  # a vassal has at least UWSGI_EMPEROR_FD, but a process in the middle of its exec shows nothing
+    if not variables:  # a vassal has UWSGI_EMPEROR_FD, but shows nothing in the middle of its exec
         return None
     count = variables.get("UWSGI_RELOADS", "-1")
     return int(count) if _COUNT.fullmatch(count) else None
 
 
 def user(pid: int) -> int | None:
-    """The user whose rights a process has (its effective uid), None if that cannot be read."""
-    try:
-        return int(_process(pid).uids().effective)
-    except psutil.Error:
-        return None
+    """A process's effective uid, None if it cannot be read."""
+    return _read(pid, lambda process: process.uids().effective)
 
 
 def sole_user(pid: int) -> int | None:
-    """The only user whom a process belongs to; None of a set-uid program too, because another user has started that."""
-    try:
-        found = set(_process(pid).uids())
-    except psutil.Error:
-        return None
-    return int(found.pop()) if len(found) == 1 else None
+    """A process's uid; None if it cannot be read, or if its uids differ, as a set-uid program's do."""
+    users = _read(pid, lambda process: set(process.uids())) or set()
+    return users.pop() if len(users) == 1 else None
 
 
 def shares_network(pid: int) -> bool | None:
-    """Whether a process is in the network namespace of this one, None if that cannot be read."""
+    """Whether a process is in this one's network namespace, None if that cannot be read."""
     try:
         return Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net")
     except OSError:
@@ -183,53 +165,53 @@ def is_linked(pid: int, library: str) -> bool | None:
 
 
 def listening(kind: str = "all") -> dict[int, frozenset[str]]:
-    """For each process that can be read, the addresses of its listening or bound stream sockets.
+    """The addresses of the listening or bound stream sockets of each process that can be read.
 
-    A unix socket is its path (abstract ones start with @), a TCP socket is host:port. `kind` is `all` or `unix`: a host
-    with thousands of TCP connections takes a second to list.
+    A unix socket's is its path, or `@name` if abstract; a TCP socket's is host:port. `kind` is `all`, or `unix` to
+    leave TCP out, because a host with thousands of TCP connections takes a second to list.
     """
     try:
-        found = _unix_listeners()
+        listeners = _unix_listeners()
         kind = "" if kind == "unix" else "tcp"
     except OSError:
-        found = {}
+        listeners = {}
     for connection in _connections(kind) if kind else ():
         if connection.pid is None or connection.type != socket.SOCK_STREAM:
             continue
         address = connection.laddr
         if connection.family == socket.AF_UNIX:
-            if address:  # a connection that was accepted bears its listener's path, which does no harm
-                found.setdefault(connection.pid, set()).add(str(address).replace("\0", "@"))
+            if address:  # an accepted connection has its listener's path too, which does no harm
+                listeners.setdefault(connection.pid, set()).add(str(address).replace("\0", "@"))
         elif connection.status == psutil.CONN_LISTEN and not isinstance(address, str) and address:
             host = f"[{address.ip}]" if ":" in address.ip else address.ip
-            found.setdefault(connection.pid, set()).add(f"{host}:{address.port}")
-    return {pid: frozenset(addresses) for pid, addresses in found.items()}
+            listeners.setdefault(connection.pid, set()).add(f"{host}:{address.port}")
+    return {pid: frozenset(addresses) for pid, addresses in listeners.items()}
 
 
 def _unix_listeners() -> dict[int, set[str]]:
-    """For each process that can be read, the unix addresses it listens on. Raises OSError as `listening_inodes`."""
+    """The unix addresses that each readable process listens on. Raises OSError as `listening_inodes` does."""
     addresses = {f"socket:[{inode}]": address for inode, address in peers.listening_inodes().items()}
-    found: dict[int, set[str]] = {}
+    listeners: dict[int, set[str]] = {}
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
             for link in open_files(int(process.name)):
                 if link in addresses:
-                    found.setdefault(int(process.name), set()).add(addresses[link])
-    return found
+                    listeners.setdefault(int(process.name), set()).add(addresses[link])
+    return listeners
 
 
 def open_files(pid: int) -> list[str]:
-    """What the descriptors of a process lead to, of every kind; nothing of a process that cannot be read."""
-    found = []
+    """The targets of a process's descriptors, of every kind; empty if the process cannot be read."""
+    targets = []
     with contextlib.suppress(OSError):
         for descriptor in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - a path object for each costs more than the rest
             with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-                found.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))  # noqa: PTH115 - the same
-    return found
+                targets.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))  # noqa: PTH115 - the same
+    return targets
 
 
 def _connections(kind: str) -> Iterable[Any]:
-    """The host's sockets; none where a line break in the path of one, which anybody may bind, confuses psutil."""
+    """The host's sockets; none where a path with a line break, which any user may bind, makes psutil fail."""
     try:
         return list(psutil.net_connections(kind=kind))
     except (psutil.Error, OSError, RuntimeError):

@@ -1,6 +1,7 @@
-"""Finds the sockets of the routers in an Emperor's process tree: those of root or the Emperor's user, nobody else's.
+"""Finds the routers' sockets in an Emperor's process tree.
 
-A worker of a tenant can answer like a router, and beside a router's TCP port everybody can bind the same UDP port.
+Only sockets of root and of the Emperor's user count, because a tenant's worker can answer like a router, and because
+any user can bind the UDP port of the number that a router's TCP port has.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from uwsgi_reload_hook.uwsgi import stats
 __all__ = ["gateway_sockets", "subscription_server"]
 
 NAMED = 3
-"""Processes of other users that an error names: a host may have hundreds."""
+"""Processes of other users that an error names, at most, because a host may have hundreds."""
 
 
 def gateway_sockets(emperor: stats.EmperorStats, trusted: Collection[int]) -> tuple[list[str], list[str]]:
-    """Addresses that one process alone listens on, among the Emperor's siblings and its vassals' children.
+    """The addresses that one of the Emperor's siblings, or of its vassals' children, listens on alone.
 
-    A gateway binds its stats socket after the fork; a socket for requests is shared by a master and its workers.
-    Such a process of a user who is not `trusted` is passed over, which comes second, in words. A set-uid program counts
-    for nothing: a tenant can start one, and have it inherit a socket of his.
+    Only a gateway's stats socket is held by one process, because it is bound after the fork; a master and its workers
+    share a socket for requests. The second list says, for an operator, which processes were passed over because their
+    users are not `trusted`. A set-uid program is ignored, because a tenant can have it inherit a socket of his.
     """
     above = processes.parent(emperor.pid)
     parents = {above} if above is not None and above > 1 else set()
@@ -47,7 +48,7 @@ def gateway_sockets(emperor: stats.EmperorStats, trusted: Collection[int]) -> tu
 
 
 def _held_alone(pids: Iterable[int], listening: Mapping[int, frozenset[str]]) -> dict[int, list[str]]:
-    """For those of the processes that have any, the addresses that none of the others listens on."""
+    """The addresses that one of the processes listens on alone, by process; without processes that have none."""
     held = {pid: listening.get(pid, frozenset()) for pid in pids}
     holders = Counter(address for addresses in held.values() for address in addresses)
     alone = {pid: sorted(one for one in addresses if holders[one] == 1) for pid, addresses in held.items()}
@@ -55,14 +56,13 @@ def _held_alone(pids: Iterable[int], listening: Mapping[int, frozenset[str]]) ->
 
 
 def subscription_server(router: stats.RouterStats, name: str, trusted: Collection[int], *, named: bool = False) -> str:
-    """The address of a router's subscription socket, if it belongs to a trusted user or to the router's own.
+    """The address of a router's subscription socket, which has to belong to a trusted user or to the router's user.
 
-    The router's user is that of the pid in its answer only if this process answers at `name`, or an operator has
-    `named` the router: else it would be any user whom the answer chooses.
+    The router's user is that of the pid in its answer. This pid counts if its process listens at `name`, or if an
+    operator has `named` the router, because an answer may give any pid.
 
-    Whose a UDP socket is the kernel tells everybody, and whose that of a path is, it tells by netlink; where that is
-    not to be had, the socket of a path is taken for the router's. Raises UnavailableError, with the `name` of the
-    router.
+    The kernel gives the user of a UDP socket to everybody, and that of a unix socket by netlink. Where netlink cannot
+    be used, a unix socket is taken for the router's. Raises UnavailableError with the `name` of the router.
     """
     own = processes.sole_user(router.pid) if named or _holds(router.pid, name) else None
     users = frozenset(trusted) if own is None else frozenset({*trusted, own})

@@ -1,4 +1,4 @@
-"""Addresses as uWSGI writes them, stats reads and datagrams: everything that goes through a socket."""
+"""Everything that goes through a socket: stats reads, datagrams, connections."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from uwsgi_reload_hook.addresses import FORMS, host_and_port
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.site.names import OddNames
 from uwsgi_reload_hook.uwsgi import stats
@@ -17,16 +18,15 @@ from uwsgi_reload_hook.uwsgi import stats
 __all__ = ["StatsSocket", "accepts", "is_datagram_path", "is_here", "open_stream", "resolve", "same_socket", "send"]
 
 TIMEOUT = 4.0
-"""uWSGI's own `socket-timeout`: a reader that waits longer waits for nothing."""
+"""Seconds, as uWSGI's default `socket-timeout`, after which uWSGI itself gives a connection up."""
 UNASKED = 0.25
-"""Seconds after which a silent stats socket is asked as HTTP: with `stats-http` uWSGI waits for a request first."""
+"""Seconds after which a silent stats socket gets an HTTP request, because with `stats-http` uWSGI waits for one."""
 CHUNK = 1 << 18
 LIMIT = 1 << 24
-"""Bytes of an answer: uWSGI tells some 500 of a vassal and 400 of a node, so these are more than 32,000 of either.
+"""Bytes of an answer. Stats have some 500 for a vassal and 400 for a node, so this is enough for 32,000 of either.
 
-Not more, because a hostile answer of 32 MiB took 11 s of a CPU and 2.3 GB; one of this length takes 4 s.
+No more are read, because a hostile answer of 32 MiB took 11 s of a CPU and 2.3 GB. One of this length takes 4 s.
 """
-LAST_PORT = 65535
 LONGEST_LABEL = 63
 """Characters of one part of a host's name (RFC 1035)."""
 
@@ -34,22 +34,24 @@ SocketAddress = str | tuple[str, int]
 
 
 def _parse(address: str) -> tuple[socket.AddressFamily, SocketAddress]:
-    """Tell a TCP or UDP address from a path: as uWSGI does, by its colon."""
-    if ":" not in address or address.startswith("/"):
+    """Make the family and the address that `connect` takes."""
+    try:
+        split = host_and_port(address)
+    except ValueError as error:
+        raise UnavailableError(f"{address} is no address: give {error}") from None
+    if split is None:
         if not _is_path(address):
             raise UnavailableError(f"{address} is no address: no file can have this name")
         return socket.AF_UNIX, "\0" + address[1:] if address.startswith(("@", "\0")) else address
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]") or "127.0.0.1"
-    plain = _is_host(host) and port.isascii() and port.isdecimal()
-    if not plain or len(port) > len(str(LAST_PORT)) or int(port) > LAST_PORT:
-        raise UnavailableError(f"{address} is no address: a path, or host:port, is expected")
+    host, port = split[0].strip("[]") or "127.0.0.1", split[1]
+    if not _is_host(host):
+        raise UnavailableError(f"{address} is no address: give {FORMS}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return family, ("127.0.0.1" if host in {"0.0.0.0", "*"} else host, int(port))  # noqa: S104 - compared, not bound
+    return family, ("127.0.0.1" if host in {"0.0.0.0", "*"} else host, port)  # noqa: S104 - compared, not bound
 
 
 def _numeric(address: str) -> tuple[socket.AddressFamily, SocketAddress]:
-    """Parse an address that a tenant may have chosen: its host is not looked up, because his name server may wait."""
+    """Parse an address that a tenant may have chosen. No name is looked up, because his name server may wait."""
     family, target = _parse(address)
     if isinstance(target, str):
         return family, target
@@ -57,12 +59,14 @@ def _numeric(address: str) -> tuple[socket.AddressFamily, SocketAddress]:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        raise UnavailableError(f"{address} is no address in numbers, and a name is not looked up here") from None
+        raise UnavailableError(
+            f"{address} has a host's name, which is not looked up here; give the host in numbers"
+        ) from None
     return family, (host, target[1])
 
 
 def is_here(address: str) -> bool:
-    """Whether an address is a path, or a host in numbers that is this one: nobody can bind another host's."""
+    """Whether an address is a path, or a numeric address of this host, because only those can be bound here."""
     try:
         family, target = _numeric(address)
         if isinstance(target, str):
@@ -83,20 +87,20 @@ def _is_path(address: str) -> bool:
 
 
 def _is_host(host: str) -> bool:
-    """Whether the resolver takes this name at all: of labels that are empty or too long it raises no OSError."""
+    """Whether the resolver takes this name; of empty and overlong labels it raises another error than OSError."""
     labels = host.removesuffix(".").split(".")
     return host.isascii() and host.isprintable() and all(0 < len(label) <= LONGEST_LABEL for label in labels)
 
 
 def resolve(address: str, directory: str | None) -> str:
-    """Make a relative path absolute, as seen from the process that bound it."""
+    """Make a relative path absolute, from the directory of the process that has bound it."""
     if ":" in address or address.startswith(("@", "/", "\0")) or directory is None:
         return address
     return str(Path(directory) / address)
 
 
 def same_socket(node: str, listening: str) -> bool:
-    """Whether a router's node address means that listening socket: a wildcard host matches any."""
+    """Whether a router's node address means that listening socket; a wildcard host matches any host."""
     if node == listening or (node.startswith("/") and os.path.normpath(node) == os.path.normpath(listening)):
         return True  # uWSGI's %d ends with a slash, and %d/app.sock has two
     node_host, _, node_port = node.rpartition(":")
@@ -108,22 +112,21 @@ def same_socket(node: str, listening: str) -> bool:
 
 
 class StatsSocket:
-    """One stats socket, read anew at each call.
+    """One stats socket.
 
-    With `stats-http` uWSGI waits for a request before it answers, and the Emperor stands still meanwhile: a socket that
-    once had to be asked is asked at once from then on.
+    With `stats-http` uWSGI waits for a request before it answers, and the Emperor does nothing else meanwhile. So a
+    socket that has once answered in HTTP gets its request at once from then on.
     """
 
     def __init__(self, address: str) -> None:
-        """`address` is a path, or host:port."""
         self.address = address
         self._http = False
         self._names = OddNames()
 
     def read(self, *, ask: bool = True) -> stats.Document:
-        """Read one answer to its end and decode it. With `ask` false nothing is ever sent: it may be no stats socket.
+        """Read and decode one whole answer. Raises UnavailableError that names the address.
 
-        Raises UnavailableError, with the address in words.
+        With `ask` false nothing is sent, because it may be another kind of socket.
         """
         try:
             text = self._read_all(ask=ask)
@@ -150,7 +153,7 @@ class StatsSocket:
                     if not ask:
                         raise
             if not chunks:
-                with contextlib.suppress(BrokenPipeError):  # it was only slow, and has answered meanwhile
+                with contextlib.suppress(BrokenPipeError):  # it has answered meanwhile
                     connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
             chunks += _rest(connection, end)
         text = os.fsdecode(b"".join(chunks))  # ids and addresses are paths
@@ -159,9 +162,9 @@ class StatsSocket:
 
 
 def _rest(connection: socket.socket, end: float) -> Iterator[bytes]:
-    """Read to the end of an answer. Raises OSError where it does not come before `end`, or grows past all reason."""
+    """Read the rest of an answer. Raises OSError if it is not there before `end`, or is longer than LIMIT."""
     size = 0
-    with contextlib.suppress(ConnectionResetError):  # it was only slow, and closed on a question it never read
+    with contextlib.suppress(ConnectionResetError):  # it has answered and closed without reading the request
         while (left := end - time.monotonic()) > 0:
             connection.settimeout(left)
             chunk = connection.recv(CHUNK)
@@ -169,13 +172,13 @@ def _rest(connection: socket.socket, end: float) -> Iterator[bytes]:
                 return
             size += len(chunk)
             if size > LIMIT:
-                raise OSError(f"it says more than {LIMIT} bytes")
+                raise OSError(f"its answer has more than {LIMIT} bytes")
             yield chunk
         raise TimeoutError("timed out")
 
 
 def send(address: str, packet: bytes) -> None:
-    """Send one datagram. Raises OSError where nobody takes it, UnavailableError where it is no address."""
+    """Send one datagram. Raises OSError if nobody receives it, UnavailableError if `address` is no address."""
     family, target = _parse(address)
     with socket.socket(family, socket.SOCK_DGRAM) as connection:
         connection.settimeout(TIMEOUT)
@@ -183,7 +186,7 @@ def send(address: str, packet: bytes) -> None:
 
 
 def is_datagram_path(path: str) -> bool:
-    """Whether a unix path is a datagram socket that somebody has bound."""
+    """Whether a unix path is a bound datagram socket."""
     try:
         family, target = _parse(path)
         if family != socket.AF_UNIX:
@@ -196,9 +199,9 @@ def is_datagram_path(path: str) -> bool:
 
 
 def open_stream(address: str) -> socket.socket:
-    """Begin to connect, without waiting. Raises OSError; BlockingIOError where a unix socket's backlog is full.
+    """Begin to connect, without waiting. Raises OSError, and BlockingIOError if a unix socket's backlog is full.
 
-    Raises UnavailableError of a host's name, as of what is no address.
+    Raises UnavailableError if `address` is no address, or has a host's name.
     """
     family, target = _numeric(address)
     connection = socket.socket(family, socket.SOCK_STREAM)
@@ -206,7 +209,7 @@ def open_stream(address: str) -> socket.socket:
     try:
         connection.connect(target)
     except BlockingIOError:
-        if family == socket.AF_UNIX:  # not under way, as a TCP connection is: it has to be tried again
+        if family == socket.AF_UNIX:  # unlike a TCP connection it is not under way, and has to be tried again
             connection.close()
             raise
     except OSError:
@@ -216,7 +219,7 @@ def open_stream(address: str) -> socket.socket:
 
 
 def accepts(address: str) -> bool:
-    """Whether somebody listens at a node's address; a full backlog counts. At a host's name nobody does."""
+    """Whether a process listens at a node's address; a full backlog counts. A host's name counts as no listener."""
     try:
         family, target = _numeric(address)
         with socket.socket(family, socket.SOCK_STREAM) as connection:

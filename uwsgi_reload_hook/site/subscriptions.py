@@ -1,16 +1,18 @@
-"""Which subscription keys are a vassal's own: whoever may write to a router's socket may announce it under others."""
+"""Tells a vassal's own subscription keys from foreign ones.
+
+A process that may write to a router's socket can announce any vassal's address under any key.
+"""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from uwsgi_reload_hook.site.authority import LINKS
+from uwsgi_reload_hook.logs import Seen
+from uwsgi_reload_hook.paths import walk
 from uwsgi_reload_hook.site.vassal_config import read_text
 from uwsgi_reload_hook.snapshot import Node
 from uwsgi_reload_hook.uwsgi.ini import Options
@@ -22,7 +24,7 @@ __all__ = ["ForeignKeys", "configured_keys", "own_keys"]
 log = logging.getLogger(__name__)
 
 WARNINGS = 100
-"""Keys that are warned of, at most: whoever announces one can announce any number."""
+"""Foreign keys that are named in the log, at most, because a subscriber can announce any number."""
 _BY_PLACE = ("subscribe-to", "st", "subscribe")
 _BY_FIELDS = "subscribe2"
 _WANTED = frozenset({*_BY_PLACE, _BY_FIELDS})
@@ -30,12 +32,12 @@ _HARMLESS = frozenset(
     {"subscribe-freq", "subscribe-with-modifier1", "unsubscribe-on-graceful-reload", "start-unsubscribed"}
 )
 _OTHERS_SPEAK = ("emperor", "attach-", "smart-attach-", "legion-attach-", "legion-smart-attach-")
-"""Options of a vassal whose children may announce what its own config does not say."""
+"""Options of a vassal whose children may announce keys that its own config does not name."""
 _NONE: frozenset[str] = frozenset()
 
 
 def own_keys(options: Options) -> frozenset[str] | None:
-    """The keys under which a vassal with these options announces itself; None where that is not certain."""
+    """The keys under which a vassal with these options announces itself; None = not certain."""
     for name in options:
         speaks = "subscribe" in name and name not in _WANTED and name not in _HARMLESS
         if speaks or name.startswith(_OTHERS_SPEAK):
@@ -44,19 +46,19 @@ def own_keys(options: Options) -> frozenset[str] | None:
     if any("\\" in value for value in fields):  # an escape
         return None
     keys = [_key_by_place(value) for name in _BY_PLACE for value in options.get(name, ())]
-    found = frozenset(key for key in (*keys, *map(_key_by_name, fields)) if key is not None)
-    return found if all(map(_is_plain, found)) else None
+    own = frozenset(key for key in (*keys, *map(_key_by_name, fields)) if key is not None)
+    return own if all(map(_is_plain, own)) else None
 
 
 def _is_plain(key: str) -> bool:
-    """Whether a key comes back from the router's stats, which escape nothing (core/stats.c), as it was announced."""
+    """Whether the router's stats, which escape nothing (core/stats.c), have a key as it was announced."""
     return key.isascii() and key.isprintable() and key[:1] != "@" and not set(key) & set("\\\"'")
 
 
 def _key_by_place(value: str) -> str | None:
-    """The key of `[SOCKET=]ADDRESS:KEY[,MODIFIER1[,SIGNATURE]]` (core/subscription.c, uwsgi_subscribe); None = none.
+    """The key of `[SOCKET=]ADDRESS:KEY[,MODIFIER1[,SIGNATURE]]` (core/subscription.c, uwsgi_subscribe).
 
-    The address is a path, or host:port. A key that begins with `@` names a file of keys.
+    The address is a path, or host:port. A key that begins with `@` names a file of keys. None = there is no key.
     """
     numbered = value.startswith("=")  # SOCKET is `=NUMBER`
     _, equals, address = value[numbered:].partition("=")
@@ -69,7 +71,7 @@ def _key_by_place(value: str) -> str | None:
 
 
 def _key_by_name(value: str) -> str | None:
-    """The key of `server=ADDRESS,key=KEY,…` (core/subscription.c, uwsgi_subscribe2); None = it announces nothing."""
+    """The key of `server=ADDRESS,key=KEY,…` (core/subscription.c, uwsgi_subscribe2); None = nothing is announced."""
     fields = dict(field.split("=", 1) for field in value.split(",") if "=" in field)
     return fields.get("key") if "server" in fields else None
 
@@ -77,9 +79,9 @@ def _key_by_name(value: str) -> str | None:
 def configured_keys(
     entry: VassalStats, path: str, arguments: Sequence[str], environment: Mapping[str, str]
 ) -> frozenset[str] | None:
-    """The keys that the config of a running vassal names; None where its process may have others.
+    """The keys that the config of a running vassal names; None = its process may have other ones.
 
-    `path` is that of its config, `arguments` and `environment` are those of its master as far as they can be seen.
+    `path` is that of its config; `arguments` and `environment` are those of its master, empty if they cannot be read.
     """
     directory = path.removesuffix(str(PurePath(entry.id)))
     started_plainly = arguments[1:] == ["--ini", entry.id] and "UWSGI_EMPEROR_FD" in environment
@@ -98,75 +100,59 @@ def configured_keys(
 
 
 def _changed_since(path: str, second: int) -> bool:
-    """Whether a file, or a link on the way to it, has changed after a second of the wall clock, its mtime aside.
+    """Whether a file, or a symlink on the way to it, was changed after a second of the wall clock.
 
-    A config that was edited under a running vassal tells what that will be, and not what it is.
+    Its ctime counts, because an mtime can be set. A config that was edited since the vassal's start describes the next
+    start.
     """
     try:
-        changed = [os.stat(path).st_ctime_ns, *(link.st_ctime_ns for link in _links(path))]  # noqa: PTH116 - beside lstat
+        changed = [os.stat(path).st_ctime_ns, *(step.status.st_ctime_ns for step in walk(path) if step.is_link)]  # noqa: PTH116 - beside lstat
     except OSError:
         return True
     return max(changed) // 1_000_000_000 > second
 
 
-def _links(path: str) -> Iterator[os.stat_result]:
-    """The symlinks that a path leads through. Raises OSError, also where they are more than the kernel follows."""
-    at, names, links = "/", [*PurePath(path).parts[1:]], 0
-    while names:
-        entry = os.path.join(at, names.pop(0))  # noqa: PTH118 - a Path costs more
-        status = os.lstat(entry)
-        if stat.S_ISLNK(status.st_mode):
-            links += 1
-            if links > LINKS:
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-            yield status
-            target = PurePath(os.readlink(entry))  # noqa: PTH115 - the same
-            at = "/" if target.is_absolute() else at
-            names[:0] = target.parts[target.is_absolute() :]
-        else:
-            at = entry
-
-
 @dataclass(slots=True)
 class _Known:
-    """What was found out of one vassal."""
+    """The keys of one vassal."""
 
     process: tuple[int, int] = (0, 0)
-    """Its pid and its last run: another process, or another run, may have other keys."""
+    """The vassal's pid and last run, because another process or another run may have other keys."""
     seen: frozenset[str] = _NONE
-    """The keys under which routers have listed it since."""
+    """The keys under which routers have listed the vassal since then."""
     own: frozenset[str] | None = None
+    """The keys that the vassal's config names; None = not certain."""
 
 
 class ForeignKeys:
-    """Tells the keys of a vassal's nodes that somebody else has announced.
+    """Finds the keys of a vassal's nodes that another process has announced.
 
-    A vassal whose config names no key at all is taken to be announced by somebody who may: its keys are foreign only
-    where the config of another vassal names them.
+    Where a vassal's config names no key at all, another process is assumed to announce it rightly. Then its keys are
+    foreign only if the config of another vassal names them.
     """
 
     def __init__(self, configured: Callable[[VassalStats], frozenset[str] | None]) -> None:
-        """`configured` gives the keys that a vassal's config names, None where that is not certain."""
+        """`configured` gives the keys that a vassal's config names, None = not certain."""
         self._configured = configured
         self._known: dict[str, _Known] = {}
-        self._warned: set[tuple[str, str]] = set()
+        self._warned = Seen(WARNINGS)
 
     def of(
         self, owned: Mapping[str, tuple[Node, ...]], listed: Mapping[str, VassalStats]
     ) -> Mapping[str, frozenset[str]]:
-        """For each vassal that has some, its foreign keys; `owned` are the nodes of each, at all routers.
+        """The foreign keys of each vassal that has some; `owned` gives the nodes of each vassal, at all routers.
 
-        A config is read only when its vassal has been started anew, or is seen under a key for the first time: this is
-        asked at each look, of a thousand vassals.
+        A config is read only after its vassal's restart, or when its vassal is listed under a key for the first time,
+        because each look asks this for all vassals.
         """
         keys = {id_: frozenset([node.key for node in nodes]) for id_, nodes in owned.items()}
         self._known = {id_: self._look(id_, keys[id_], listed.get(id_)) for id_ in owned}
         named = {id_: known.own for id_, known in self._known.items() if known.own is not None}
         unnamed = {id_: keys[id_] - own for id_, own in named.items() if not keys[id_] <= own}
-        found = {id_: foreign for id_, keys in unnamed.items() if (foreign := self._foreign(id_, keys))}
-        for id_, foreign in found.items():
+        foreign_keys = {id_: foreign for id_, keys in unnamed.items() if (foreign := self._foreign(id_, keys))}
+        for id_, foreign in foreign_keys.items():
             self._warn(id_, foreign, owned[id_])
-        return found
+        return foreign_keys
 
     def _look(self, id_: str, keys: frozenset[str], entry: VassalStats | None) -> _Known:
         known = self._known.get(id_) or _Known()
@@ -186,8 +172,7 @@ class ForeignKeys:
 
     def _warn(self, id_: str, keys: frozenset[str], nodes: tuple[Node, ...]) -> None:
         for node in nodes:
-            if node.key in keys and (id_, node.key) not in self._warned and len(self._warned) < WARNINGS:
-                self._warned.add((id_, node.key))
+            if node.key in keys and self._warned.is_new((id_, node.key)):
                 log.warning(
                     "router %s lists %s under key %r, which its config does not name: it counts for no minimum",
                     node.router,

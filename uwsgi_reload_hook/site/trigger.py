@@ -1,4 +1,4 @@
-"""The trigger file: one path, watched through watchdog in its directory, and what its text asks for."""
+"""The trigger file: it is watched through watchdog, and its text may restrict the roll."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from watchdog.observers import Observer, api
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.planning.roll import Request
 from uwsgi_reload_hook.printable import printable
-from uwsgi_reload_hook.site.trigger_file import look
+from uwsgi_reload_hook.site.trigger_file import read
 
 __all__ = ["Trigger", "parse_text"]
 
@@ -25,28 +25,29 @@ _READING = frozenset({"opened", "closed_no_write"})
 
 
 def parse_text(text: str) -> dict[str, str]:
-    """Pick `message`, `request-id` and `only` out of the trigger's text, which anybody may have written.
+    """Read `message`, `request-id` and `only` from the trigger's text, which is not trusted.
 
-    One `key=value` a line; other lines are ignored, values have escapes for what cannot be printed, and are cut at
-    256 characters.
+    Each line is one `key=value`; other lines are ignored. What cannot be printed is escaped, and a value is cut at 256
+    characters.
     """
-    found = {}
+    fields = {}
     for line in text[:TEXT_LIMIT].splitlines():
         key, equals, value = line.partition("=")
         if equals and key.strip() in {"message", "request-id", "only"}:
-            found[key.strip()] = printable(value.strip())[:VALUE_LIMIT]
-    return found
+            fields[key.strip()] = printable(value.strip())[:VALUE_LIMIT]
+    return fields
 
 
 class Trigger:
-    """Calls `notify` soon after the file has changed: touched, written, created, or replaced by a rename.
+    """Calls `notify` when the file is touched, written, created, or replaced by a rename.
 
-    The directory is watched, because a watch on the file itself goes blind when the file is replaced. A trigger that is
-    a symlink is watched at both its ends. `notify` is called from watchdog's thread, several times for one touch.
+    Its directory is watched, because a watch on the file itself ends when the file is replaced. Where the trigger is a
+    symlink, the directory of its target is watched too. `notify` is called from watchdog's thread, several times for
+    one touch.
     """
 
     def __init__(self, path: str, notify: Callable[[], None]) -> None:
-        """Raises ConfigError if its directory does not exist, or if it is one itself."""
+        """Raises ConfigError if `path` is a directory, or is in none."""
         self.path = Path(path).absolute()
         if not _is_directory(self.path.parent):
             raise ConfigError(
@@ -61,12 +62,12 @@ class Trigger:
         logging.getLogger("watchdog.observers.inotify").addFilter(_is_news)
 
     def start(self) -> None:
-        """Begin to watch. Where the system has no watch left, it says so, and polling the mtime has to do."""
+        """Begin to watch. Log a warning where the system has no watch left: the mtime is polled all the same."""
         real = Path(os.path.realpath(self.path))
         handler = _Handler({os.fspath(self.path), os.fspath(real)}, self._notify)
         directories = {self.path.parent, real.parent} if _is_directory(real.parent) else {self.path.parent}
         try:
-            self._observer = Observer()  # not before: some versions start a thread with it
+            self._observer = Observer()  # not earlier, because some versions start a thread here
             for directory in sorted(directories):
                 self._observer.schedule(handler, os.fspath(directory))
             self._observer.start()
@@ -78,7 +79,7 @@ class Trigger:
             )
 
     def stop(self) -> None:
-        """End the watching threads, those of a start that failed halfway included."""
+        """End watchdog's threads, also after a start that has failed halfway."""
         if self._observer is None:
             return
         self._observer.stop()
@@ -87,22 +88,22 @@ class Trigger:
         self._observer = None
 
     def request(self) -> Request | None:
-        """What the file asks for as it is now; None if there is no plain file. Never waits, whoever holds the file."""
-        seen = look(self.path, TEXT_LIMIT * 4)  # as many bytes as a character has in UTF-8
-        self._complain(seen.complaint)
-        if seen.status is None:
+        """The request in the file's present mtime and text; None = there is no plain file. It never blocks."""
+        state = read(self.path, TEXT_LIMIT * 4)  # as many bytes as a character has in UTF-8
+        self._complain(state.complaint)
+        if state.status is None:
             return None
-        said = parse_text(seen.text.decode("utf-8", errors="replace"))
+        fields = parse_text(state.text.decode("utf-8", errors="replace"))
         return Request(
-            mtime_ns=seen.status.st_mtime_ns,
-            inode=seen.status.st_ino,
-            request_id=said.get("request-id", ""),
-            message=said.get("message", ""),
-            only=said.get("only") or "*",
+            mtime_ns=state.status.st_mtime_ns,
+            inode=state.status.st_ino,
+            request_id=fields.get("request-id", ""),
+            message=fields.get("message", ""),
+            only=fields.get("only") or "*",
         )
 
     def _complain(self, complaint: str) -> None:
-        """Say it once, until it is mended: the trigger is looked at again every few seconds."""
+        """Log a complaint when it is new, because the trigger is read every few seconds."""
         if complaint and complaint != self._complaint:
             log.warning("%s", complaint)
         self._complaint = complaint
@@ -113,7 +114,7 @@ def _is_directory(path: Path) -> bool:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Drop what watchdog logs as an error whenever it is stopped while events are pending: nothing is lost by it."""
+    """Drop the error that watchdog logs when it is stopped with events pending: the mtime shows a touch too."""
     return "called when the thread is inactive" not in record.getMessage()
 
 
@@ -123,7 +124,7 @@ class _Handler(FileSystemEventHandler):
         self._notify = notify
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Pass on what may have changed the file."""
+        """Notify of events that may have changed the file."""
         destination = getattr(event, "dest_path", "")  # before watchdog 4 only a move has one
         paths = {os.fsdecode(event.src_path), os.fsdecode(destination)}
         if event.event_type not in _READING and paths & self._names:

@@ -1,7 +1,7 @@
-"""The trigger's file, looked at so that whoever may write it can neither hold the hook nor have it show another's file.
+"""Reads the trigger's file safely: a user who may write there can neither block the hook nor have it reveal a file.
 
-A FIFO, a device or a lease never makes the hook wait, because the file is opened by its name without any effect
-(`O_PATH`, open(2)), and for reading only once it is known to be a plain one.
+A FIFO, a device or a lease cannot make the hook wait, because the path is first opened without any effect (`O_PATH`,
+open(2)). It is opened for reading only when it is known to be a plain file.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Sight", "look"]
+from uwsgi_reload_hook.paths import walk
+
+__all__ = ["TriggerState", "read"]
 
 _ANYBODY = -1
-"""Stands for whoever a directory's mode lets write there."""
-_LINKS = 40
-"""Symlinks that the kernel follows in one path, at most (path_resolution(7))."""
+"""A uid that stands for all users whom a directory's mode lets write there."""
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a FIFO",
@@ -27,56 +27,58 @@ _KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """The trigger at one moment; `status` and `text` are of the same file, whatever becomes of its name meanwhile."""
+class TriggerState:
+    """One read of the trigger. `status` and `text` are of the same file, even if the path was changed meanwhile."""
 
     status: os.stat_result | None = None
-    """None = there is no plain file."""
+    """None = no plain file is there."""
     text: bytes = b""
     complaint: str = ""
-    """What an operator should know of it; empty = nothing."""
+    """A problem for the log; empty = none."""
 
 
-def look(path: Path, limit: int) -> Sight:
-    """Look at the absolute `path`, through symlinks too, and read at most `limit` bytes of its text."""
+def read(path: Path, limit: int) -> TriggerState:
+    """Read the mtime, and `limit` bytes of the text at most, at an absolute path; symlinks are followed."""
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
-        return Sight()
+        return TriggerState()
     except OSError as error:
-        return Sight(complaint=f"the trigger {path} cannot be looked at: {error.strerror}")
+        return TriggerState(complaint=f"the trigger {path} cannot be looked at: {error.strerror}")
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no plain file")
-            return Sight(complaint=f"the trigger {path} is {kind}, which nobody can touch: put a plain file there")
+            return TriggerState(
+                complaint=f"the trigger {path} is {kind}, which nobody can touch: put a plain file there"
+            )
         if not status.st_size:
-            return Sight(status)
+            return TriggerState(status)
         return _with_text(path, descriptor, status, limit)
     finally:
         os.close(descriptor)
 
 
-def _with_text(path: Path, descriptor: int, status: os.stat_result, limit: int) -> Sight:
-    """Read the text. One that cannot be read leaves a bare touch: the touch itself must not be lost."""
+def _with_text(path: Path, descriptor: int, status: os.stat_result, limit: int) -> TriggerState:
+    """Read the text. If it cannot be read, the touch counts without it, so that no touch is lost."""
     try:
         if _may_be_shown(path, descriptor, status):
-            return Sight(status, _read(descriptor, limit))
-        if not os.fstat(descriptor).st_nlink:  # replaced at this moment: the next look sees what came after it
-            return Sight(status)
+            return TriggerState(status, _read(descriptor, limit))
+        if not os.fstat(descriptor).st_nlink:  # just replaced, so the next look sees the new file
+            return TriggerState(status)
     except OSError as error:
         why = f"the text of the trigger {path} cannot be read ({error.strerror}); it counts as a bare touch"
-        return Sight(status, complaint=why)
+        return TriggerState(status, complaint=why)
     why = (
         f"the text of the trigger {path} is not read, because the file belongs to user {status.st_uid} and another "
         "user decides where that path leads; it counts as a bare touch: put a file there that everybody may read, and "
         "no link"
     )
-    return Sight(status, complaint=why)
+    return TriggerState(status, complaint=why)
 
 
 def _read(descriptor: int, limit: int) -> bytes:
-    """Read the very file that `descriptor` stands for. Raises OSError, BlockingIOError where a lease is held on it."""
+    """Read the file of an O_PATH descriptor. Raises OSError, and BlockingIOError while a lease is held on the file."""
     again = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     with open(again, "rb", buffering=0) as file:  # noqa: PTH123 - no path
         chunks = []
@@ -87,10 +89,10 @@ def _read(descriptor: int, limit: int) -> bytes:
 
 
 def _may_be_shown(path: Path, descriptor: int, status: os.stat_result) -> bool:
-    """Whether what a file says may go into the status, which everybody may read.
+    """Whether a file's text may go into the status file, which everybody may read.
 
-    Another user who decides where the path leads must not have the hook read for him what he may not read himself. So
-    no link of his is followed, but to a file of his own.
+    Another user who can change the path could point it at a file that he may not read himself. So his links count only
+    if they lead to a file of his own.
     """
     ours = {0, os.geteuid()}
     led, others = _way(path, ours)
@@ -101,33 +103,21 @@ def _may_be_shown(path: Path, descriptor: int, status: os.stat_result) -> bool:
 
 
 def _way(path: Path, ours: set[int]) -> tuple[str, set[int]]:
-    """Where a path leads as far as `ours` alone decide, with the rest as written; and the others who decide.
+    """Follow a path up to the first entry that others than `ours` can change; the rest is kept as it is written.
 
-    Raises OSError.
+    Returns that path, and all other users who can change an entry on the whole way. Raises OSError.
     """
-    at, names, others = "/", [*path.parts[1:]], set[int]()
-    led, links = "", 0
-    while names:
-        entry = os.path.join(at, names[0])  # noqa: PTH118 - a Path costs more
-        directory, status = os.stat(at), os.lstat(entry)  # noqa: PTH116 - the same
-        others |= _deciding(directory, status) - ours
-        if others and not led:
-            led = os.path.normpath(os.path.join(at, *names))  # noqa: PTH118 - the same
-        name = names.pop(0)
-        if stat.S_ISLNK(status.st_mode):
-            links += 1
-            if links > _LINKS:
-                raise OSError(None, "too many links")
-            target = Path(os.readlink(entry))  # noqa: PTH115 - the same
-            at = "/" if target.is_absolute() else at
-            names[:0] = target.parts[1:] if target.is_absolute() else target.parts
-        else:
-            at = os.path.dirname(at) if name == ".." else entry  # noqa: PTH120 - the same
-    return led or at, others
+    led, others = str(path), set[int]()
+    for step in walk(path):
+        deciding = _deciding(os.stat(step.directory), step.status) - ours  # noqa: PTH116 - a Path costs more
+        if deciding and not others:
+            led = os.path.normpath(os.path.join(step.entry, *step.rest))  # noqa: PTH118 - the same
+        others |= deciding
+    return led, others
 
 
 def _deciding(directory: os.stat_result, entry: os.stat_result) -> set[int]:
-    """Who decides what an entry of a directory is. In a sticky one, as /tmp is, only its owner and the entry's do."""
+    """The users who can replace an entry of a directory; in a sticky one, such as /tmp, its owner and the entry's."""
     deciding = {directory.st_uid}
     if directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         deciding.add(entry.st_uid if directory.st_mode & stat.S_ISVTX else _ANYBODY)

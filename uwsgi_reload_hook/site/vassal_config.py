@@ -1,4 +1,4 @@
-"""Where a vassal's config lies, and how a touch of it reaches the Emperor."""
+"""The config of a vassal: its path, its text, and which mtime the Emperor reads."""
 
 from __future__ import annotations
 
@@ -34,25 +34,27 @@ NOFOLLOW = "emperor-nofollow"
 
 
 LONGEST = 1 << 20
-"""Bytes of a config: the longest that was ever seen has some thousand lines."""
+"""Bytes of a config that are read: the longest known ones have some thousand lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Touchable:
-    """The path to touch, and what stands in the way; `problem` empty = nothing."""
+    """The path to touch for the reload of one vassal."""
 
     path: str
     may_set_mtime: bool
+    """False = this process can set the mtime to now only, because it does not own the file."""
     problem: str = ""
+    """Why a touch cannot work; empty = it can."""
     also: str = ""
-    """Another path to touch, as it is not known which of the two the Emperor looks at; empty = none."""
+    """A second path to touch, because it is not known which of the two the Emperor reads; empty = none."""
 
 
 def config_path(id_: str, monitor: str, emperor_cwd: str, emperor_path: str | None) -> str:
-    """Make the path of a vassal's config of its id.
+    """The path of the config of the vassal with this id.
 
-    A scanned directory gives file names, and the Emperor's stats name the directory in full; a glob gives paths, from
-    the directory that the Emperor was started in (core/emperor.c).
+    The id is a file name in a scanned directory, which the Emperor's stats give in full. Of a glob it is a path, from
+    the directory where the Emperor was started (core/emperor.c).
     """
     for directory in (emperor_path, monitor):
         if directory and Path(directory).is_dir():
@@ -61,7 +63,7 @@ def config_path(id_: str, monitor: str, emperor_cwd: str, emperor_path: str | No
 
 
 def may_exist(path: str) -> bool:
-    """Whether there is a file or link, or that cannot be told: what may not be looked at is not gone."""
+    """Whether a path exists, as a file or a symlink, or cannot be read: an unreadable config is not a removed one."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -72,11 +74,11 @@ def may_exist(path: str) -> bool:
 
 
 def touchable(path: str, last_mod: int, others: Iterable[str], by_options: bool | None = None) -> Touchable:
-    """Tell how to touch a config of which the Emperor has seen the mtime `last_mod`, in whole seconds.
+    """Find what to touch for a config of which the Emperor has read the mtime `last_mod`, in whole seconds.
 
-    With `emperor-nofollow` the Emperor looks at a symlink's own mtime, else at its target's. `by_options` is what its
-    options say, None = not known. A target is touched only if none of the `others` leads to it, or all would reload.
-    Where it is not known what the Emperor looks at both ends are touched: it takes no notice of the other one.
+    With `emperor-nofollow` the Emperor reads a symlink's own mtime, else its target's. `by_options` says which, by the
+    Emperor's options; None = not known. Then both ends are touched, because the Emperor ignores the other one. A target
+    that one of the `others` shares is not touched, because all their vassals would be reloaded at once.
     """
     try:
         link = os.lstat(path)
@@ -99,17 +101,17 @@ def touchable(path: str, last_mod: int, others: Iterable[str], by_options: bool 
 
 
 def _leading_to(status: os.stat_result, others: Iterable[str], look: Callable[[str], os.stat_result]) -> list[str]:
-    """Those of the `others` that are the same file by another name, link or hard link."""
-    found = []
+    """Those of the `others` that lead to the same file, by a symlink or a hard link."""
+    same = []
     for other in others:
         with contextlib.suppress(OSError, ValueError):
             if os.path.samestat(look(other), status):
-                found.append(other)
-    return sorted(found)
+                same.append(other)
+    return sorted(same)
 
 
 def _refused(path: str, touched: str, sharing: Sequence[str]) -> Touchable:
-    """A touch would reach the vassals of all the configs `sharing` one file, and reload them at once."""
+    """Refuse a touch that would reload at once the vassals of all configs that share one file."""
     problem = (
         f"its config {path} is the same file as {sharing[0]} ({touched}): a touch would reload their vassals at once; "
         "set emperor-nofollow on the Emperor and make the others symlinks, or give each vassal a file of its own"
@@ -118,18 +120,18 @@ def _refused(path: str, touched: str, sharing: Sequence[str]) -> Touchable:
 
 
 def _both(path: str, link: os.stat_result, real: str, target: os.stat_result, *, shared: bool) -> Touchable:
-    """Touch both ends of a symlink, or the link alone where the target is others' too, or not ours to touch."""
+    """Touch both ends of a symlink, or the link alone if others share the target, or this user may not touch it."""
     if shared or not (_owns(target) or os.access(real, os.W_OK)):
         return Touchable(path, _owns(link))
     return Touchable(path, _owns(link) and _owns(target), also=real)
 
 
 def _looks_at_link(link: os.stat_result, target: os.stat_result, last_mod: int, by_options: bool | None) -> bool | None:
-    """Whether the Emperor looks at a symlink itself, by its options and by which mtime it has seen; None = not known.
+    """Whether the Emperor reads a symlink's own mtime, by its options and the mtime that it has read; None = not known.
 
-    The mtimes tell nothing by themselves: both may be alike, or another one, made in one second, back-dated by an
-    archive, or seen at a SIGHUP. The options tell nothing where the mtimes contradict, because the config was edited
-    since they were read.
+    The mtimes prove nothing alone, because a link and its target may have the same one, and because an archive or a
+    SIGHUP can change which of them the Emperor has read. The options prove nothing against the mtimes, because the
+    Emperor's config may have been edited since its start.
     """
     seen_link, seen_target = _second(link) == last_mod, _second(target) == last_mod
     if link is target:
@@ -144,33 +146,33 @@ def _second(status: os.stat_result) -> int:
 
 
 def _owns(status: os.stat_result) -> bool:
-    """Whether this process may set any mtime: others who may write can only set it to now (utimensat(2))."""
+    """Whether this process may set any mtime, because a user who does not own the file can set it to now only."""
     return os.geteuid() in {0, status.st_uid}
 
 
 def nofollow(emperor: int, directory: str) -> bool | None:
-    """Whether the Emperor that is the process `emperor` looks at symlinks themselves, by its options; None = not known.
+    """Whether the options of the Emperor's process set `emperor-nofollow`; None = not known.
 
-    `directory` is where it was started.
+    `directory` is where the process was started.
     """
     environment = processes.environment(emperor)
     if environment is None:
         return None
     arguments = processes.command_line(emperor)
-    found = known_options(arguments, directory, environment, read_text, {NOFOLLOW})
-    if found is None or "emperor" not in found:  # each Emperor has one: this is not its command line
+    options = known_options(arguments, directory, environment, read_text, {NOFOLLOW})
+    if options is None or "emperor" not in options:  # every Emperor has this option, so this is not its command line
         return None
-    return is_set(found, NOFOLLOW)
+    return is_set(options, NOFOLLOW)
 
 
-def vassal_options(pid: int, config: str) -> ini.Found:
-    """The options that a vassal's ini holds, as its process sees them; not `complete` where not all can be read."""
+def vassal_options(pid: int, config: str) -> ini.FoundOptions:
+    """The options in a vassal's config, with the environment of its process; not `complete` if some are unreadable."""
     environment = processes.environment(pid) or {}
     return ini.options(["uwsgi", "--ini", config], str(Path(config).parent), environment, read_text)
 
 
 def may_subscribe(config: str) -> bool:
-    """Whether a vassal's config subscribes it to a router, or leads to another file that may; so it may if unknown."""
+    """Whether a vassal's config subscribes it to a router, names another file that may, or cannot be read."""
     text = read_text(config)
     if text is None:
         return True
@@ -184,15 +186,15 @@ _SUBSCRIBES = re.compile(
 
 
 def read_text(path: str) -> str | None:
-    """A regular file's text, None if it cannot be read, is anything else, or has more than 1 MiB."""
+    """The text of a regular file; None if it cannot be read, or has more than 1 MiB."""
     data = read_bytes(path)
-    return None if data is None else os.fsdecode(data)  # what matters in it are paths
+    return None if data is None else os.fsdecode(data)  # because paths matter in it
 
 
 def read_bytes(path: str) -> bytes | None:
-    """What a regular file holds, None if it cannot be read, is anything else, or has more than 1 MiB."""
+    """The bytes of a regular file; None if it cannot be read, or has more than 1 MiB."""
     try:
-        with open(open_as(path, lambda found: stat.S_ISREG(found.st_mode), os.O_RDONLY), "rb") as file:
+        with open(open_as(path, lambda status: stat.S_ISREG(status.st_mode), os.O_RDONLY), "rb") as file:
             data = file.read(LONGEST + 1)
     except OSError:
         return None
@@ -200,29 +202,28 @@ def read_bytes(path: str) -> bytes | None:
 
 
 def open_as(path: str, is_right: Callable[[os.stat_result], bool], flags: int) -> int:
-    """Open a file whose name a tenant has chosen, if it is what is wanted. Raises OSError.
+    """Open a file whose path a tenant has chosen, if `is_right` accepts its status. Raises OSError.
 
-    A FIFO blocks whoever opens it to read, a device may act on being opened, and neither has an end. So the file is
-    looked at before it is opened, by a descriptor that only names it (O_PATH): nobody can put another one in its place
-    meanwhile.
+    To open a FIFO may block, and to open a device may act. So the status is read before, through a descriptor that only
+    names the file (O_PATH), so that nobody can exchange the file in between.
     """
     try:
         named = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except ValueError as error:  # no file can have this name
+    except ValueError as error:  # a NUL in the path
         raise OSError(errno.EINVAL, str(error)) from None
     try:
         if not is_right(os.fstat(named)):
-            raise OSError(errno.EINVAL, "it is another file")
-        # Nor is a lease waited for, nor does a terminal become that of this process.
+            raise OSError(errno.EINVAL, "it is another kind of file")
+        # O_NONBLOCK so that a lease does not block; O_NOCTTY so that a terminal does not become that of this process.
         return os.open(f"/proc/self/fd/{named}", flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     finally:
         os.close(named)
 
 
 def touch(path: str, mtime: int | None) -> None:
-    """Set the mtime of `path` itself, never of what it links to; None = now. Raises OSError."""
+    """Set the mtime of `path` itself, even if it is a symlink; None = now. Raises OSError."""
     try:
         os.utime(path, None if mtime is None else (mtime, mtime), follow_symlinks=False)
-    except OverflowError:  # whoever owns a config may give it the last second there is
+    except OverflowError:  # a tenant may have set the last mtime there is
         words = f"no later mtime than {mtime} can be set; set it to now by `touch`, and restart the Emperor"
         raise OSError(errno.EOVERFLOW, words) from None

@@ -1,1 +1,1 @@
-"""What uWSGI speaks: its stats, packets, configs and protocols. It knows vassals and nodes, and no roll."""
+"""What uWSGI speaks: its stats, packets, configs and protocols."""

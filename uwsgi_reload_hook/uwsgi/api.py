@@ -1,4 +1,4 @@
-"""The only place that imports `uwsgi` and `uwsgidecorators`, and only inside functions: elsewhere there is none."""
+"""Imports `uwsgi` and `uwsgidecorators`, inside functions, because they exist in a uWSGI process only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["config_file", "in_master", "options", "register_mule"]
 
 
 def options() -> Mapping[str, object]:
-    """Every key of the instance's config and command line, as bytes, True, or lists of them."""
+    """The options of the instance's config and command line. A value is bytes, True, or a list of them."""
     import uwsgi  # noqa: PLC0415
 
     return {_decoded(key): value for key, value in uwsgi.opt.items()}
@@ -23,7 +23,7 @@ def _decoded(key: str | bytes) -> str:
 
 
 def config_file() -> str | None:
-    """The path of the instance's first config file (its %P), None where there is none."""
+    """The path of the instance's first config file (its %P); None = it has none."""
     import uwsgi  # noqa: PLC0415
 
     path = uwsgi.magic_table.get(b"P")
@@ -31,7 +31,7 @@ def config_file() -> str | None:
 
 
 def in_master() -> bool:
-    """Whether this is a uWSGI instance's first process, before it has forked: where `import = …` runs."""
+    """Whether this is a uWSGI instance's first process before its forks, where `import = …` runs."""
     if "uwsgi" not in sys.modules:
         return False
     import uwsgi  # noqa: PLC0415
@@ -40,7 +40,7 @@ def in_master() -> bool:
 
 
 def register_mule(function: Callable[[], None]) -> None:
-    """Have the first mule run `function`. Raises ConfigError where uwsgidecorators cannot be had."""
+    """Have the first mule run `function`. Raises ConfigError if uwsgidecorators cannot be imported."""
     try:
         from uwsgidecorators import mule  # noqa: PLC0415
     except ImportError as error:

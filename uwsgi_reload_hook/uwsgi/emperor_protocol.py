@@ -1,6 +1,6 @@
-"""The Emperor's protocol, without I/O: one byte is one message, either way, over the pipe that a vassal inherits.
+"""The Emperor's protocol, without I/O: each message is one byte, over a pipe that the vassal inherits.
 
-The descriptor's number is in `UWSGI_EMPEROR_FD`; end of file means that the Emperor has gone (core/emperor.c).
+`UWSGI_EMPEROR_FD` is the pipe's descriptor. The pipe ends when the Emperor ends (core/emperor.c).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["FromVassal", "ToVassal", "decode", "greeting"]
 
 
 class ToVassal(Enum):
-    """What the Emperor tells a vassal."""
+    """A message of the Emperor to a vassal."""
 
     STOP = 0
     RELOAD = 1
@@ -22,16 +22,16 @@ class ToVassal(Enum):
 
 
 class FromVassal(Enum):
-    """What a vassal tells the Emperor. A heartbeat (26) is not among it: after the first the Emperor demands more."""
+    """A message of a vassal to the Emperor. Heartbeats (26) are left out: after one the Emperor demands more."""
 
     SPAWNED = 1
     ACCEPTING = 5
     LOYAL = 17
-    """Without it a vassal that ends is blacklisted, and started again later and later."""
+    """A vassal that ends without having sent this is blacklisted, so that each restart comes later."""
 
 
 def decode(data: bytes) -> Iterable[ToVassal]:
-    """Read what one `read` of the pipe returned; nothing at all is its end. Unknown bytes are passed over."""
+    """Decode what one `read` of the pipe has returned; empty data is the pipe's end. Unknown bytes are ignored."""
     if not data:
         yield ToVassal.GONE
     known = {message.value: message for message in ToVassal}
@@ -41,5 +41,5 @@ def decode(data: bytes) -> Iterable[ToVassal]:
 
 
 def greeting() -> bytes:
-    """What a vassal says when it works: the Emperor then counts it as started, accepting and loyal."""
+    """The messages of a vassal that works: the Emperor counts it as started, accepting and loyal."""
     return bytes(message.value for message in (FromVassal.SPAWNED, FromVassal.ACCEPTING, FromVassal.LOYAL))

@@ -1,10 +1,10 @@
-"""Reads options out of a uWSGI command line and ini text: as much of uWSGI's own rules as finding sockets needs.
+"""Reads options from a uWSGI command line and its ini files, by as many of uWSGI's rules as finding sockets needs.
 
-Only the Emperor's and the router's options are looked for, and what is found is verified by asking the socket. An
-option written in a way not understood here (yaml, xml, json, `for` loops, remote configs) is simply not found.
+Options in other forms (yaml, xml, json, `for` loops, remote configs) are not found. That does no harm, because a
+socket that is found is asked whether it is the right one.
 
-A vassal's config is its tenant's, who may hide from uWSGI what only this module reads (`if-exists`, `if-env`). So all
-of it is bounded, and with it the time: what lies beyond a bound is not known, and `Found.complete` says so.
+A tenant writes his vassal's config, and can hide from uWSGI what this module reads (`if-exists`, `if-env`). So files,
+characters and options are bounded, and with them the time. `FoundOptions.complete` is false if a bound was reached.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 
-__all__ = ["Found", "Options", "options"]
+__all__ = ["FoundOptions", "Options", "options"]
 
 Options = dict[str, list[str]]
 
@@ -23,22 +23,22 @@ _MAGIC = re.compile(r"%([dpsncv%])")
 _ELSEWHERE = re.compile(r"include|inherit\S*|config|xml|yaml|yml|json|js|sqlite3|ldap")
 _DEPTH = 8
 FILES = 32
-"""Inis that are read: a config that needs more is made by nobody but a program."""
+"""Inis that are read, at most: no config written by hand needs more."""
 VALUE = 1 << 16
-"""Characters of one value: a path has 4096, the longest list of environment variables not many more."""
+"""Characters of one value: a path has 4096 at most (PATH_MAX)."""
 WHOLE = 1 << 22
-"""Characters of all that is read and of all values, each: four files of the longest that is read."""
+"""Characters of all files together, and of all values together: four times the longest file that is read."""
 OPTIONS = 10_000
 
 
-class Found(Options):
+class FoundOptions(Options):
     """The options that were found, in the order of their lines.
 
-    Conditions (`if-env` and the like) are not judged: an option in one of them counts as given.
+    Conditions such as `if-env` are not evaluated: an option in any branch counts as set.
     """
 
     complete: bool = True
-    """False where there may be more: a file could not be read, or in no way known here, or a bound was reached."""
+    """False = there may be more, because a file could not be read, has an unknown form, or reached a bound."""
 
 
 class _Enough(Exception):  # noqa: N818 - no error: the reading ends here
@@ -50,27 +50,27 @@ def options(
     directory: str,
     environment: Mapping[str, str],
     read: Callable[[str], str | None],
-) -> Found:
+) -> FoundOptions:
     """Collect the options of a uWSGI process: those on its command line, and those in the ini files it names.
 
-    `directory` is where it was started, `read` returns a file's text or None if it cannot be read.
+    `directory` is where the process was started. `read` returns the text of a file; None = it cannot be read.
     """
     reader = _Reader(directory, environment, read)
     try:
         reader.command_line(arguments[1:])
     except _Enough:
-        reader.found.complete = False
-    return reader.found
+        reader.options.complete = False
+    return reader.options
 
 
 class _Reader:
     def __init__(self, directory: str, environment: Mapping[str, str], read: Callable[[str], str | None]) -> None:
-        self.found = Found()
+        self.options = FoundOptions()
         self._directory = directory
         self._environment = environment
         self._read = read
         self._under_way: list[tuple[str, str]] = []
-        """The file and section that is read, and those that have led to it."""
+        """The file and section that is being read, after those that have included it."""
         self._texts: dict[str, str | None] = {}
         self._left = {"characters": WHOLE, "values": WHOLE, "options": OPTIONS, "sections": FILES}
         self._last = PurePath(directory)
@@ -90,7 +90,7 @@ class _Reader:
                 self._option("ini", word)
 
     def _argument(self, words: Iterable[str], name: str) -> str:
-        """Take the next word for options that are known to need one; any other is taken for a flag."""
+        """Take the next word as the value of an option that is known to need one; any other option is a flag."""
         return next(iter(words), "") if name == "ini" or name in _WITH_ARGUMENT else "true"
 
     def _option(self, name: str, value: str) -> None:
@@ -103,8 +103,8 @@ class _Reader:
             self._file(value)
             return
         if _ELSEWHERE.fullmatch(name):
-            self.found.complete = False
-        self.found.setdefault(name, []).append(value)
+            self.options.complete = False
+        self.options.setdefault(name, []).append(value)
 
     def _file(self, name: str) -> None:
         name, colon, section = name.rpartition(":")
@@ -113,8 +113,8 @@ class _Reader:
         path = PurePath(self._directory, name) if name else self._last  # `:section` is of the file read last
         self._last = path
         here = (str(path), section or "uwsgi")
-        if here in self._under_way or len(self._under_way) >= _DEPTH:  # uWSGI would come to no end either
-            self.found.complete = False
+        if here in self._under_way or len(self._under_way) >= _DEPTH:  # for uWSGI this would have no end
+            self.options.complete = False
             return
         text = self._text(str(path))
         self._under_way.append(here)
@@ -128,7 +128,7 @@ class _Reader:
             self._texts[path] = self._read(path)
         text = self._texts[path]
         if text is None:
-            self.found.complete = False
+            self.options.complete = False
             return ""
         self._spend("characters", len(text))
         return text
@@ -143,13 +143,13 @@ class _Reader:
             "v": self._directory,
             "%": "%",
         }
-        value = _replaced(_PLACEHOLDER, value, lambda match: self.found.get(match[1], [match[0]])[-1])
+        value = _replaced(_PLACEHOLDER, value, lambda match: self.options.get(match[1], [match[0]])[-1])
         value = _replaced(_VARIABLE, value, lambda match: self._environment.get(match[1], match[0]))
         return _replaced(_MAGIC, value, lambda match: magic[match[1]])
 
 
 def _replaced(what: re.Pattern[str], value: str, by: Callable[[re.Match[str]], str]) -> str:
-    """Put in what a value refers to, as `sub` does. Raises _Enough before it grows past its bound."""
+    """Replace the references in a value, as `sub` does. Raises _Enough before the value grows beyond its bound."""
     parts, length, end = [], len(value), 0
     if length > VALUE:
         raise _Enough

@@ -1,8 +1,8 @@
-"""uwsgi packets, without I/O: what a vassal says to a router to join or to leave.
+"""uwsgi packets, without I/O: those that subscribe and unsubscribe a node at a router.
 
-A packet is modifier1, the body's length as 16 bits little-endian, modifier2, and the body: for each key and each value
-its length as 16 bits little-endian and its bytes. Modifier1 224 is a subscription, with modifier2 0 to join and 1 to
-leave (core/subscription.c, uwsgi_send_subscription_from_fd).
+A packet is modifier1, the body's length as 16 bits little-endian, modifier2, and the body. The body has, for each key
+and each value, its length as 16 bits little-endian and its bytes. Modifier1 224 is a subscription, with
+modifier2 0 to join and 1 to leave (core/subscription.c, uwsgi_send_subscription_from_fd).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def encode(variables: Mapping[str, str], modifier1: int, modifier2: int) -> byte
     """Make one packet. Raises ValueError if a text or the body is longer than 65,535 bytes."""
     parts = []
     for text in (part for pair in variables.items() for part in pair):
-        raw = text.encode(errors="surrogateescape")  # the bytes that uWSGI has told, whether they are UTF-8 or not
+        raw = text.encode(errors="surrogateescape")  # the bytes of the stats, UTF-8 or not
         parts.append(struct.pack("<H", _bounded(len(raw))) + raw)
     body = b"".join(parts)
     return struct.pack("<BHB", modifier1, _bounded(len(body)), modifier2) + body
@@ -35,12 +35,12 @@ def _bounded(length: int) -> int:
 
 
 def subscribe(node: Node) -> bytes:
-    """Announce `node`, with the weight and the rest that it had when it was read."""
+    """The packet that subscribes `node`, with the weight and the modifiers that the stats gave."""
     return encode(_variables(node), _SUBSCRIPTION, 0)
 
 
 def unsubscribe(node: Node) -> bytes:
-    """Take `node` out: the router sends it nothing more, and lets the requests in flight finish."""
+    """The packet that unsubscribes `node`: the router sends it no new request, and lets those in flight finish."""
     return encode(_variables(node), _SUBSCRIPTION, 1)
 
 

@@ -1,4 +1,4 @@
-"""The probe without I/O: what is sent to a vassal's own socket, and whether its answer is a good one."""
+"""The probe without I/O: the request to a vassal's own socket, and the judgement of its answer."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from uwsgi_reload_hook.uwsgi import packets
 __all__ = ["LIMIT", "judge", "request"]
 
 LIMIT = 1 << 20
-"""Bytes of an answer that are read: a health check that sends more is none."""
+"""Bytes of an answer that are read: no health check sends more."""
 WORDS = 80
-"""Characters of an answer's own words that are repeated."""
+"""Characters of an answer that are quoted in a reason."""
 
 
 def request(probe: Probe, host: str, *, over_http: bool) -> bytes:
@@ -48,24 +48,24 @@ AGENT = "uwsgi-reload-hook"
 
 
 def judge(probe: Probe, answer: bytes) -> ProbeResult:
-    """Judge a whole answer, read to its end: status, and that it is all there. Whatever it is, it raises nothing."""
+    """Judge a whole answer by its status, and by whether it is complete. No answer makes it raise an error."""
     response = http.client.HTTPResponse(cast("socket.socket", _Answer(answer)))
     try:
         response.begin()
         line = f"{response.status} {response.reason[:WORDS]}".strip()
         length = response.headers.get("Content-Length", "0").strip()
         if not is_number(length):
-            return _bad(f"{probe.path} is answered with {line} and a Content-Length that is none, {length[:WORDS]!r}")
+            return _bad(f"{probe.path} is answered with {line} and an invalid Content-Length, {length[:WORDS]!r}")
         response.read()
     except http.client.IncompleteRead as error:
         return _bad(f"{probe.path} is answered with half a response, {len(error.partial)} bytes of a body")
     except OverflowError:  # a length that no memory could hold
-        return _bad(f"{probe.path} is answered with half a response, as it names a length that none can have")
+        return _bad(f"{probe.path} is answered with half a response, because it names an impossible length")
     except (http.client.HTTPException, ValueError, OSError) as error:
         start = answer[:40].decode(errors="replace")
         return _bad(f"{probe.path} is not answered in HTTP but with {start!r} ({str(error)[:WORDS]})")
     if b"\r\n\r\n" not in answer:
-        return _bad(f"{probe.path} is answered with half a response, its headers do not end")
+        return _bad(f"{probe.path} is answered with half a response, because its headers do not end")
     good = probe.lowest <= response.status <= probe.highest
     return ProbeResult(good=good, words=f"{probe.path} is answered with {line}")
 
@@ -75,7 +75,7 @@ def _bad(words: str) -> ProbeResult:
 
 
 class _Answer:
-    """As much of a socket as http.client asks for."""
+    """The part of a socket that http.client uses."""
 
     def __init__(self, answer: bytes) -> None:
         self._answer = answer

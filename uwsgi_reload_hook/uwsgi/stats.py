@@ -1,4 +1,4 @@
-"""Reads the Emperor's and the routers' stats once they are decoded: strict about their shape."""
+"""Reads the decoded stats of the Emperor and the routers, and is strict about their shape."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = [
     "RouterStats",
     "VassalStats",
     "decode",
-    "emperor",
     "is_emperor",
     "is_router",
-    "router",
+    "parse_emperor",
+    "parse_router",
 ]
 
 SHOWN = 3
-"""Entries that could not be read of which the beginning is shown."""
+"""Unreadable entries whose beginnings are quoted in a message, at most."""
 LONGEST_TEXT = 4096
 """Characters of a path (PATH_MAX)."""
 LONGEST_NAME = 255
-"""Characters of an id, a key or an address: uWSGI takes no longer one (core/emperor.c, core/subscription.c)."""
+"""Characters of an id, a key or an address, at most, in uWSGI (core/emperor.c, core/subscription.c)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class VassalStats:
 
 @dataclass(frozen=True, slots=True)
 class EmperorStats:
-    """What the Emperor tells."""
+    """The Emperor's stats (core/emperor.c, emperor_send_stats)."""
 
     pid: int
     cwd: str
@@ -60,15 +60,15 @@ class EmperorStats:
 
 @dataclass(frozen=True, slots=True)
 class RouterStats:
-    """What one router tells (plugins/corerouter/corerouter.c, corerouter_send_stats)."""
+    """One router's stats (plugins/corerouter/corerouter.c, corerouter_send_stats)."""
 
     pid: int
     cwd: str
     sockets: tuple[str, ...]
-    """The gateway's own addresses; the subscription socket is among them."""
+    """The addresses of the gateway's sockets, the subscription socket among them."""
     nodes: tuple[Node, ...]
     left_out: str = ""
-    """What of the answer could not be read, in words; empty = all was."""
+    """The number and the beginnings of unreadable entries; empty = all entries could be read."""
 
 
 def is_emperor(document: Document) -> bool:
@@ -81,11 +81,11 @@ def is_router(document: Document) -> bool:
     return "subscriptions" in document and "active_sessions" in document
 
 
-def emperor(document: Document) -> EmperorStats:
-    """Read the Emperor's answer. Raises UnavailableError where it is of another shape, if only in one vassal.
+def parse_emperor(document: Document) -> EmperorStats:
+    """Read the Emperor's answer. Raises UnavailableError if it has another shape, even in one vassal only.
 
-    A vassal that was left out would be left out of a roll that ends well. One of which nothing is known would count as
-    down, and would be the first to be taken. So there is no look without it.
+    An unreadable vassal is an error, because a roll without it would end as done, and because a vassal of unknown state
+    would count as down and would be taken first.
     """
     if left_out := document.get(LEFT_OUT):
         raise UnavailableError(
@@ -122,11 +122,11 @@ def _vassal(entry: Document) -> VassalStats:
     )
 
 
-def router(document: Document, name: str) -> RouterStats:
-    """Read a router's answer; `name` goes into its nodes.
+def parse_router(document: Document, name: str) -> RouterStats:
+    """Read a router's answer; `name` becomes the router of its nodes.
 
-    What cannot be read of a pool or a node is left out, because its subscriber has written it. Raises UnavailableError
-    where nothing of the answer is of the shape that is known.
+    A pool or a node that cannot be read is left out, because a subscriber can make it so. Raises UnavailableError if no
+    part of the answer has the known shape.
     """
     try:
         kind = next(key for key, value in document.items() if isinstance(value, list) and key not in _OTHER_LISTS)
@@ -152,7 +152,7 @@ _MISSHAPEN = (KeyError, TypeError, ValueError)
 
 
 def _nodes(pools: object, router: str) -> tuple[list[Node], list[str]]:
-    """The nodes of all pools, and in words what is none."""
+    """The nodes of all pools, and what is wrong with each unreadable entry."""
     nodes: list[Node] = []
     misshapen: list[str] = []
     for pool in _list(pools):
@@ -185,44 +185,44 @@ def _node(entry: Document, key: str, name: str) -> Node:
     )
 
 
-def _whole(given: object) -> int:
-    """A number as uWSGI prints it: unsigned, of 64 bits."""
-    if type(given) is not int or not -(1 << 63) <= given < 1 << 64:
-        raise ValueError(f"a whole number of 64 bits is expected, not {reprlib.repr(given)}")
-    return given
+def _whole(value: object) -> int:
+    """A whole number of 64 bits, as uWSGI prints it."""
+    if type(value) is not int or not -(1 << 63) <= value < 1 << 64:
+        raise ValueError(f"a whole number of 64 bits is expected, not {reprlib.repr(value)}")
+    return value
 
 
-def _second(given: object) -> int:
-    """A time, which uWSGI prints as if it had no sign: one before 1970 is near the end of 64 bits."""
-    number = _whole(given)
+def _second(value: object) -> int:
+    """A time. uWSGI prints it without a sign, so that one before 1970 is near the end of 64 bits."""
+    number = _whole(value)
     return number - (1 << 64) if number >= 1 << 63 else number
 
 
-def _pid(given: object) -> int:
-    number = _whole(given)
+def _pid(value: object) -> int:
+    number = _whole(value)
     if not -1 <= number < 1 << 31:
         raise ValueError(f"a pid is expected, not {number}")
     return number
 
 
-def _text(given: object, longest: int = LONGEST_TEXT) -> str:
-    if type(given) is not str or "\0" in given or len(given) > longest:
-        raise ValueError(f"text of up to {longest} characters is expected, not {reprlib.repr(given)}")
-    return given
+def _text(value: object, longest: int = LONGEST_TEXT) -> str:
+    if type(value) is not str or "\0" in value or len(value) > longest:
+        raise ValueError(f"text of up to {longest} characters is expected, not {reprlib.repr(value)}")
+    return value
 
 
-def _name(given: object) -> str:
-    return _text(given, LONGEST_NAME)
+def _name(value: object) -> str:
+    return _text(value, LONGEST_NAME)
 
 
-def _list(given: object) -> list[Any]:
-    if not isinstance(given, list):
-        raise TypeError(f"a list is expected, not {reprlib.repr(given)}")
-    return given
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"a list is expected, not {reprlib.repr(value)}")
+    return value
 
 
-def _texts(given: object) -> tuple[str, ...]:
-    return tuple(_text(item) for item in _list(given))
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(_text(item) for item in _list(value))
 
 
 def _shown(error: Exception) -> str:

@@ -1,13 +1,13 @@
-"""Decodes the text of uWSGI's stats, which is no JSON as soon as a name in it holds a quote.
+"""Decodes the text of uWSGI's stats, which is no JSON if a name in it has a quote.
 
-uWSGI escapes nothing (core/stats.c), and whoever subscribes chooses a key and an address, whoever makes a config its
-name. So the text is taken apart by its layout before it counts as JSON: what the operator has written comes first
-(core/emperor.c, emperor_send_stats; plugins/corerouter/corerouter.c, corerouter_send_stats), then one list of entries,
-or two. A list that is plain JSON is read as that, because it is the fastest. Any other is cut where an entry begins;
-within one entry a name goes on to the last place where the number follows that uWSGI writes next. What still cannot be
-read is left out, and said, so that a subscriber can spoil no entry but their own.
+uWSGI escapes nothing (core/stats.c), and tenants choose names: a subscriber a key and an address, the owner of a config
+its file name. So the text is split by its layout. First comes what the operator has written (core/emperor.c,
+emperor_send_stats; plugins/corerouter/corerouter.c, corerouter_send_stats), then one or two lists of entries. A list
+that is plain JSON is read as JSON, because that is the fastest. Any other list is cut where an entry begins. Within an
+entry a name ends at the last place where the field follows that uWSGI writes next. An entry that still cannot be read
+is left out and reported, so that a subscriber can spoil his own entry only.
 
-All of it is linear in the length of the text.
+The time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ __all__ = ["LEFT_OUT", "Document", "Names", "decode", "no_names"]
 
 Document = Mapping[str, Any]
 Names = Callable[[Sequence[str], str], Collection[str]]
-"""Makes, of what an Emperor scans and its directory, the ids there that hold quotes or control characters."""
+"""Gives the ids with quotes or control characters, for what an Emperor scans and the directory it runs in."""
 
 LEFT_OUT = "left out"
-"""Where a document has the beginnings of entries that could not be read, as a tuple; uWSGI writes no such key."""
+"""The key of a document's unreadable entries, a tuple of texts. uWSGI writes no such key."""
 
 OPERATORS = 1 << 18
-"""Characters of what an operator has written, at most: a directory, what is scanned, a gateway's sockets."""
+"""Characters of an answer's part before the lists, at most, in which quotes are repaired."""
 
 _LIST = re.compile(r'"(vassals|subscriptions)":\[')
 _END = re.compile(r'\]\s*(?:,\s*"\w+":-?\d+\s*)*\}\s*')
@@ -39,7 +39,7 @@ _MISLEADING_POOL = re.compile(
     r'|":"[^"]*"(?!,\s*"(?:hash|nodes|modifier1)":[\d\[])'
 )
 _MISLEADING_VASSAL = re.compile(r'":"[^"]*"(?!,\s*"(?:pid|throttle_level|uid|suspended|respawns|attrs)":[-\d\[])')
-"""A name after which another field comes than the one that uWSGI writes there: it holds a quote."""
+"""A name that is not followed by the field which uWSGI writes next, because the name has a quote."""
 _STRING_LINE = re.compile(r'^(?P<head>\s*(?:"\w+":)?)"(?P<text>.*)"(?P<comma>,?)\s*$')
 _VASSAL = re.compile(r'\{\s*"(id)":"')
 _NO_VASSAL = re.compile(r'\s*(?:\]\s*,\s*"blacklist":\[\s*)?')
@@ -55,26 +55,26 @@ _NUMBER = re.compile(r'"(\w+)":(-?\d{1,20})(?=[\s,}\]])')
 
 
 def no_names(_monitors: Sequence[str], _cwd: str) -> Collection[str]:
-    """Where no directory is to be looked at."""
+    """No ids, for a caller without a directory to list."""
     return ()
 
 
 def decode(text: str, names: Names = no_names) -> Document:
-    """Decode one stats answer; with `stats-http` headers come first.
+    """Decode one stats answer, with HTTP headers before it or without (`stats-http`).
 
-    `names` tells the odd ids that exist: these are read exactly, whatever they hold. Raises UnavailableError where the
-    answer is no JSON object even so, or has no end.
+    `names` gives the odd ids that exist, so that they are read exactly. Raises UnavailableError if the answer is no
+    JSON object, or is incomplete.
     """
     body = text.partition("\r\n\r\n")[2] if text.startswith("HTTP/") else text
-    found = _LIST.search(body)
-    if found is None:
+    first_list = _LIST.search(body)
+    if first_list is None:
         return _object(body)
-    head = _object(f'{body[: found.start()]}"":[]}}')
+    head = _object(f'{body[: first_list.start()]}"":[]}}')
     end = body.rfind("]")
     if not _END.fullmatch(body, end):
         raise UnavailableError(f"a stats answer does not end; it is {len(text)} characters long")
-    lists = body[found.end() : end]
-    entries = _pools(lists) if found[1] == "subscriptions" else _vassals(lists, names(*_scanned(head)))
+    lists = body[first_list.end() : end]
+    entries = _pools(lists) if first_list[1] == "subscriptions" else _vassals(lists, names(*_scanned(head)))
     return {**{key: value for key, value in head.items() if key}, **entries}
 
 
@@ -85,9 +85,9 @@ def _scanned(head: Document) -> tuple[Sequence[str], str]:
 
 
 def _object(text: str) -> Document:
-    """Read an object in which the operator has chosen every text: a quote is told by the lines, which stats have.
+    """Read an object whose texts the operator has chosen. A quote is found by the lines, because stats have one a text.
 
-    uWSGI leaves a comma after the last of a gateway's sockets when another gateway's follow.
+    uWSGI writes a comma after the last socket of a gateway when another gateway's sockets follow.
     """
     text = text.replace("\\", "\\\\").replace('",\n\n\t]', '"\n\n\t]').replace('",]', '"]')
     document = _json(text)
@@ -99,7 +99,7 @@ def _object(text: str) -> Document:
 
 
 def _json(text: str) -> object:
-    """The value, None where it is not JSON. A control character stands for itself."""
+    """The JSON value; None = the text is no JSON. Control characters are allowed in texts."""
     try:
         return json.loads(text, strict=False)
     except (ValueError, RecursionError):
@@ -117,7 +117,7 @@ def _pools(text: str) -> Document:
 
 
 def _pools_by_layout(text: str) -> Document:
-    """Read what can be read. What looks like a pool in the middle of another one's nodes is part of an address."""
+    """Read as many pools and nodes as can be read. A pool within another one's nodes is part of an address."""
     pools: list[dict[str, Any]] = []
     left_out: list[str] = []
     nodes: list[dict[str, Any]] | None = None
@@ -136,14 +136,14 @@ def _pools_by_layout(text: str) -> Document:
 
 
 _GAP = 32
-"""Characters that hold the end of a pool: uWSGI writes ten, line breaks and tabs included."""
+"""Characters in which the end of a pool is searched for: uWSGI writes ten, with line breaks and tabs."""
 
 
 def _vassals(text: str, odd: Collection[str]) -> Document:
     plain = _known(_doubled(text), odd)
-    vassals, found, blacklist = plain.rpartition('"blacklist":[')
+    vassals, separator, blacklist = plain.rpartition('"blacklist":[')
     vassals = vassals.rstrip().removesuffix(",")
-    if found and '"vassals":[' not in plain and not _MISLEADING_VASSAL.search(plain):
+    if separator and '"vassals":[' not in plain and not _MISLEADING_VASSAL.search(plain):
         entries = _json(f'{{"vassals":[{vassals},"blacklist":[{blacklist}]}}')
         if isinstance(entries, dict) and entries.keys() == {"vassals", "blacklist"}:
             return entries
@@ -164,12 +164,12 @@ def _vassals_by_layout(text: str) -> Document:
 
 
 def _doubled(text: str) -> str:
-    """A backslash of uWSGI's means itself."""
+    """Escape backslashes, because uWSGI does not."""
     return text.replace("\\", "\\\\")
 
 
 def _known(text: str, odd: Collection[str]) -> str:
-    """Escape the ids that are known to exist; the longest first, because one may begin like another."""
+    """Escape the ids that are known to exist, the longest first, because one id may be the beginning of another."""
     if not odd:
         return text
     literal = "|".join(re.escape(_doubled(name)) for name in sorted(odd, key=len, reverse=True))
@@ -178,20 +178,20 @@ def _known(text: str, odd: Collection[str]) -> str:
 
 
 def _cut(text: str, start: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    """Each entry from its first field on: the field's name, and all up to where the next entry begins.
+    """Each entry as the name of its first field, and the text up to the next entry.
 
-    What stands before the first of them is an entry without a name.
+    The text before the first entry comes with an empty name.
     """
     kind, begin = "", 0
-    for found in start.finditer(text):
-        yield kind, text[begin : found.start()]
-        kind, begin = found[1], found.start() + 1
+    for match in start.finditer(text):
+        yield kind, text[begin : match.start()]
+        kind, begin = match[1], match.start() + 1
     yield kind, text[begin:]
 
 
 def _entry(entry: str, texts: Sequence[str]) -> dict[str, Any] | None:
-    """Read the fields of one entry, of which `texts` are names in this order; None if the first has no end."""
-    found: dict[str, Any] = {}
+    """Read the fields of one entry, of which `texts` are strings, in this order; None = the first has no end."""
+    fields: dict[str, Any] = {}
     place = 0
     for field in texts:
         begin = entry.find(f'"{field}":"', place)
@@ -199,12 +199,12 @@ def _entry(entry: str, texts: Sequence[str]) -> dict[str, Any] | None:
         last = next(iter(deque(after, maxlen=1)), None)
         if last is None:
             break
-        found.update(_numbers(entry[place:begin]))
-        found[field] = entry[begin + len(field) + 4 : last.start()]
+        fields.update(_numbers(entry[place:begin]))
+        fields[field] = entry[begin + len(field) + 4 : last.start()]
         place = last.end()
-    if not found:
+    if not fields:
         return None
-    return {**found, **_numbers(entry[place:])}
+    return {**fields, **_numbers(entry[place:])}
 
 
 def _numbers(text: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What the stories of a roll have in common: waiting for a point in one, and changing the site there."""
+"""In the middle of a roll: waiting for a point in it, and changing the site there."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from integration import stats
 from integration.client import Client, fetch
 from integration.farm import UWSGI
 from integration.layout import App, Layout
+from integration.mid_roll import add_like, held, live, phases, refs, wait_answers, wait_phases
 from integration.processes import free_port
 from integration.services import cannot_run, needed
-from integration.stories import add_like, held, live, phases, refs, wait_answers, wait_phases
 from integration.waiting import eventually, observe
 from integration.watcher import Sighting, Watcher
 

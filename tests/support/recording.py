@@ -1,4 +1,4 @@
-"""Stories that are played twice: on real uWSGI (integration/record_stories.py), and simulated (test_recorded.py).
+"""Rolls that are played on real uWSGI, and recorded (integration/record_stories.py), and on the simulated site.
 
 Both times the real controller drives them, and the same is noted of every vassal: the states that the looks show.
 """
@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.support.rolling import INFO, Shelf, Touches, settings
+from tests.support.rolling import Shelf, Touches, recorder, settings
 from uwsgi_reload_hook.controller import Controller, Inbox, Site
+from uwsgi_reload_hook.planning.actions import Look
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.records.journal import Journal
-from uwsgi_reload_hook.records.recorder import Recorder
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot, Vassal
 
@@ -86,14 +86,14 @@ def play(story: Story, stage: Stage) -> dict[str, list[str]]:
     audience = Audience(stage, story)
     touches, shelf = Touches(), Shelf(Journal(None), stage.end)
     story.prepare(stage)
-    audience.look((), ())
+    audience.look((), Look())
     touches.touch()
-    Controller(audience, touches, story.settings, Recorder(shelf, INFO), stage.inbox).run()
+    Controller(audience, touches, story.settings, recorder(shelf), stage.inbox).run()
     for _ in range(LOOKS):
         if audience.satisfied():
             return audience.seen
         stage.wait(LOOK)
-        audience.look((), ())
+        audience.look((), Look())
     raise TimeoutError(f"{story.name} does not end: {audience.seen}")
 
 
@@ -111,13 +111,8 @@ class Audience:
         self.monotonic = stage.monotonic
         self.perform = stage.perform
 
-    def look(
-        self,
-        tracked: Collection[str],
-        detailed: Collection[str],
-        when_accepting: Collection[str] = (),  # noqa: ARG002 - there are always details
-    ) -> Snapshot:
-        snapshot = self._stage.look({*IDS, *tracked}, {*IDS, *detailed})
+    def look(self, tracked: Collection[str], look: Look) -> Snapshot:
+        snapshot = self._stage.look({*IDS, *tracked}, replace(look, inspect=(*IDS, *look.inspect)))
         self._first = self._first or snapshot.vassals
         self._last = snapshot.vassals
         for id_, seen in self.seen.items():

@@ -1,0 +1,20 @@
+"""Addresses as uWSGI writes them: the path of a unix socket, or host:port."""
+
+from __future__ import annotations
+
+__all__ = ["FORMS", "host_and_port"]
+
+FORMS = "the path of a unix socket, or host:port"
+"""What an address may be, for an operator."""
+LAST_PORT = 65535
+
+
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """Split a TCP or UDP address, which uWSGI tells from a path by its colon; None = a path. Raises ValueError."""
+    if ":" not in address or address.startswith("/"):
+        return None
+    host, _, port = address.rpartition(":")
+    plain = port.isascii() and port.isdecimal() and len(port) <= len(str(LAST_PORT))
+    if not plain or int(port) > LAST_PORT:
+        raise ValueError(FORMS)
+    return host, int(port)

@@ -1,0 +1,82 @@
+"""How many vassals each key has, needs, and has in service: every number that the budget is made of is counted here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
+
+from uwsgi_reload_hook.planning.progress import Phase, Progress
+from uwsgi_reload_hook.planning.roll import Roll
+from uwsgi_reload_hook.settings import Settings
+from uwsgi_reload_hook.snapshot import Snapshot, Vassal
+
+__all__ = [
+    "accepting_by_key",
+    "is_down",
+    "is_starting",
+    "may_announce_itself",
+    "members_by_key",
+    "minimum_by_key",
+    "serving_by_key",
+]
+
+_NONE: frozenset[str] = frozenset()
+
+
+def is_down(vassal: Vassal) -> bool:
+    """Whether it does not run as it should, whatever the routers say."""
+    return not vassal.present or vassal.cursed or vassal.blacklisted is not None
+
+
+def is_starting(vassal: Vassal) -> bool:
+    """Whether it is starting, and will announce itself under keys that only its config knows yet."""
+    return vassal.present and not vassal.accepting and not vassal.nodes and vassal.may_subscribe
+
+
+def may_announce_itself(vassal: Vassal) -> bool:
+    """Whether its keys are not known, and its config has some: a router that was restarted lists nobody at first."""
+    return vassal.present and not vassal.nodes and vassal.may_subscribe
+
+
+def serving_by_key(snapshot: Snapshot, roll: Roll) -> Counter[str]:
+    """The vassals that serve: they accept, are subscribed, and the roll does not have them out of service."""
+    out = {progress.id for progress in roll.out}
+    return Counter(chain.from_iterable(served for id_, served in snapshot.served.items() if id_ not in out))
+
+
+def accepting_by_key(snapshot: Snapshot, roll: Roll) -> Counter[str]:
+    """The vassals that accept by the Emperor's word, are known to serve the key, and are not out of service.
+
+    This number stays the same when a router forgets its vassals.
+    """
+    return Counter(
+        chain.from_iterable(
+            _known_keys(vassal, progress, roll.excluded_keys.get(vassal.id, _NONE))
+            for vassal in snapshot.vassals.values()
+            if vassal.accepting and vassal.present and vassal.config_exists and not vassal.cursed
+            if (progress := roll.vassals.get(vassal.id)) is None or not progress.phase.is_out
+        )
+    )
+
+
+def members_by_key(snapshot: Snapshot, roll: Roll) -> Counter[str]:
+    """The vassals of each key: those that serve it, and those of the roll that are known to."""
+    return Counter(
+        chain.from_iterable(
+            _known_keys(vassal, roll.vassals.get(vassal.id), roll.excluded_keys.get(vassal.id, _NONE))
+            for vassal in snapshot.vassals.values()
+        )
+    )
+
+
+def minimum_by_key(snapshot: Snapshot, roll: Roll, settings: Settings) -> dict[str, int]:
+    """How many vassals of each key must serve."""
+    return {key: settings.minimum_active_vassals.of(count) for key, count in members_by_key(snapshot, roll).items()}
+
+
+def _known_keys(vassal: Vassal, progress: Progress | None, excluded_keys: frozenset[str]) -> frozenset[str]:
+    if progress is None:
+        return vassal.keys | excluded_keys if vassal.config_exists else _NONE
+    if progress.phase is Phase.WITHDRAWN:
+        return _NONE
+    return progress.keys | vassal.keys if progress.phase.is_over else progress.keys

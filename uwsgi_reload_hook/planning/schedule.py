@@ -1,0 +1,94 @@
+"""What the roll does at one look: the transitions that are chosen, for all vassals together.
+
+Evict, wake, return or recall, touch, take. Each of them chooses among vassals in another phase, so none can edit what
+another one has chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from uwsgi_reload_hook.planning import absence, candidates, draining, throttle, warming
+from uwsgi_reload_hook.planning.actions import Action, WakeMaster
+from uwsgi_reload_hook.planning.budget import Budget
+from uwsgi_reload_hook.planning.observation import apply
+from uwsgi_reload_hook.planning.progress import Image, Phase, Progress
+from uwsgi_reload_hook.planning.roll import Roll, Stage
+from uwsgi_reload_hook.planning.transitions import Context, Transition
+
+__all__ = ["return_drained", "schedule"]
+
+RECALLED = "given its traffic back: another vassal stopped serving, and the minimum needs this one"
+
+
+def schedule(roll: Roll, context: Context) -> tuple[Roll, tuple[Action, ...]]:
+    """Choose what is done now."""
+    pending = candidates.in_order(roll, context)
+    budget = Budget(roll, context, {candidate for _, candidate in pending})
+    chosen = [*_evict(roll, budget, context), *_wake(roll, context)]
+    if roll.stage is Stage.WINDING_DOWN:
+        chosen += return_drained(roll, context.now, roll.reason)
+        return apply(roll, chosen)
+    drained = roll.within(Phase.DRAINING)
+    recalled = {one.id: one for one in budget.to_recall(drained)}
+    chosen += [draining.return_to_service(one, context.now, RECALLED) for one in recalled.values()]
+    chosen += _touch([one for one in drained if one.id not in recalled], roll, context)
+    # The next look shows whether a recalled vassal serves.
+    if not recalled and not absence.unsettled(roll, context):
+        chosen += _take(pending, roll, budget, context)
+    return apply(roll, chosen)
+
+
+def return_drained(roll: Roll, now: float, reason: str) -> list[Transition]:
+    """Return to service whoever was drained and not touched."""
+    why = f"given its traffic back: {reason}"
+    return [draining.return_to_service(progress, now, why) for progress in roll.within(Phase.DRAINING)]
+
+
+def _evict(roll: Roll, budget: Budget, context: Context) -> Iterable[Transition]:
+    """Keep requests from new code that its probe has not proven, unless the minimum needs the vassal."""
+    for progress in roll.vassals.values():
+        if progress.phase is not Phase.WARMING and progress.phase is not Phase.FAILED:
+            continue
+        actions = warming.eviction(progress, context.snapshot.vassals[progress.id], context)
+        if not actions:
+            continue
+        served = context.snapshot.served[progress.id]
+        counted = not progress.phase.is_out
+        if short := budget.short_keys(served, counted=counted):
+            why = f"{progress.reason}; it keeps its traffic, because the minimum of {', '.join(short)} needs it"
+            if progress.phase is Phase.FAILED:
+                yield progress._replace(reason=why), ()
+        else:
+            if counted:
+                budget.spend(served)
+            yield progress, actions
+
+
+def _wake(roll: Roll, context: Context) -> Iterable[Transition]:
+    """Wake masters whose workers have gone."""
+    for progress in throttle.to_wake(roll, context.snapshot):
+        wake = WakeMaster(progress.id, context.snapshot.vassals[progress.id].pid)
+        yield progress._replace(image=Image.WOKEN), (wake,)
+
+
+def _touch(drained: Collection[Progress], roll: Roll, context: Context) -> Iterable[Transition]:
+    """Touch the drained vassals that are ready, and start those that are down."""
+    seen = context.snapshot.vassals
+    ready = [(one, why) for one in drained if (why := draining.why_ready(one, seen[one.id], context))]
+    left = throttle.free_for_touches(sum(seen[one.id].present for one, _ in ready), roll, context)
+    for progress, why in ready:
+        vassal = seen[progress.id]
+        if not vassal.present or left > 0:
+            left -= vassal.present
+            yield draining.restart(progress, vassal, context, why)
+
+
+def _take(
+    pending: Iterable[tuple[str, candidates.Candidate]], roll: Roll, budget: Budget, context: Context
+) -> Iterable[Transition]:
+    """Take as many vassals out of service as the budget allows."""
+    for id_, candidate in pending:
+        if not budget.refusal(candidate):
+            nodes = budget.take(id_, candidate)
+            yield draining.take(roll.vassals[id_], context.snapshot.vassals[id_], nodes, context)

@@ -1,0 +1,103 @@
+"""The stages of a roll, and how it stops and ends.
+
+    waiting -> rolling -> winding down -> over
+
+*Waiting*: nobody was taken yet, and the roll can still be refused. Whatever has to be there before the first touch,
+such as the permission of other hosts, is waited for here.
+*Rolling*: vassals are taken, reloaded, and let in again.
+*Winding down*: nobody further is taken, because all were, or because the roll stops. Whatever is out of service comes
+back, and what was there for the roll only goes.
+*Over*: the roll has its result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from uwsgi_reload_hook.planning import absence, canary, counts
+from uwsgi_reload_hook.planning.opening import refusal
+from uwsgi_reload_hook.planning.progress import Phase, Progress
+from uwsgi_reload_hook.planning.roll import Mode, Result, Roll, Stage
+from uwsgi_reload_hook.planning.transitions import ANNOUNCE_WAIT, Context
+
+__all__ = ["advance", "end", "stop", "stop_if_needed"]
+
+
+def stop(roll: Roll, result: Result, reason: str) -> Roll:
+    """Take no further vassal; the roll ends with `result` once none is out of service. The first reason is kept."""
+    if roll.stopping is not None:
+        return replace(roll, stage=Stage.WINDING_DOWN)
+    return replace(roll, stage=Stage.WINDING_DOWN, stopping=result, reason=reason)
+
+
+def end(roll: Roll, result: Result, reason: str, now: float) -> Roll:
+    """Give a roll its result: a restore is always interrupted, because the roll that it belongs to is."""
+    result = Result.INTERRUPTED if roll.mode is Mode.RESTORE else result
+    return replace(roll, stage=Stage.OVER, result=result, reason=reason, finished=now)
+
+
+def stop_if_needed(roll: Roll, context: Context) -> Roll:
+    """Stop a roll of which a vassal has failed, whose deadline was reached, or that turns out to be impossible."""
+    if roll.stopping is not None or roll.mode is Mode.RESTORE:
+        return roll
+    if roll.within(Phase.FAILED):
+        return stop(roll, Result.FAILED, _failures(roll))
+    limit = context.settings.deadline
+    left = any(not one.phase.is_over for one in roll.vassals.values())
+    if limit and left and context.now - roll.started >= limit:
+        return stop(roll, Result.TIMED_OUT, f"the deadline of {limit:g} s was reached")
+    if roll.stage is Stage.WAITING and not roll.out and (why := refusal(context.snapshot, roll)):
+        return stop(roll, Result.REFUSED, why)  # a router has listed keys late, and they leave no room
+    return roll
+
+
+def advance(roll: Roll, before: Roll, context: Context) -> Roll:
+    """Move a roll to the stage that its vassals are in after a step; `before` is the roll before that step."""
+    pairs = zip(before.vassals.values(), roll.vassals.values(), strict=True)
+    if any(old.phase is not new.phase for old, new in pairs):
+        roll = replace(roll, last_change=context.now)
+    if before.stopping is None and roll.stopping is Result.FAILED:
+        roll = replace(roll, reason=_failures(roll))  # with what became of the traffic of those that failed
+    roll = _stop_if_stalled(roll, context)
+    if roll.out:
+        pending = bool(roll.within(Phase.PENDING) or roll.within(Phase.DRAINING))
+        stage = Stage.ROLLING if pending and roll.stage is not Stage.WINDING_DOWN else Stage.WINDING_DOWN
+        return roll if roll.stage is stage else replace(roll, stage=stage)
+    if roll.mode is Mode.RESTORE or roll.stopping is not None:
+        return end(roll, roll.stopping or Result.INTERRUPTED, roll.reason, context.now)
+    if roll.within(Phase.PENDING) or canary.seconds_left(roll, context.settings, context.now):
+        return roll
+    return end(roll, Result.DONE, roll.reason, context.now)
+
+
+def _failures(roll: Roll) -> str:
+    return "; ".join(f"{one.id}: {one.reason}" for one in roll.within(Phase.FAILED))
+
+
+def _stop_if_stalled(roll: Roll, context: Context) -> Roll:
+    """Stop a roll that waits for room which does not come, because a vassal died by itself, or never came back."""
+    settings, seen = context.settings, context.snapshot.vassals
+    waited = context.now - max(roll.last_change, canary.watched_until(roll, settings))
+    if roll.stage is Stage.WINDING_DOWN or waited < settings.timeout or absence.unsettled(roll, context):
+        return roll
+    pending = roll.within(Phase.PENDING)
+    if not pending or roll.out or any(absence.is_awaited(one, seen[one.id], context) for one in pending):
+        return roll
+    if waited < ANNOUNCE_WAIT and any(_is_unlisted(one, context) for one in roll.within(Phase.DONE)):
+        return roll
+    return stop(roll, Result.TIMED_OUT, _stalled(roll, pending, context))
+
+
+def _is_unlisted(progress: Progress, context: Context) -> bool:
+    served = context.snapshot.served[progress.id]
+    return context.snapshot.vassals[progress.id].accepting and not served >= progress.keys
+
+
+def _stalled(roll: Roll, pending: list[Progress], context: Context) -> str:
+    serving = counts.serving_by_key(context.snapshot, roll)
+    short = ", ".join(f"{key}: {serving[key]} of {number} needed" for key, number in sorted(roll.minimum.items()))
+    waiting = sorted(progress.id for progress in pending)
+    reason = f"no room for {', '.join(waiting)} within {context.settings.timeout:g} s (serving under {short})"
+    if lost := [id_ for id_ in waiting if not context.snapshot.vassals[id_].config_exists]:
+        reason += f"; the Emperor runs {', '.join(lost)}, of which no config is found"
+    return reason

@@ -1,0 +1,84 @@
+"""The log's lines of a roll."""
+
+from __future__ import annotations
+
+import logging
+
+from uwsgi_reload_hook.planning.progress import Phase, Progress
+from uwsgi_reload_hook.planning.roll import Result, Roll
+from uwsgi_reload_hook.records import events
+from uwsgi_reload_hook.records.events import Event
+
+__all__ = ["log_event"]
+
+log = logging.getLogger(__name__)
+
+
+def log_event(event: Event) -> None:
+    """Log what an operator follows a roll by. An observer."""
+    match event:
+        case events.RollBegan(roll, touched_before):
+            _begin(roll, touched_before)
+        case events.RollResumed(roll):
+            log.info("roll %s is taken up where the process before this one was", roll.id)
+        case events.VassalMoved(_, before, after):
+            _move(before, after)
+        case events.RollStopping(roll):
+            log.error("roll %s takes no further vassal: %s", roll.id, roll.reason)
+        case events.RollInterrupted(roll):
+            end = _end(roll)
+            log.info("roll %s is interrupted after %.2f s: %s. It goes on when the hook is back", *end, roll.reason)
+        case events.RollRestored(roll):
+            out = [one.id for one in roll.vassals.values() if one.phase.is_out or one.phase is Phase.FAILED]
+            text = "roll %s is undone after %.2f s, because a whole roll follows; not back in service: %s"
+            log.info(text, *_end(roll), _listed(out))
+        case events.RollClosed(roll):
+            _close(roll)
+        case _:
+            pass
+
+
+def _begin(roll: Roll, touched_before: float) -> None:
+    for id_, why in sorted(roll.excluded.items()):
+        log.info("%s is left alone: %s", id_, why)
+    log.info(
+        "roll %s begins, %.3f s after the touch%s: %d vassals, of which must serve: %s",
+        roll.id,
+        touched_before,
+        f" ({roll.request.message})" if roll.request.message else "",
+        len(roll.vassals),
+        _listed([f"{number} of {key}" for key, number in sorted(roll.minimum.items())]),
+    )
+
+
+def _move(before: Progress, after: Progress) -> None:
+    level = logging.ERROR if after.phase is Phase.FAILED else logging.INFO
+    phases = before.phase.value, after.phase.value
+    log.log(level, "%s: %s -> %s after %.2f s: %s", after.id, *phases, after.since - before.since, after.reason)
+
+
+def _close(roll: Roll) -> None:
+    ids = {phase: [one.id for one in roll.within(phase)] for phase in (Phase.DONE, Phase.FAILED, Phase.PENDING)}
+    reloaded = len(ids[Phase.DONE])
+    if roll.result is Result.DONE:
+        reason = f": {roll.reason}" if roll.reason else ""
+        log.info("roll %s is done after %.2f s: %d vassals reloaded%s", *_end(roll), reloaded, reason)
+        return
+    log.error(
+        "roll %s is over after %.2f s, %s: %s. Reloaded: %d; failed: %s; not touched, on the code they had: %s. "
+        "Mend it and touch again",
+        *_end(roll),
+        roll.result.value if roll.result else "unfinished",
+        roll.reason,
+        reloaded,
+        _listed(ids[Phase.FAILED]),
+        _listed(ids[Phase.PENDING]),
+    )
+
+
+def _end(roll: Roll) -> tuple[str, float]:
+    return roll.id, (roll.finished or roll.started) - roll.started
+
+
+def _listed(words: list[str]) -> str:
+    return ", ".join(words) or "none"

@@ -1,0 +1,182 @@
+"""A look at the site: one read of each router and of the Emperor makes a snapshot of all vassals."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+
+from uwsgi_reload_hook.logs import Seen
+from uwsgi_reload_hook.site import processes, vassal_config
+from uwsgi_reload_hook.site.discovery import Endpoints
+from uwsgi_reload_hook.site.prober import Prober
+from uwsgi_reload_hook.site.sockets import is_here
+from uwsgi_reload_hook.site.subscriptions import ForeignKeys, configured_keys
+from uwsgi_reload_hook.site.vassals import KnownVassals
+from uwsgi_reload_hook.snapshot import Node, ProcessFacts, Snapshot, Vassal
+from uwsgi_reload_hook.uwsgi import stats
+
+__all__ = ["Observer"]
+
+log = logging.getLogger(__name__)
+
+WARNINGS = 100
+"""Warnings about unreadable subscriptions, at most, so that a subscriber who makes up many fills no disk."""
+_UNLISTED = stats.VassalStats("", 0, 0, 0, False, 0, False, False, "", "")
+
+
+class Observer:
+    """Joins the Emperor's stats, the routers' stats and the facts of processes by vassal."""
+
+    def __init__(self, own_pid: int, endpoints: Endpoints, vassals: KnownVassals, prober: Prober | None) -> None:
+        """`own_pid` is the pid of the hook's own vassal, 0 = there is none. Each look updates `vassals`."""
+        self._own_pid = own_pid
+        self._endpoints = endpoints
+        self._vassals = vassals
+        self._prober = prober
+        self._hosts: dict[int, int | None] = {}
+        """The pid of each router, and the pid of its parent."""
+        self._read = (0, 0.0)
+        """The number of vassals, and the seconds of the quickest read of the Emperor's stats with that number."""
+        self._warned = Seen(WARNINGS)
+        self._foreign = ForeignKeys(self._configured_keys)
+
+    def look(self, tracked: Collection[str], to_inspect: Callable[[Mapping[str, Vassal]], Iterable[str]]) -> Snapshot:
+        """Read each router once, and then the Emperor once. Raises UnavailableError.
+
+        The snapshot has the vassals of the ids `tracked` even if the Emperor has forgotten them. `to_inspect` chooses
+        the ids of those whose process facts are read too.
+        """
+        routers = [
+            (router.stats.address, stats.parse_router(router.stats.read(), router.stats.address))
+            for router in self._endpoints.routers
+        ]
+        emperor_stats = self._read_emperor()
+        for address, router_stats in routers:
+            self._warn(address, router_stats.left_out)
+        self._vassals.update(emperor_stats, tracked)
+        nodes = [node for _, router_stats in routers for node in router_stats.nodes]
+        owned = self._vassals.owners(nodes)
+        pids = {address: router_stats.pid for address, router_stats in routers}
+        vassals = self._join(emperor_stats, owned, self._router_hosts(pids.values()))
+        for id_ in to_inspect(vassals):
+            vassals[id_] = replace(vassals[id_], details=self._process_facts(vassals[id_]))
+        unowned = {node.address for node in nodes} - {node.address for own in owned.values() for node in own}
+        return Snapshot(
+            wall=time.time(),
+            vassals=vassals,
+            subscription_tolerance=self._endpoints.subscription_tolerance,
+            emperor_seconds=self._read[1],
+            unowned=frozenset(_may_be_ours(unowned, vassals.values())),
+            cpus=len(os.sched_getaffinity(0)),
+            emperor_pid=emperor_stats.pid,
+            routers=pids,
+        )
+
+    def _read_emperor(self) -> stats.EmperorStats:
+        """Read the Emperor's stats, and keep the time of the quickest read, because a slower one waited for a CPU."""
+        began = time.monotonic()
+        document = self._endpoints.emperor.read()
+        took = time.monotonic() - began
+        emperor_stats = stats.parse_emperor(document)
+        known, quickest = self._read
+        vassals = len(emperor_stats.vassals)
+        self._read = vassals, min(took, quickest) if vassals == known else took
+        return emperor_stats
+
+    def _warn(self, router: str, left_out: str) -> None:
+        """Warn of each text once, because a subscriber can write another one at every look."""
+        if left_out and self._warned.is_new(left_out):
+            log.warning(
+                "the stats at %s were read without the entries that a subscriber has made unreadable: %s",
+                router,
+                left_out,
+            )
+
+    def _router_hosts(self, pids: Iterable[int]) -> Collection[int | None]:
+        """The pids of the routers' parents, of which a vassal may be one."""
+        self._hosts = {pid: self._hosts[pid] if pid in self._hosts else processes.parent(pid) for pid in pids}
+        return frozenset(self._hosts.values())
+
+    def _configured_keys(self, entry: stats.VassalStats) -> frozenset[str] | None:
+        environment = processes.environment(entry.pid) or {}
+        return configured_keys(entry, self._vassals.paths[entry.id], processes.command_line(entry.pid), environment)
+
+    def _join(
+        self,
+        emperor_stats: stats.EmperorStats,
+        owned: Mapping[str, tuple[Node, ...]],
+        hosts: Collection[int | None],
+    ) -> dict[str, Vassal]:
+        """The vassals by id, each with its nodes and with the answer to its probe."""
+        listed = {entry.id: entry for entry in emperor_stats.vassals}
+        foreign_keys = self._foreign.of(owned, listed)
+        answers = self._prober.results() if self._prober else {}
+        vassals = {}
+        for id_ in sorted(self._vassals.pids):
+            present, entry, path = id_ in listed, listed.get(id_, _UNLISTED), self._vassals.paths[id_]
+            foreign = foreign_keys.get(id_, frozenset())
+            nodes = _own_first(owned.get(id_, ()), foreign)
+            vassals[id_] = Vassal(
+                id_,
+                config_exists=vassal_config.may_exist(path),
+                present=present,
+                pid=entry.pid,
+                last_mod=entry.last_mod,
+                last_run=entry.last_run,
+                accepting=entry.accepting,
+                respawns=entry.respawns,
+                cursed=entry.cursed,
+                blacklisted=emperor_stats.blacklist.get(id_),
+                exclusion=_exclusion(entry, self._own_pid, hosts) if present else "",
+                nodes=nodes,
+                foreign_keys=foreign,
+                may_subscribe=bool(nodes) or not present or vassal_config.may_subscribe(path),
+                probe=answers.get(id_),
+            )
+        return vassals
+
+    def _process_facts(self, vassal: Vassal) -> ProcessFacts:
+        paths = self._vassals.paths
+        config = vassal_config.touchable(paths[vassal.id], vassal.last_mod, paths.values(), self._endpoints.nofollow)
+        return ProcessFacts(
+            reloads=processes.reloads(vassal.pid) if vassal.present else None,
+            children=processes.children(vassal.pid) if vassal.present else None,
+            running=vassal.present and processes.is_running(vassal.pid),
+            touch_path=config.path,
+            touch_also=config.also,
+            touch_problem=config.problem,
+            may_set_mtime=config.may_set_mtime,
+        )
+
+
+def _own_first(nodes: tuple[Node, ...], foreign: Collection[str]) -> tuple[Node, ...]:
+    """Put the nodes of the vassal's own keys first, because the key of the first node is the host of the probe."""
+    if not foreign:
+        return nodes
+    return tuple(sorted(nodes, key=lambda node: node.key in foreign))
+
+
+def _exclusion(entry: stats.VassalStats, own_pid: int, hosts: Collection[int | None]) -> str:
+    """Why a vassal is left alone, whatever the options; empty = it may be rolled."""
+    if entry.pid == own_pid:
+        return "the hook's own vassal"
+    if entry.pid > 0 and entry.pid in hosts:
+        return "it hosts a router"
+    if entry.zerg or ":" in entry.id:
+        return "a zerg vassal"
+    return "an on-demand vassal" if entry.on_demand else ""
+
+
+def _may_be_ours(addresses: Collection[str], vassals: Collection[Vassal]) -> Collection[str]:
+    """Keep the unowned addresses that may still be a vassal's.
+
+    Only a vassal without a node can own one. Where the sockets of all such vassals can be read, a local address is
+    nobody's, because it would have been found among them.
+    """
+    nodeless = (one for one in vassals if one.accepting and not one.nodes and one.may_subscribe)
+    if addresses and all(processes.open_files(one.pid) for one in nodeless):
+        return [address for address in addresses if not is_here(address)]
+    return addresses
