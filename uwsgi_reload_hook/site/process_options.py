@@ -18,7 +18,7 @@ __all__ = ["may_subscribe", "nofollow", "of_config", "of_instance", "of_vassal",
 NOFOLLOW = "emperor-nofollow"
 _UNSEEN = "neither its command line nor that of its Emperor can be seen"
 _LOADED_BY = {".ini": "ini", ".xml": "xml", ".yml": "yaml", ".yaml": "yaml", ".js": "json", ".json": "json"}
-"""By the ending of a config the option that an Emperor loads it with, `inherit` for any other (core/emperor.c)."""
+"""By the ending of a config the option an Emperor loads it with (core/emperor.c); with any other it starts none."""
 
 
 def of_instance(pid: int) -> tuple[Options, str]:
@@ -58,11 +58,13 @@ def of_config(config: str, environment: Mapping[str, str] | None, read: Callable
 
 
 def _loading(config: str) -> list[str]:
-    return [f"--{_LOADED_BY.get(PurePath(config).suffix, 'inherit')}", config]
+    return [f"--{_LOADED_BY.get(PurePath(config).suffix, 'ini')}", config]
 
 
 def _arguments_for(emperor: Options, config: str) -> list[str] | None:
     """The command line that an Emperor starts a vassal with (core/emperor.c); None = not known."""
+    if "emperor" not in emperor.names():  # each has one, so this is no command line of one
+        return None
     told = {name: emperor.values(name) for name in (*_SHARED, "vassal-set", "emperor-extra-extension")}
     if None in told.values() or told["emperor-extra-extension"] or emperor.is_on("emperor-magic-exec") is not False:
         return None
@@ -151,8 +153,8 @@ def may_subscribe(pid: int, config: str) -> bool:
 def _may_subscribe(pid: int, started: int | None, config: str, _: int) -> bool:
     """Answer once for each process, and once more when its config has changed."""
     options = of_config(config, None, read_bytes) if started is None else of_vassal(pid, config)
-    names = (name.replace("unsubscribe", "") for name in options.names())
-    return options.gap not in _BY_CONFIG or any("subscribe" in name or name == "st" for name in names)
+    names = (name.replace("unsubscr", "") for name in (*options.names(), *options.unsure))
+    return options.gap not in _BY_CONFIG or any("subscr" in name or name == "st" for name in names)
 
 
 _BY_CONFIG = frozenset({"", NO_ENVIRONMENT, _UNSEEN})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterator
 
@@ -92,7 +93,7 @@ class ConfigFiles:
         """A file's text, None if it cannot be read. Raises ExceededError."""
         if path not in self._texts:
             data = None if UNKNOWN in path else self._start.read(path)
-            self._texts[path] = None if data is None else data.decode(errors="surrogateescape")
+            self._texts[path] = None if data is None else os.fsdecode(data)  # as the command line is decoded
         text = self._texts[path]
         self._characters.spend(len(text or ""))
         return text

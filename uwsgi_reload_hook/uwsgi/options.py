@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from uwsgi_reload_hook.uwsgi.expansion import UNKNOWN
 
-__all__ = ["NO_ENVIRONMENT", "Given", "Options", "Start"]
+__all__ = ["NO_ENVIRONMENT", "Given", "Options", "Start", "is_on"]
 
 NO_ENVIRONMENT = "the environment of the process cannot be read"
 """The gap of options where nothing else is missing."""
@@ -109,14 +109,20 @@ class Options:
         return [one.text for one in self.given if one.name in names and UNKNOWN not in one.text]
 
     def is_on(self, flag: str) -> bool | None:
-        """Whether a flag is on (core/uwsgi.c, uwsgi_opt_true); None = not known."""
+        """Whether a flag is on; None = not known."""
         values = self.values(flag)
-        return None if values is None else bool(values) and values[-1].lower() not in {"false", "off", "no", "0"}
+        return None if values is None else is_on(values)
 
     def names(self) -> Iterable[str]:
         """The name of each option."""
         return dict.fromkeys(one.name for one in self.given)
 
     def as_dict(self) -> dict[str, list[str]]:
-        """All that was found, by name, for whom a wrong or a missing value does no harm."""
-        return {name: values for name in self.names() if (values := self.found(name))}
+        """The values of each option that was found whole, for whom a wrong or a missing one does no harm."""
+        unknown = {one.name for one in self.given if UNKNOWN in one.text}
+        return {name: self.found(name) for name in self.names() if name not in unknown}
+
+
+def is_on(values: Sequence[str]) -> bool:
+    """Whether a flag with these values is on (core/uwsgi.c, uwsgi_opt_true)."""
+    return bool(values) and values[-1].lower() not in {"false", "off", "no", "0"}
