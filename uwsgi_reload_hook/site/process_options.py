@@ -85,7 +85,7 @@ _SHARED = (
     ("--inherit", "vassals-inherit"),
     ("--include", "vassals-include"),
 )
-"""What an Emperor puts before and after the config of each vassal: the option, and the names of its own that give it."""
+"""What an Emperor puts before and after the config of a vassal: an option, and the names of its own that give it."""
 
 
 def _environment_for(emperor: int) -> dict[str, str] | None:
