@@ -1,4 +1,4 @@
-"""The options of a running uWSGI process: of what it was given, or of its config where that cannot be seen."""
+"""The options of a running uWSGI process: by its command line, or by its config if that line cannot be read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def of_instance(pid: int) -> tuple[Options, str]:
 def of_vassal(pid: int, config: str) -> Options:
     """The options of a vassal that runs, whose config is at the path `config`.
 
-    Its own command line tells them, or that of its Emperor where uWSGI has written its name over it (`auto-procname`).
+    They come from its own command line, or from its Emperor's options if `auto-procname` has overwritten that line.
     """
     start = vassal_start(pid, config, processes.command_line(pid), processes.environment(pid))
     if start is not None:
@@ -117,7 +117,7 @@ def vassal_start(
 
 
 def _start(pid: int, arguments: Sequence[str], directory: str, environment: Mapping[str, str] | None) -> Start:
-    """What a file's existence decides is not known of a process that runs: the file may have come or gone since."""
+    """How a process was started; `exists` is not known, because a file may have come or gone since then."""
     return Start(
         arguments,
         directory,
@@ -160,4 +160,4 @@ def _may_subscribe(pid: int, started: int | None, config: str, _: int) -> bool:
 
 
 _BY_CONFIG = frozenset({"", NO_ENVIRONMENT, _UNSEEN})
-"""Gaps of a vassal whose config can be read: it decides alone then, because an operator sees no more either."""
+"""Gaps with which a vassal's config decides alone, because nothing else of the vassal can be read."""
