@@ -17,7 +17,7 @@ from uwsgi_reload_hook.homes.daemon import serve
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt, texts, with_repeats
 from uwsgi_reload_hook.settings import parse
-from uwsgi_reload_hook.site import processes, vassal_config
+from uwsgi_reload_hook.site import process_options, processes
 from uwsgi_reload_hook.site.discovery import Home, Instance
 from uwsgi_reload_hook.uwsgi import api
 
@@ -74,7 +74,7 @@ def _given() -> dict[str, list[str]]:
     config = api.config_file()
     if config is None:
         return given
-    return with_repeats(given, from_uwsgi_opt(vassal_config.vassal_options(os.getpid(), config)))
+    return with_repeats(given, from_uwsgi_opt(process_options.of_vassal(os.getppid(), config).as_dict()))
 
 
 def _register() -> None:

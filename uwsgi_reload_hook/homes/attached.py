@@ -17,8 +17,9 @@ from uwsgi_reload_hook.homes.daemon import config_of, serve
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt
 from uwsgi_reload_hook.settings import parse
-from uwsgi_reload_hook.site import processes, vassal_config
+from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.discovery import Home
+from uwsgi_reload_hook.site.process_options import of_vassal
 from uwsgi_reload_hook.uwsgi import emperor_protocol
 from uwsgi_reload_hook.uwsgi.emperor_protocol import ToVassal
 
@@ -88,8 +89,8 @@ def run(given: Mapping[str, list[str]], log_stream: TextIO) -> int:
 def _serve(given: Mapping[str, list[str]], log_stream: TextIO, line: Line, inbox: Inbox) -> None:
     home = _home()
     ini = config_of(home, given, inbox)
-    ini_options = from_uwsgi_opt(vassal_config.vassal_options(os.getpid(), ini)) if ini else {}
-    settings = parse({**ini_options, **given})
+    options = from_uwsgi_opt(of_vassal(home.own_pid, ini).as_dict()) if ini else {}
+    settings = parse({**options, **given})
     log_to(log_stream, quiet=settings.quiet)
     serve(settings, home, inbox, line.greet)
 
