@@ -89,8 +89,8 @@ def run(given: Mapping[str, list[str]], log_stream: TextIO) -> int:
 def _serve(given: Mapping[str, list[str]], log_stream: TextIO, line: Line, inbox: Inbox) -> None:
     home = _home()
     ini = config_of(home, given, inbox)
-    ini_options = from_uwsgi_opt(of_vassal(home.own_pid, ini).as_dict()) if ini else {}
-    settings = parse({**ini_options, **given})
+    options = from_uwsgi_opt(of_vassal(home.own_pid, ini).as_dict()) if ini else {}
+    settings = parse({**options, **given})
     log_to(log_stream, quiet=settings.quiet)
     serve(settings, home, inbox, line.greet)
 
