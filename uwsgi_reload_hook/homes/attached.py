@@ -13,7 +13,7 @@ from typing import TextIO
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.exit_codes import ExitCode
-from uwsgi_reload_hook.homes.daemon import config_of, serve
+from uwsgi_reload_hook.homes.daemon import cannot_start, config_of, serve
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt
 from uwsgi_reload_hook.settings import parse
@@ -71,11 +71,11 @@ def run(given: Mapping[str, list[str]], log_stream: TextIO) -> int:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: inbox.stop())
     line.listen()
+    known = dict(given)
     try:
-        _serve(given, log_stream, line, inbox)
+        _serve(known, log_stream, line, inbox)
     except ConfigError as error:
-        log.error("does not run until this is mended and its config is touched: %s", error)  # noqa: TRY400
-        inbox.wait(None)
+        cannot_start(error, known, "vassal", inbox)
     if line.said is ToVassal.RELOAD:
         log.info("executes itself anew, as the Emperor asks")
         logging.shutdown()
@@ -85,11 +85,14 @@ def run(given: Mapping[str, list[str]], log_stream: TextIO) -> int:
     return 0
 
 
-def _serve(given: Mapping[str, list[str]], log_stream: TextIO, line: Line, inbox: Inbox) -> None:
+def _serve(given: dict[str, list[str]], log_stream: TextIO, line: Line, inbox: Inbox) -> None:
+    """Run the hook; `given` gains what the hook's own config says besides."""
     home = _home()
-    ini = config_of(home, given, inbox)
-    written = from_uwsgi_opt(vassal_config.vassal_options(os.getpid(), ini)) if ini else {}
-    settings = parse({**written, **given})
+    if (ini := config_of(home, given, inbox)) is None:
+        return
+    written = from_uwsgi_opt(vassal_config.vassal_options(os.getpid(), ini))
+    given.update({**written, **given})
+    settings = parse(given)
     log_to(log_stream, quiet=settings.quiet)
     serve(settings, home, inbox, line.greet)
 
