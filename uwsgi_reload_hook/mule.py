@@ -17,6 +17,7 @@ from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.homes.daemon import cannot_start, serve
 from uwsgi_reload_hook.homes.memory import delay_teller
+from uwsgi_reload_hook.homes.own_config import refuse_lost_percents
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt, texts, with_repeats
 from uwsgi_reload_hook.settings import parse
@@ -66,6 +67,8 @@ def _mode() -> str:
 
 
 def _serve(given: dict[str, list[str]], inbox: Inbox) -> None:
+    if config := api.config_file():
+        refuse_lost_percents(config)
     settings = parse(given)
     log_to(sys.stderr, quiet=settings.quiet)
     serve(settings, _home(), inbox)
