@@ -195,13 +195,15 @@ def _appendable(directory: int, name: str, mode: int, owners: Collection[int]) -
 def _new(directory: int, name: str, text: str, mode: int | None) -> Iterator[None]:
     """Make a file that does not exist, for the time of the block; it stays if nothing fails.
 
-    Its mode ignores the umask; None = the one that `touch` would give it.
+    Its mode ignores the umask; None = the one that `touch` would give it, and root's belongs to the directory's owner.
     """
     descriptor = os.open(name, NEW, EVERYBODY if mode is None else 0o600, dir_fd=directory)
     try:
         try:
             if mode is not None:
                 os.fchmod(descriptor, mode)
+            elif os.geteuid() == 0:  # else root's first touch of a trigger would lock out whoever deploys
+                os.fchown(descriptor, os.fstat(directory).st_uid, -1)
             _write(descriptor, text.encode(errors="surrogateescape"))
         finally:
             os.close(descriptor)
