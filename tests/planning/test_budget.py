@@ -100,7 +100,7 @@ def test_what_was_taken_under_another_key_leaves_the_accepting_ones() -> None:
     vassals = [a_vassal(id_) for id_ in ("0", "1")]
     roll = a_roll(*(a_progress(one.id, keys=APP, unseen_since=0.0) for one in vassals), minimum={"app": 1})
     free = Budget(roll, Context(a_snapshot(*vassals, a_vassal("new")), settings(canary=0), 0.0))
-    free.take("new", candidate(OTHER, down=True))
+    free.take(candidate(OTHER, down=True), ())
     assert free.refusal(Candidate(frozenset(), APP, unlisted=APP, overdue=True)) == ""
 
 

@@ -60,6 +60,12 @@ class Recorder:
         self._store.write_journal(self._found)
         if journal is None and trigger is not None:
             log.info("the last touch of the trigger came before the first start of a hook for it: touch again to roll")
+            self._tell(events.TouchVoid(trigger.mtime_ns))
+
+    def delayed(self, reason: str = "") -> None:
+        """Tell that the hook cannot start yet, and why; empty = it has just begun."""
+        self._tell(events.HookDelayed(reason))
+        self.flush()
 
     def resume(self, trigger: Request | None, now: float) -> Roll | None:
         """Go on from the previous hook; returns its unfinished roll, with the times moved to this process's clock.
