@@ -123,7 +123,9 @@ def test_a_vassal_is_ready_when_it_is_drained_or_cannot_be() -> None:
     assert ready(DRAINS, busy) == ""
     assert ready(DRAINS, busy, passed=29.9) == ""
     assert ready(DRAINS, busy, passed=30.0) == "drain-timeout reached"
-    assert ready(DRAINS, ANNOUNCED, ignored="router").startswith("not drained at router: the router takes no packets")
+    assert ready(DRAINS, ANNOUNCED, ignored="router").startswith(
+        "not drained at router: the router ignores the hook's packets"
+    )
     west = a_node(router="west")
     elsewhere = unsubscribed(DRAINS, LIVE, west)
     assert ready(elsewhere, ANNOUNCED, ignored="router").startswith("drained elsewhere; not drained at router: ")

@@ -478,7 +478,7 @@ def test_a_stalled_roll_names_the_vassals_whose_config_is_not_found() -> None:
     for passed in (0.0, 20.0):
         roll = planner.plan(lost, roll, settings(timeout=20.0), NOW + passed).roll
     assert roll.reason.startswith("no room for v1.ini, v2.ini within 20 s")
-    assert roll.reason.endswith("; the Emperor runs v1.ini, of which no config is found")
+    assert roll.reason.endswith("; the Emperor runs v1.ini, of which the hook finds no config")
 
 
 def test_a_roll_tells_its_times_by_the_wall_clock_of_its_beginning() -> None:
