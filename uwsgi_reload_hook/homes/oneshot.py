@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from uwsgi_reload_hook.client import follow
@@ -172,10 +172,10 @@ def _running(pid: int, authority: Authority) -> str:
 class OutputLines:
     """Says what becomes of each vassal in the words of the old script. An observer."""
 
-    def __init__(self, say: Say, suffix: str) -> None:
-        """`suffix` is cut off the ids."""
+    def __init__(self, say: Say, suffixes: Sequence[str]) -> None:
+        """The first of `suffixes` that fits is cut off an id."""
         self._say = say
-        self._suffix = suffix
+        self._suffixes = suffixes
 
     def __call__(self, event: Event) -> None:
         """Say it. Of a roll that is only restored, only failures are said, because a whole roll follows."""
@@ -204,7 +204,8 @@ class OutputLines:
 
     def _name(self, id_: str) -> str:
         """What the old script calls a vassal. Where the Emperor scans a glob, its id is a path."""
-        return Path(id_).name.removesuffix(self._suffix)
+        name = Path(id_).name
+        return next((name.removesuffix(suffix) for suffix in self._suffixes if name.endswith(suffix)), name)
 
 
 class NoTrigger:
