@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 
+from uwsgi_reload_hook.addresses import abstract, is_unix
 from uwsgi_reload_hook.logs import Seen
 from uwsgi_reload_hook.site.sockets import same_socket
 from uwsgi_reload_hook.snapshot import Node
@@ -14,7 +15,6 @@ __all__ = ["NodeMatcher"]
 
 log = logging.getLogger(__name__)
 
-_PATHS = ("/", "@")
 WARNINGS = 100
 """Unmatched nodes that are named in the log, at most, because a subscriber can announce any number."""
 RELIST = 2.0
@@ -72,12 +72,12 @@ class NodeMatcher:
         self._listed = self._clock()
         self._sought |= addresses
         self._pids = dict(pids)
-        kind = "unix" if all(address.startswith(_PATHS) for address in addresses) else "all"
+        kind = "unix" if all(map(is_unix, addresses)) else "all"
         by_socket = self._sockets({pid: id_ for id_, pid in pids.items() if pid}, kind)
         stems = _stems(pids, suffixes)
         for address in addresses:
-            owner = by_socket.get(address)
-            if owner is None and not address.startswith(_PATHS):
+            owner = by_socket.get(abstract(address))
+            if owner is None and not is_unix(address):
                 owner = next((id_ for held, id_ in by_socket.items() if same_socket(address, held)), None)
             if owner is None and address not in self._owners:
                 owner = _by_file_name(address, stems)
