@@ -27,7 +27,7 @@ class Host:
     def owners(self, *addresses: str, suffix: str = ".ini", **pids: int) -> dict[str, set[str]]:
         """The addresses that each vassal is found to own; `pids` by the stems of the vassals' names."""
         nodes = [Node("r", "app", address) for address in addresses]
-        found = self.matcher.match(nodes, {f"{stem}{suffix}": pid for stem, pid in pids.items()}, suffix)
+        found = self.matcher.match(nodes, {f"{stem}{suffix}": pid for stem, pid in pids.items()}, (suffix,))
         return {id_: {node.address for node in own} for id_, own in found.items()}
 
 
@@ -66,7 +66,7 @@ def test_the_very_address_goes_before_a_wildcard() -> None:
 def test_all_nodes_of_one_address_are_given_under_every_key_and_router() -> None:
     host = Host(sockets(p1="/run/a.sock"))
     nodes = [Node("r1", "x", "/run/a.sock"), Node("r2", "x", "/run/a.sock"), Node("r1", "y", "/run/a.sock")]
-    assert host.matcher.match(nodes, {"a.ini": 1}, ".ini") == {"a.ini": tuple(nodes)}
+    assert host.matcher.match(nodes, {"a.ini": 1}, (".ini",)) == {"a.ini": tuple(nodes)}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_all_nodes_of_one_address_are_given_under_every_key_and_router() -> None
 )
 def test_without_a_listener_to_be_seen_the_file_name_tells(address: str, owner: str) -> None:
     pids = {"app1.ini": 1, "app1.blue.ini": 2, "app.ini": 3}
-    found = Host().matcher.match([Node("r", "app", address)], pids, ".ini")
+    found = Host().matcher.match([Node("r", "app", address)], pids, (".ini",))
     assert list(found) == [owner]
 
 
@@ -95,7 +95,7 @@ def test_a_name_that_only_resembles_a_vassals_is_not_taken_for_it(address: str) 
 
 def test_the_suffix_and_the_directory_of_a_vassals_id_are_no_part_of_its_name() -> None:
     nodes = [Node("r", "app", "/run/app1.sock")]
-    assert list(Host().matcher.match(nodes, {"conf/app1.xml": 1}, ".xml")) == ["conf/app1.xml"]
+    assert list(Host().matcher.match(nodes, {"conf/app1.xml": 1}, (".xml",))) == ["conf/app1.xml"]
 
 
 def test_a_vassal_that_is_down_keeps_its_node() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 
+from uwsgi_reload_hook.addresses import abstract, is_unix
 from uwsgi_reload_hook.logs import Seen
 from uwsgi_reload_hook.site.sockets import same_socket
 from uwsgi_reload_hook.snapshot import Node
@@ -14,7 +15,6 @@ __all__ = ["NodeMatcher"]
 
 log = logging.getLogger(__name__)
 
-_PATHS = ("/", "@")
 WARNINGS = 100
 """Unmatched nodes that are named in the log, at most, because a subscriber can announce any number."""
 RELIST = 2.0
@@ -47,8 +47,13 @@ class NodeMatcher:
         """The addresses of the last look that were searched for among the host's sockets."""
         self._warned = Seen(WARNINGS + 1)
 
-    def match(self, nodes: Iterable[Node], pids: Mapping[str, int], suffix: str) -> dict[str, tuple[Node, ...]]:
-        """Sort `nodes` by vassal; `pids` gives the pid of each vassal's master, 0 = it is not running."""
+    def match(
+        self, nodes: Iterable[Node], pids: Mapping[str, int], suffixes: Sequence[str] = ()
+    ) -> dict[str, tuple[Node, ...]]:
+        """Sort `nodes` by vassal; `pids` gives the pid of each vassal's master, 0 = it is not running.
+
+        `suffixes` are cut off the names of configs; any other name loses what follows its last dot.
+        """
         nodes = list(nodes)
         known = {address: owner for address, owner in self._owners.items() if owner in pids}
         restarted = any(pid and self._pids.get(id_) != pid for id_, pid in pids.items())
@@ -56,23 +61,23 @@ class NodeMatcher:
         self._sought &= {node.address for node in nodes}
         never_sought = not foreign <= self._sought
         if never_sought or ((restarted or foreign) and self._clock() - self._listed >= RELIST):
-            self._relist({node.address for node in nodes}, pids, suffix)
+            self._relist({node.address for node in nodes}, pids, suffixes)
         owned: dict[str, list[Node]] = {}
         for node in nodes:
             if owner := self._owners.get(node.address):
                 owned.setdefault(owner, []).append(node)
         return {id_: tuple(own) for id_, own in owned.items()}
 
-    def _relist(self, addresses: set[str], pids: Mapping[str, int], suffix: str) -> None:
+    def _relist(self, addresses: set[str], pids: Mapping[str, int], suffixes: Sequence[str]) -> None:
         self._listed = self._clock()
         self._sought |= addresses
         self._pids = dict(pids)
-        kind = "unix" if all(address.startswith(_PATHS) for address in addresses) else "all"
+        kind = "unix" if all(map(is_unix, addresses)) else "all"
         by_socket = self._sockets({pid: id_ for id_, pid in pids.items() if pid}, kind)
-        stems = {PurePath(id_).name.removesuffix(suffix): id_ for id_ in pids}
+        stems = _stems(pids, suffixes)
         for address in addresses:
-            owner = by_socket.get(address)
-            if owner is None and not address.startswith(_PATHS):
+            owner = by_socket.get(abstract(address))
+            if owner is None and not is_unix(address):
                 owner = next((id_ for held, id_ in by_socket.items() if same_socket(address, held)), None)
             if owner is None and address not in self._owners:
                 owner = _by_file_name(address, stems)
@@ -111,6 +116,20 @@ class NodeMatcher:
 
     def _master(self, pid: int, masters: Mapping[int, str]) -> str | None:
         return masters.get(pid) or masters.get(self._parent(pid) or 0)
+
+
+def _stems(ids: Iterable[str], suffixes: Sequence[str]) -> dict[str, str]:
+    """The ids by the names of their configs without the suffix.
+
+    A name that several have, as app1.ini and app1.yaml, is left out, because a socket of that name may be either's.
+    """
+    by_stem: dict[str, list[str]] = {}
+    for id_ in ids:
+        name = PurePath(id_).name
+        fitting = [suffix for suffix in suffixes if name.endswith(suffix)]
+        stem = name.removesuffix(max(fitting, key=len)) if fitting else PurePath(name).stem
+        by_stem.setdefault(stem, []).append(id_)
+    return {stem: same[0] for stem, same in by_stem.items() if len(same) == 1}
 
 
 def _by_file_name(address: str, stems: Mapping[str, str]) -> str | None:
