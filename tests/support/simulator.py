@@ -147,7 +147,14 @@ class SimulatedSite:
         detailed = {*look.inspect, *(id_ for id_ in look.inspect_if_accepting if self.vassals[id_].accepting)}
         seen = {id_: self._seen(self.vassals[id_], id_ in detailed) for id_ in sorted(ids)}
         self._scan()  # every wake of the Emperor ends in one, after it has answered
-        return Snapshot(self.wall(), seen, TOLERANCE, cpus=self.cpus, routers=dict(self.routers))
+        return Snapshot(
+            self.wall(),
+            seen,
+            dict.fromkeys(self.routers, TOLERANCE),
+            dict.fromkeys(self.routers, self.wall()),
+            cpus=self.cpus,
+            routers=dict(self.routers),
+        )
 
     def _seen(self, one: FakeVassal, detailed: bool) -> Vassal:
         nodes = tuple(replace(node, ref=self._ref(one)) for node in one.nodes.values())

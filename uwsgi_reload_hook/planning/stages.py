@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning import absence, canary, counts
+from uwsgi_reload_hook.planning import absence, announcing, canary, counts
 from uwsgi_reload_hook.planning.opening import refusal
 from uwsgi_reload_hook.planning.progress import Phase, Progress
 from uwsgi_reload_hook.planning.roll import Mode, Result, Roll, Stage
@@ -67,7 +67,10 @@ def advance(roll: Roll, before: Roll, context: Context) -> Roll:
         return end(roll, roll.stopping or Result.INTERRUPTED, roll.reason, context.now)
     if roll.within(Phase.PENDING) or canary.seconds_left(roll, context.settings, context.now):
         return roll
-    return end(roll, Result.DONE, roll.reason, context.now)
+    if announcing.are_awaited(roll, context):
+        return roll
+    reasons = [one for one in (roll.reason, announcing.warning(roll, context.snapshot)) if one]
+    return end(roll, Result.DONE, "; ".join(reasons), context.now)
 
 
 def _failures(roll: Roll) -> str:

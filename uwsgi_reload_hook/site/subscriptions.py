@@ -19,7 +19,7 @@ from uwsgi_reload_hook.uwsgi.ini import Options
 from uwsgi_reload_hook.uwsgi.known_options import known_options
 from uwsgi_reload_hook.uwsgi.stats import VassalStats
 
-__all__ = ["ForeignKeys", "configured_keys", "own_keys"]
+__all__ = ["ForeignKeys", "changed_since", "configured_keys", "own_keys"]
 
 log = logging.getLogger(__name__)
 
@@ -94,12 +94,12 @@ def configured_keys(
         return read_text(file)
 
     options = known_options(arguments, directory or "/", environment, read, _WANTED, branches=True)
-    if options is None or any(_changed_since(file, entry.last_run) for file in files):
+    if options is None or any(changed_since(file, entry.last_run) for file in files):
         return None
     return own_keys(options)
 
 
-def _changed_since(path: str, second: int) -> bool:
+def changed_since(path: str, second: int) -> bool:
     """Whether a file, or a symlink on the way to it, was changed after a second of the wall clock.
 
     Its ctime counts, because an mtime can be set. A config that was edited since the vassal's start describes the next
