@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -150,6 +151,19 @@ def other_host() -> Iterator[list[str]]:
 
 def _run(*words: str) -> None:
     subprocess.run(words, check=True)
+
+
+@contextmanager
+def running(command: Sequence[str]) -> Iterator[None]:
+    """A process that is ended at the end."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    ) as process:
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
 
 
 CLOCK = """

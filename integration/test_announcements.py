@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from integration import layout as layouts
 from integration import stats
@@ -12,6 +12,7 @@ from integration.farm import HOOK
 from integration.layout import App, Layout
 from integration.processes import free_port
 from integration.waiting import eventually, observe
+from uwsgi_reload_hook.snapshot import HOOKS_LOAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,28 @@ def nodes(farm: Farm, key: str) -> set[str]:
     return stats.live_nodes(farm.router()).get(key, set())
 
 
+def subscribe(farm: Farm, id_: str) -> None:
+    """Give a vassal the order that it waits for."""
+    fifo = farm.directory / "run" / id_.replace(".ini", ".fifo")
+    eventually(fifo.exists, f"{fifo} there")
+    with fifo.open("w") as order:
+        order.write("S")
+
+
+def pool(farm: Farm, key: str = "deaf.test") -> list[dict[str, Any]]:
+    (found,) = (one["nodes"] for one in farm.router()["subscriptions"] if one["key"] == key)
+    nodes: list[dict[str, Any]] = found
+    return nodes
+
+
+def loads(farm: Farm) -> set[int]:
+    return {node["load"] for node in pool(farm)}
+
+
+def announced_since(farm: Farm, moment: float) -> Callable[[], bool]:
+    return lambda: all(node["last_check"] > moment for node in pool(farm))
+
+
 def add_deaf(farm: Farm) -> None:
     (farm.directory / "deaf").mkdir()
     (farm.directory / "deaf" / "load").write_text("0.1")
@@ -40,10 +63,7 @@ def add_deaf(farm: Farm) -> None:
         farm.add_vassal(id_, deaf_ini(farm))
     for id_ in DEAF.ids:
         eventually(lambda: (farm.vassal(id_) or {}).get("accepting"), f"{id_} accepts")  # noqa: B023 - called here
-        fifo = farm.directory / "run" / id_.replace(".ini", ".fifo")
-        eventually(fifo.exists, f"{fifo} there")
-        with fifo.open("w") as order:
-            order.write("S")
+        subscribe(farm, id_)
     eventually(lambda: len(nodes(farm, "deaf.test")) == 2, "both announce themselves")
 
 
@@ -68,7 +88,7 @@ def test_a_vassal_whose_order_to_subscribe_is_lost_is_named_and_kept_announced(
 
 def test_the_next_hook_announces_whom_the_hook_before_had_to(start: Callable[[Layout], Farm]) -> None:
     """It finds them by the router's stats, which tell whose word the last announcement was."""
-    farm = start(Layout(apps=(App(vassals=1, load_seconds=0),), instance_lines=("subscription-tolerance = 120",)))
+    farm = start(Layout(apps=(App(vassals=2, load_seconds=0),), instance_lines=("subscription-tolerance = 120",)))
     add_deaf(farm)
     roll = farm.roll_now()
     assert "deaf-1.ini, deaf-2.ini did not announce themselves" in roll["reason"]
@@ -76,12 +96,14 @@ def test_the_next_hook_announces_whom_the_hook_before_had_to(start: Callable[[La
     farm.remove_vassal(HOOK)
     ended = time.time()
     farm.add_vassal(HOOK, text)
-
-    def announced_again() -> bool:
-        (pool,) = (pool for pool in farm.router()["subscriptions"] if pool["key"] == "deaf.test")
-        return all(node["last_check"] > ended for node in pool["nodes"])
-
-    eventually(announced_again, "both announced by the new hook", 60)
+    eventually(announced_since(farm, ended), "both announced by the new hook", 60)
+    assert loads(farm) == {HOOKS_LOAD}
+    for id_ in DEAF.ids:
+        subscribe(farm, id_)
+    eventually(lambda: HOOKS_LOAD not in loads(farm), "both announce themselves, once they are told to")
+    later = time.time()
+    eventually(announced_since(farm, later), "and so once more")
+    assert HOOKS_LOAD not in loads(farm)
 
 
 def test_a_vassal_that_announces_itself_is_waited_for_and_not_named(start: Callable[[Layout], Farm]) -> None:

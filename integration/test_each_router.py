@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from integration import stats
 from integration.client import Client
+from integration.farm import UWSGI
 from integration.layout import App, Layout
 from integration.processes import free_port
-from integration.routers import HERE, THERE, Fewest, Router, other_clock, other_host
+from integration.routers import HERE, THERE, Fewest, Router, other_clock, other_host, running
 from integration.waiting import eventually
 
 if TYPE_CHECKING:
@@ -180,3 +182,40 @@ def test_a_second_router_in_a_vassal_of_its_own_is_found(start: Callable[[Layout
     assert "router.ini is left alone: it hosts a router" in farm.log()
     assert min(fewest.counts) >= 1
     assert all(one["reason"] == "serves again" for one in roll["vassals"].values()), roll
+    # Without it the hook goes on with the other router.
+    farm.remove_vassal("router.ini")
+    assert farm.roll_now()["result"] == "done", farm.roll()
+
+
+def test_the_same_port_of_another_host_at_one_router_is_not_our_vassals(start: Callable[[Layout], Farm]) -> None:
+    """Before: our wildcard socket owned that port of every host, so that the other host's vassal was drained too."""
+    with other_host() as inside:
+        packets, port = free_port(), free_port()
+        farm = start(
+            Layout(apps=(App(vassals=2, load_seconds=0.2),), hook=None, subscription_server=f"{HERE}:{packets}")
+        )
+        text = (farm.vassals / "app-1.ini").read_text()
+        own = f"socket = {farm.directory}/run/%n.sock"
+        assert own in text
+        ours = f"subscribe-to = {HERE}:{packets}:app.test"
+        for id_ in ("app-1.ini", "app-2.ini"):
+            farm.remove_vassal(id_)
+        wild = text.replace(own, f"socket = 0.0.0.0:{port}").replace(
+            ours, f"subscribe2 = server={HERE}:{packets},key=app.test,addr={HERE}:{port}"
+        )
+        farm.add_vassal("wild.ini", wild)
+        theirs = text.replace(own, f"socket = {THERE}:{port}")
+        (farm.directory / "theirs.ini").write_text(theirs)
+
+        def nodes() -> set[str]:
+            return stats.live_nodes(farm.router()).get("app.test", set())
+
+        with running([*inside, str(UWSGI), "--ini", f"{farm.directory}/theirs.ini"]):
+            eventually(lambda: nodes() == {f"{HERE}:{port}", f"{THERE}:{port}"}, "both at the router", 60)
+            farm.add_hook("hook.ini", f"reload-hook-trigger = {farm.trigger}", f"{MINIMUM} = 0", NO_CANARY)
+            farm.wait_hook()
+            with Fewest(lambda: nodes() & {f"{THERE}:{port}"}) as fewest, Client(farm) as client:
+                roll = farm.roll_now()
+            assert roll["result"] == "done", roll
+            assert fewest.counts == {1}
+            assert client.failed == []

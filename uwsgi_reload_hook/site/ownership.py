@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache
 from pathlib import PurePath
 
 from uwsgi_reload_hook.logs import Seen
@@ -80,9 +81,10 @@ class NodeMatcher:
         named: dict[str, set[str]] = {}
         for id_ in pids:
             named.setdefault(PurePath(id_).name.removesuffix(suffix), set()).add(id_)
+        announced = cache(self._announced)  # a subscriber may announce thousands of addresses of other hosts
         ambiguous = set()
         for address in addresses:
-            owners = self._holders(address, by_socket)
+            owners = _holders(address, by_socket, announced)
             if not owners and address not in self._owners:
                 owners = _by_file_name(address, named)
             if len(owners) == 1:
@@ -93,18 +95,6 @@ class NodeMatcher:
             if address not in self._owners:
                 self._warn(address, owners)
         self.ambiguous = frozenset(ambiguous)
-
-    def _holders(self, address: str, by_socket: Mapping[str, frozenset[str]]) -> frozenset[str]:
-        """The vassals that listen on an address; a wildcard socket counts where the host is this one.
-
-        Behind a NAT the host is another one's. Then the vassal counts whose config has that address announced.
-        """
-        if address in by_socket or address.startswith(_PATHS):
-            return by_socket.get(address, _NOBODY)
-        holders = _NOBODY.union(*(ids for held, ids in by_socket.items() if same_socket(address, held)))
-        if not holders or is_here(address):
-            return holders
-        return frozenset(id_ for id_ in holders if address in self._announced(id_))
 
     def _warn(self, address: str, owners: Collection[str]) -> None:
         if not self._warned.is_new(address):
@@ -147,3 +137,18 @@ def _by_file_name(address: str, named: Mapping[str, Collection[str]]) -> frozens
     while name and name not in named:
         name = name.rpartition(".")[0]
     return frozenset(named.get(name, ())) if name else _NOBODY
+
+
+def _holders(
+    address: str, by_socket: Mapping[str, frozenset[str]], announced: Callable[[str], Collection[str]]
+) -> frozenset[str]:
+    """The vassals that listen on an address; a wildcard socket counts where the host is this one.
+
+    Behind a NAT the host is another one's. Then the vassal counts whose config has that address announced.
+    """
+    if address in by_socket or address.startswith(_PATHS):
+        return by_socket.get(address, _NOBODY)
+    holders = _NOBODY.union(*(ids for held, ids in by_socket.items() if same_socket(address, held)))
+    if not holders or is_here(address):
+        return holders
+    return frozenset(id_ for id_ in holders if address in announced(id_))
