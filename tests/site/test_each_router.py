@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.support.children import python
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.site.announcing_habit import Habit, habit_of
 from uwsgi_reload_hook.site.router_clock import RouterClock
 from uwsgi_reload_hook.site.router_discovery import Router
-from uwsgi_reload_hook.site.router_options import RouterOptions, options_of
+from uwsgi_reload_hook.site.router_options import RouterOptions, judged, options_of
 from uwsgi_reload_hook.site.router_reader import RouterReader, not_of_another_host
 from uwsgi_reload_hook.site.sockets import StatsSocket
 from uwsgi_reload_hook.site.subscription_servers import by_option, host_of, is_of_its_host, remote_server
 from uwsgi_reload_hook.snapshot import Node
+from uwsgi_reload_hook.uwsgi.options import Given, Options
 from uwsgi_reload_hook.uwsgi.stats import RouterStats
 
 ELSEWHERE = "192.0.2.7"
@@ -100,43 +97,35 @@ def test_of_a_router_elsewhere_the_port_that_takes_datagrams_is_found() -> None:
             remote_server(told(f"0.0.0.0:{ports[0]}"), "far:1", "127.0.0.1")
 
 
-@contextlib.contextmanager
-def sleeper(directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that has `--ini router.ini` on its command line, and has read that when this returns."""
-    script = directory / "uwsgi.py"
-    script.write_text("import sys\nprint('ready', flush=True)\nsys.stdin.read()\n")
-    with python(str(script), "--ini", str(directory / "router.ini")) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        yield child
+STATS = {"fastrouter-stats": "/s"}
+
+
+def given(options: dict[str, str], gap: str = "") -> Options:
+    return Options([Given(name, value, certain=True, final=True) for name, value in options.items()], gap)
 
 
 @pytest.mark.parametrize(
-    ("lines", "expected"),
+    ("options", "gap", "expected"),
     [
-        (("fastrouter-stats = /s",), RouterOptions(17.0, resubscribes=False)),
-        (("fastrouter-stats = /s", "subscription-tolerance = 60"), RouterOptions(60.0, resubscribes=False)),
-        (("http-stats-server = /s", "http-resubscribe = /o"), RouterOptions(17.0, resubscribes=True)),
-        (("fastrouter-stats = /s", "include = gone.ini"), RouterOptions()),
-        (("fastrouter-stats = /s", "fastrouter-resubscribe = /o", "include = gone.ini"), RouterOptions(None, True)),
-        (("socket = /s",), RouterOptions()),
+        (STATS, "", RouterOptions(17.0, resubscribes=False)),
+        ({**STATS, "subscription-tolerance": "60"}, "", RouterOptions(60.0, resubscribes=False)),
+        ({**STATS, "subscription-tolerance": "soon"}, "", RouterOptions(None, resubscribes=False)),
+        ({"http-stats-server": "/s", "http-resubscribe": "/o"}, "", RouterOptions(17.0, resubscribes=True)),
+        (STATS, "a file is missing", RouterOptions()),
+        ({**STATS, "fastrouter-resubscribe": "/o"}, "a file is missing", RouterOptions(None, resubscribes=True)),
+        ({"socket": "/s"}, "", RouterOptions()),
     ],
 )
-def test_the_options_of_a_router_are_those_of_its_own_process(
-    tmp_path: Path, lines: tuple[str, ...], expected: RouterOptions
+def test_the_options_of_a_router_are_known_or_known_not_to_be(
+    options: dict[str, str], gap: str, expected: RouterOptions
 ) -> None:
-    (tmp_path / "router.ini").write_text("\n".join(["[uwsgi]", *lines, ""]))
-    with sleeper(tmp_path) as child:
-        assert options_of(child.pid) == expected
+    assert judged(given(options, gap), current=True) == expected
+    assert judged(given(options, gap), current=False).tolerance is None
 
 
-def test_a_config_that_was_changed_since_the_start_tells_nothing_of_the_tolerance(tmp_path: Path) -> None:
-    (tmp_path / "router.ini").write_text("[uwsgi]\nfastrouter-stats = /s\n")
-    with sleeper(tmp_path) as child:
-        assert options_of(child.pid) == RouterOptions(17.0, resubscribes=False)
-        (tmp_path / "router.ini").write_text("[uwsgi]\nfastrouter-stats = /s\nsubscription-tolerance = 60\n")
-        assert options_of(child.pid) == RouterOptions()
+def test_of_a_process_that_cannot_be_read_no_option_is_known() -> None:
     assert options_of(2**22 + 1) == RouterOptions()
+    assert options_of(os.getpid()) == RouterOptions()
 
 
 def test_a_router_whose_own_address_stands_at_another_passes_packets_on(
@@ -158,14 +147,14 @@ def test_a_router_whose_own_address_stands_at_another_passes_packets_on(
     [
         (None, Habit(None, 12.0)),
         ({}, Habit(True, 12.0)),
-        ({"start-unsubscribed": ["true"]}, Habit(False, 12.0)),
-        ({"start-unsubscribed": ["false"], "subscribe-freq": ["30"]}, Habit(True, 36.0)),
-        ({"start-unsubscribed": ["1"], "hook-accepting1-once": ["writefifo:/f S"]}, Habit(False, 12.0)),
-        ({"start-unsubscribed": ["1"], "hook-accepting1-once": ["spinningfifo:/f S"]}, Habit(True, 12.0)),
-        ({"start-unsubscribed": ["1"], "hook-post-app": ["spinningfifo:/f P"]}, Habit(False, 12.0)),
+        ({"start-unsubscribed": "true"}, Habit(False, 12.0)),
+        ({"start-unsubscribed": "false", "subscribe-freq": "30"}, Habit(True, 36.0)),
+        ({"start-unsubscribed": "1", "hook-accepting1-once": "writefifo:/f S"}, Habit(False, 12.0)),
+        ({"start-unsubscribed": "1", "hook-accepting1-once": "spinningfifo:/f S"}, Habit(True, 12.0)),
+        ({"start-unsubscribed": "1", "hook-post-app": "spinningfifo:/f P"}, Habit(False, 12.0)),
     ],
 )
 def test_a_vassal_announces_itself_unless_it_waits_for_an_order_that_may_be_lost(
-    options: dict[str, list[str]] | None, expected: Habit
+    options: dict[str, str] | None, expected: Habit
 ) -> None:
-    assert habit_of(options) == expected
+    assert habit_of(given(options or {}, "unreadable" if options is None else "")) == expected

@@ -1,4 +1,4 @@
-"""Wires the hook together, for whichever home it runs in."""
+"""Wires the hook together, for the homes in which it keeps running."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PATIENCE = 10.0
-"""Seconds in which an Emperor that is just starting has its sockets up; only then is their lack worth a line."""
+"""Seconds that a starting Emperor gets to open its sockets; only then their absence is logged."""
 RETRY = 0.25
 SLOW_RETRY = 2.0
 
@@ -44,7 +44,7 @@ SLOW_RETRY = 2.0
 def serve(settings: Settings, home: Home, inbox: Inbox, ready: Callable[[], None] = lambda: None) -> None:
     """Run the hook until the inbox says to stop; `ready` is called when it holds the lock.
 
-    Raises ConfigError for what only an operator can mend.
+    Raises ConfigError for what only an operator can fix.
     """
     trigger = Trigger(settings.trigger, inbox.wake)
     directory = Path(settings.state_directory) if settings.state_directory else trigger.path.parent
@@ -52,11 +52,11 @@ def serve(settings: Settings, home: Home, inbox: Inbox, ready: Callable[[], None
     store = Store(directory, trigger.path.name)
     status = StatusFile(store, HookInfo.of_this_process(home.mode))
     recorder = Recorder(store, (log_event, status, History(store.append_history)))
-    recorder.waits(trigger.request())  # before all that may take its time: a touch from now on gives a roll
-    found = _until_it_works(lambda: _find(settings, home), inbox)
-    if found is None:
+    recorder.waits(trigger.request())  # before any wait, so that each touch from now on gives a roll
+    parts = _until_it_works(lambda: _find(settings, home), inbox)
+    if parts is None:
         return
-    site, process, emperor = found
+    site, process, emperor = parts
     with _lock(process, emperor, inbox) as held:
         if held:
             log.info("waits for %s to be touched, to roll the vassals of the Emperor in %s", trigger.path, emperor.name)
@@ -65,12 +65,12 @@ def serve(settings: Settings, home: Home, inbox: Inbox, ready: Callable[[], None
 
 
 def _say_who_may_change(directory: Path) -> None:
-    with contextlib.suppress(OSError):  # one that is gone by now is said by the store
+    with contextlib.suppress(OSError):  # the store reports a directory that has gone
         if others := changeable_by(directory):
             log.warning(
-                "the state directory %s can be changed by %s: they can remove or replace the hook's files there, so "
-                "that its status is false or a touch is rolled again, and nothing else; reload-hook-state-directory "
-                "can name one that only %s can change",
+                "the state directory %s can be changed by %s: by replacing the hook's files there they can falsify its "
+                "status or repeat the roll of a touch, and nothing else; set reload-hook-state-directory to one that "
+                "only %s can change",
                 directory.absolute(),
                 " and ".join(others),
                 user(os.geteuid()),
@@ -80,13 +80,13 @@ def _say_who_may_change(directory: Path) -> None:
 def _find(settings: Settings, home: Home) -> tuple[UwsgiSite, EmperorProcess, Emperor]:
     endpoints = discover(settings, home)
     site = UwsgiSite(settings, home, endpoints)
-    site.look((), Look())  # lists the host's sockets now, so that the first roll has not to wait for it
+    site.look((), Look())  # lists the host's sockets now, so that the first roll need not wait for it
     process = EmperorProcess(endpoints, settings)
     return site, process, process.identify()
 
 
 def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
-    """Try until it succeeds or the hook is stopped (None); complain once, when patience is over."""
+    """Try until it succeeds or the hook is stopped (None); log its failure once, after `PATIENCE`."""
     began = time.monotonic()
     complained = False
     while True:
@@ -105,7 +105,7 @@ def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
 
 @contextlib.contextmanager
 def _lock(process: EmperorProcess, emperor: Emperor, inbox: Inbox) -> Iterator[bool]:
-    """Hold the Emperor's lock; gives False if the hook is stopped before it is free."""
+    """Hold the Emperor's lock; gives False if the hook is stopped before the lock is free."""
     complained = False
     while True:
         with contextlib.ExitStack() as claim:

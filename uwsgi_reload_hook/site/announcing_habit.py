@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePath
+from dataclasses import replace
 from typing import NamedTuple
 
+from uwsgi_reload_hook.site.process_options import vassal_start
 from uwsgi_reload_hook.site.subscriptions import changed_since
-from uwsgi_reload_hook.site.vassal_config import read_text
-from uwsgi_reload_hook.uwsgi.ini import Options
-from uwsgi_reload_hook.uwsgi.known_options import is_set, known_options
+from uwsgi_reload_hook.site.vassal_config import read_bytes
+from uwsgi_reload_hook.uwsgi.option_reader import read_options
+from uwsgi_reload_hook.uwsgi.options import Options
 from uwsgi_reload_hook.uwsgi.stats import VassalStats
 
 __all__ = ["Habit", "Habits", "habit_of", "read_habit"]
@@ -33,19 +34,16 @@ class Habit(NamedTuple):
     """Seconds in which an announcement comes, if it comes at all."""
 
 
-def habit_of(options: Options | None) -> Habit:
-    """The habit of a vassal with these options; None = they are not known."""
-    if options is None:
-        return Habit()
-    text = options.get(FREQUENCY, [""])[-1]
+def habit_of(options: Options) -> Habit:
+    """The habit of a vassal with these options."""
+    values = options.values(FREQUENCY)
+    text = values[-1] if values else ""
     frequency = int(text) if text.isascii() and text.isdecimal() and len(text) < len("1000000") else DEFAULT_FREQUENCY
-    told = any(
-        value.startswith(_SURE_ORDER) and value.endswith(" S")
-        for name, values in options.items()
-        if name.startswith("hook-")
-        for value in values
-    )
-    return Habit(told or not is_set(options, BLOCKED), max(frequency, 1) * RESERVE)
+    hooks = [name for name in options.names() if name.startswith("hook-")]
+    told = any(value.startswith(_SURE_ORDER) and value.endswith(" S") for value in options.values(*hooks) or ())
+    blocked = options.is_on(BLOCKED)
+    by_itself = True if told else None if blocked is None else not blocked
+    return Habit(by_itself, max(frequency, 1) * RESERVE)
 
 
 def read_habit(entry: VassalStats, path: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Habit:
@@ -53,17 +51,17 @@ def read_habit(entry: VassalStats, path: str, arguments: Sequence[str], environm
 
     A config that was changed since the vassal's start describes the next one, so nothing is known then.
     """
-    directory = path.removesuffix(str(PurePath(entry.id)))
-    if "UWSGI_EMPEROR_FD" not in environment or directory == path:
+    start = vassal_start(entry.pid, path, arguments, environment)
+    if start is None or "UWSGI_EMPEROR_FD" not in environment:
         return Habit()
     files: list[str] = []
 
-    def read(file: str) -> str | None:
+    def read(file: str) -> bytes | None:
         files.append(file)
-        return read_text(file)
+        return read_bytes(file)
 
-    options = known_options(arguments, directory or "/", environment, read, {BLOCKED, FREQUENCY})
-    if not files or any(changed_since(file, entry.last_run) for file in files):
+    options = read_options(replace(start, read=read))
+    if any(changed_since(file, entry.last_run) for file in files):
         return Habit()
     return habit_of(options)
 

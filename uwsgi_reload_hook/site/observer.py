@@ -13,6 +13,7 @@ from uwsgi_reload_hook.site import processes, vassal_config
 from uwsgi_reload_hook.site.announcing_habit import Habit, Habits, read_habit
 from uwsgi_reload_hook.site.discovery import Endpoints
 from uwsgi_reload_hook.site.prober import Prober
+from uwsgi_reload_hook.site.process_options import may_subscribe
 from uwsgi_reload_hook.site.router_reader import RouterReader, not_of_another_host
 from uwsgi_reload_hook.site.sockets import is_here
 from uwsgi_reload_hook.site.subscriptions import ForeignKeys, configured_keys
@@ -143,7 +144,7 @@ class Observer:
                 exclusion=_exclusion(entry, self._own_pid, hosts) if present else "",
                 nodes=nodes,
                 foreign_keys=foreign,
-                may_subscribe=bool(nodes) or not present or vassal_config.may_subscribe(path),
+                may_subscribe=bool(nodes) or not present or may_subscribe(entry.pid, path),
                 announces_itself=habit.by_itself,
                 announce_wait=habit.wait,
                 probe=answers.get(id_),

@@ -7,15 +7,15 @@ import time
 from dataclasses import dataclass
 
 from uwsgi_reload_hook.site import processes
-from uwsgi_reload_hook.site.vassal_config import read_text
-from uwsgi_reload_hook.uwsgi import ini
-from uwsgi_reload_hook.uwsgi.known_options import known_options
+from uwsgi_reload_hook.site.process_options import of_instance
+from uwsgi_reload_hook.site.vassal_config import read_bytes
+from uwsgi_reload_hook.uwsgi.options import Options
 
-__all__ = ["GATEWAYS", "RouterOptions", "options_of"]
+__all__ = ["GATEWAYS", "RouterOptions", "judged", "options_of"]
 
 GATEWAYS = ("fastrouter", "http", "rawrouter", "sslrouter")
 """The routers that uWSGI has; the options of each begin with its name."""
-DEFAULT_TOLERANCE = 17.0
+DEFAULT_TOLERANCE = "17"
 """uWSGI's default `subscription-tolerance` (core/init.c)."""
 _TOLERANCE = "subscription-tolerance"
 _RESUBSCRIBE = tuple(f"{gateway}-resubscribe" for gateway in GATEWAYS)
@@ -38,27 +38,31 @@ def options_of(pid: int) -> RouterOptions:
 
     A file that was changed since the start of the process describes the next one, so nothing is known then.
     """
-    environment, began = processes.environment(pid), _began(pid)
-    if environment is None or began is None:
+    began = _began(pid)
+    if began is None:
         return RouterOptions()
     files: list[str] = []
 
-    def read(path: str) -> str | None:
+    def read(path: str) -> bytes | None:
         files.append(path)
-        return read_text(path)
+        return read_bytes(path)
 
-    moved = None if "UWSGI_EMPEROR_FD" in environment else environment.get("PWD")
-    directory = moved or processes.working_directory(pid) or "/"
-    arguments = processes.command_line(pid)
-    options = known_options(arguments, directory, environment, read, {_TOLERANCE, *_RESUBSCRIBE})
-    if options is None or any(_changed_since(path, began) for path in files):
-        found = ini.options(arguments, directory, environment, read_text)
-        return RouterOptions(resubscribes=any(name in found for name in _RESUBSCRIBE) or None)
-    if not any(name in options for name in _STATS):  # its stats were read, so this is not its command line
-        return RouterOptions()
-    text = options.get(_TOLERANCE, [str(int(DEFAULT_TOLERANCE))])[-1]
-    tolerance = float(text) if text.isascii() and text.isdecimal() else None
-    return RouterOptions(tolerance, any(name in options for name in _RESUBSCRIBE))
+    options, _ = of_instance(pid, read)
+    return judged(options, current=not any(_changed_since(path, began) for path in files))
+
+
+def judged(options: Options, *, current: bool) -> RouterOptions:
+    """What the options of a router's process say; `current` = its files are those that it has read."""
+    resubscribes: bool | None = bool(options.found(*_RESUBSCRIBE)) or None
+    if not current or not any(name in options.names() for name in _STATS):
+        return RouterOptions(resubscribes=resubscribes)  # without any such option this is no router's command line
+    if options.values(*_RESUBSCRIBE) == []:
+        resubscribes = False
+    values = options.values(_TOLERANCE)
+    if values is None:
+        return RouterOptions(resubscribes=resubscribes)
+    text = values[-1] if values else DEFAULT_TOLERANCE
+    return RouterOptions(float(text) if text.isascii() and text.isdecimal() else None, resubscribes)
 
 
 def _began(pid: int) -> float | None:

@@ -10,7 +10,8 @@ from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.ownership import NodeMatcher
 from uwsgi_reload_hook.site.peers import listening_pid
-from uwsgi_reload_hook.site.vassal_config import config_path, vassal_options
+from uwsgi_reload_hook.site.process_options import of_vassal
+from uwsgi_reload_hook.site.vassal_config import config_path
 from uwsgi_reload_hook.snapshot import Node
 from uwsgi_reload_hook.uwsgi.stats import EmperorStats
 
@@ -42,8 +43,7 @@ class KnownVassals:
 
     def _announced(self, id_: str) -> frozenset[str]:
         """The words of a vassal's subscriptions, the addresses that it has announced among them."""
-        options = vassal_options(self.pids[id_], self.paths[id_])
-        values = (value for name in _SUBSCRIBE for value in options.get(name, ()))
+        values = of_vassal(self.pids[id_], self.paths[id_]).found(*_SUBSCRIBE)
         return frozenset(word for value in values for word in re.split("[=,]", value))
 
     def update(self, emperor_stats: EmperorStats, tracked: Collection[str]) -> None:
