@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
 
 def read_text(path: Path | str, *, http: bool = False) -> str:
-    """All that the stats socket at `path` says; OSError when it does not answer within 5 s.
+    """All that the stats socket at `path`, or host:port, says; OSError when it does not answer within 5 s.
 
     With `stats-http` (`http`) uWSGI reads a request before it says anything, and stands still until then.
     """
-    with socket.socket(socket.AF_UNIX) as client:
+    host, colon, port = str(path).rpartition(":")
+    with socket.socket(socket.AF_INET if colon else socket.AF_UNIX) as client:
         client.settimeout(5)
-        client.connect(_target(str(path)))
+        client.connect((host, int(port)) if colon else _target(str(path)))
         if http:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
         chunks = []

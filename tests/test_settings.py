@@ -27,7 +27,7 @@ def test_the_trigger_alone_gives_the_defaults_of_the_contract() -> None:
         emperor_stats_socket=None,
         fastrouter_stats_socket=(),
         emperor_path=None,
-        subscription_server=None,
+        subscription_server=(),
         vassal_config_file_suffix=(),
         vassals=("*",),
         minimum_active_vassals=Minimum(1),
@@ -83,7 +83,7 @@ def test_every_setting_has_an_option_and_every_option_a_setting() -> None:
         ("emperor-stats-socket", "@abstract", "@abstract"),
         ("emperor-stats-socket", "127.0.0.1:1717", "127.0.0.1:1717"),
         ("emperor-stats-socket", "[::1]:1717", "[::1]:1717"),
-        ("subscription-server", ":1717", ":1717"),
+        ("subscription-server", ":1717", (":1717",)),
     ],
 )
 def test_a_good_value_is_read(name: str, text: str, expected: object) -> None:

@@ -26,7 +26,7 @@ class Settings:
     emperor_stats_socket: str | None = None
     fastrouter_stats_socket: tuple[str, ...] = ()
     emperor_path: str | None = None
-    subscription_server: str | None = None
+    subscription_server: tuple[str, ...] = ()
     vassal_config_file_suffix: tuple[str, ...] = ()
     """Empty = every one, because the Emperor starts vassals of the formats alone that it takes."""
     vassals: tuple[str, ...] = ("*",)
@@ -116,7 +116,7 @@ OPTIONS: Mapping[str, Option] = {
         Option("emperor-stats-socket", _address, "the Emperor's stats socket: a path, or host:port"),
         Option("fastrouter-stats-socket", _address, "a router's stats socket: a path, or host:port", repeats=True),
         Option("emperor-path", _text, "the directory, or glob, that the Emperor scans"),
-        Option("subscription-server", _address, "where the router takes subscriptions: a path, or host:port"),
+        Option("subscription-server", _address, "a router's subscription socket: a path, or host:port", repeats=True),
         Option("vassal-config-file-suffix", _text, "how the names of the vassal configs to roll end", repeats=True),
         Option("vassals", _text, "glob of the ids, or file names, of the vassals to roll", repeats=True),
         Option(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning import absence, canary, counts, unrollable
+from uwsgi_reload_hook.planning import absence, announcing, canary, counts, unrollable
 from uwsgi_reload_hook.planning.opening import refusal
 from uwsgi_reload_hook.planning.progress import Phase, Progress
 from uwsgi_reload_hook.planning.roll import Mode, Result, Roll, Stage
@@ -67,7 +67,11 @@ def advance(roll: Roll, before: Roll, context: Context) -> Roll:
         return end(roll, roll.stopping or Result.INTERRUPTED, roll.reason, context.now)
     if roll.within(Phase.PENDING) or canary.seconds_left(roll, context.settings, context.now):
         return roll
-    return end(roll, *unrollable.result_of_finished(roll), context.now)
+    if announcing.are_awaited(roll, context):
+        return roll
+    result, reason = unrollable.result_of_finished(roll)
+    reasons = [one for one in (reason, announcing.warning(roll, context.snapshot)) if one]
+    return end(roll, result, "; ".join(reasons), context.now)
 
 
 def _failures(roll: Roll) -> str:
