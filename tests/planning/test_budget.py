@@ -100,7 +100,7 @@ def test_what_was_taken_under_another_key_leaves_the_accepting_ones() -> None:
     vassals = [a_vassal(id_) for id_ in ("0", "1")]
     roll = a_roll(*(a_progress(one.id, keys=APP, unseen_since=0.0) for one in vassals), minimum={"app": 1})
     free = Budget(roll, Context(a_snapshot(*vassals, a_vassal("new")), settings(canary=0), 0.0))
-    free.take("new", candidate(OTHER, down=True))
+    free.take(candidate(OTHER, down=True), ())
     assert free.refusal(Candidate(frozenset(), APP, unlisted=APP, overdue=True)) == ""
 
 
@@ -156,7 +156,7 @@ def taken(free: Budget, one: Candidate, most: int = 9) -> int:
     """How many that are alike can be taken, one after another."""
     count = 0
     while count < most and not free.refusal(one):
-        free.take("new", one)
+        free.take(one, ())
         count += 1
     return count
 
@@ -192,9 +192,9 @@ def test_a_better_canary_is_waited_for_until_the_first_wave_is_over() -> None:
 
 def test_a_vassal_that_is_alone_under_a_key_keeps_the_traffic_of_that_key() -> None:
     roll = rolling(a_progress("", keys=BOTH), a_progress("", keys=APP), minimum={"app": 0, "other": 0})
-    free = budget(roll, canary=0)
-    assert [node.key for node in free.take("0", candidate(BOTH))] == ["app"]
-    assert free.take("1", candidate(APP)) == ()
+    free, seen = budget(roll, canary=0), serving(roll).live
+    assert [node.key for node in free.take(candidate(BOTH), seen["0"])] == ["app"]
+    assert free.take(candidate(APP), seen["1"]) == ()
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,9 @@ def test_what_a_vassal_was_when_it_was_taken_is_noted(
     there: Vassal, reason: str, *, unsubscribes: bool, served: bool
 ) -> None:
     nodes = there.nodes if unsubscribes else ()
-    one, actions = draining.take(a_progress("a.ini"), there, nodes, Context(a_snapshot(there), settings(), 50.0))
+    one, actions = draining.take(
+        a_progress("a.ini"), there, there.nodes, nodes, Context(a_snapshot(there), settings(), 50.0)
+    )
     assert (one.phase, one.reason, one.times.started) == (Phase.DRAINING, reason, 50.0)
     assert (one.drain.nodes, one.drain.unsubscribed, one.drain.was_serving) == (there.nodes, nodes, served)
     assert actions == ((Unsubscribe("a.ini", nodes),) if nodes else ())
@@ -121,7 +123,9 @@ def test_a_vassal_is_ready_when_it_is_drained_or_cannot_be() -> None:
     assert ready(DRAINS, busy) == ""
     assert ready(DRAINS, busy, passed=29.9) == ""
     assert ready(DRAINS, busy, passed=30.0) == "drain-timeout reached"
-    assert ready(DRAINS, ANNOUNCED, ignored="router").startswith("not drained at router: the router takes no packets")
+    assert ready(DRAINS, ANNOUNCED, ignored="router").startswith(
+        "not drained at router: the router ignores the hook's packets"
+    )
     west = a_node(router="west")
     elsewhere = unsubscribed(DRAINS, LIVE, west)
     assert ready(elsewhere, ANNOUNCED, ignored="router").startswith("drained elsewhere; not drained at router: ")

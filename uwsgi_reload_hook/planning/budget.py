@@ -1,4 +1,4 @@
-"""The budget: which vassals the minimum lets the roll take out of service now, counted once a step and kept up.
+"""The budget: which vassals the minimum lets the roll take out of service now, counted once a step.
 
 The invariant, after every step and for every subscription key, is `leaves_enough`. Taking, evicting, recalling and
 refusing a roll all ask that one expression, each with the count of those that serve at that time.
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-from uwsgi_reload_hook.planning import absence, counts
+from uwsgi_reload_hook.planning import counts
 from uwsgi_reload_hook.planning.canary import FirstWaves
 from uwsgi_reload_hook.planning.candidates import LAST, Candidate
 from uwsgi_reload_hook.planning.progress import Progress
@@ -22,7 +22,7 @@ __all__ = ["Budget", "leaves_enough"]
 
 
 def leaves_enough(serving: int, minimum: int) -> bool:
-    """Whether a key keeps its minimum without one of the `serving` vassals, of which the one in question is counted."""
+    """Whether a key keeps its minimum when one of its `serving` vassals is taken out of service."""
     return serving - 1 >= minimum
 
 
@@ -48,7 +48,7 @@ class Budget:
 
     @cached_property
     def _accepting(self) -> Counter[str]:
-        """By the Emperor's word. Seldom asked for, so it is counted on demand."""
+        """How many vassals of each key accept, as the Emperor reports; counted on demand, because few steps ask."""
         return counts.accepting_by_key(self._context.snapshot, self._roll)
 
     def short_keys(self, keys: Iterable[str], *, counted: bool = True) -> list[str]:
@@ -56,19 +56,21 @@ class Budget:
 
         `counted` = the vassal is one of those that serve; one that the roll has out of service is not.
         """
-        return [key for key in sorted(keys) if not self._leaves_enough(key, self._serving[key] + (not counted))]
+        serving, minimum, others = self._serving, self._roll.minimum, not counted
+        return sorted([key for key in keys if not leaves_enough(serving[key] + others, minimum.get(key, 0))])
 
     def _leaves_enough(self, key: str, serving: int) -> bool:
         return leaves_enough(serving, self._roll.minimum.get(key, 0))
 
     def spend(self, keys: Iterable[str]) -> None:
         """Count one vassal less under each of these keys."""
-        self._serving.subtract(keys)
+        for key in keys:
+            self._serving[key] -= 1
 
     def to_recall(self, draining: Sequence[Progress]) -> list[Progress]:
         """The draining vassals that return to service, because another one died and a key is below its minimum.
 
-        The one that was taken last is recalled first. One that did not serve when it was taken would be of no help. The
+        The one that was taken last is recalled first. One that did not serve when it was taken would not help. The
         count that allowed a vassal to be taken, the router's or the Emperor's, decides whether it is recalled.
         """
         listed: Counter[str] = Counter(self._serving)
@@ -115,14 +117,16 @@ class Budget:
         return "it has no router, so it follows those that have" if one.rank == LAST and self._unfinished else ""
 
     def _below_minimum(self, one: Candidate) -> str:
-        short = self.short_keys(one.serves) or self._short_unlisted(one)
+        short = self.short_keys(one.serves) or (self._short_unlisted(one) if one.unlisted else [])
+        if not short:
+            return ""
         minimum = self._roll.minimum
         return "; ".join(f"under key {key} {self._serving[key]} serve, and {minimum.get(key, 0)} must" for key in short)
 
     def _short_unlisted(self, one: Candidate) -> list[str]:
         """The keys that may fall below their minimum without a vassal that accepts, and that no router lists there.
 
-        Enough others have to serve. Once it had time to announce itself, it is enough that others accept.
+        Enough others have to serve; once the vassal is overdue, it is enough that they accept.
         """
         short = self.short_keys(one.unlisted, counted=False)
         if not short or not one.overdue:
@@ -133,18 +137,19 @@ class Budget:
         taken = sum(number for one, number in self._taken.items() if key in one.serves | one.unlisted)
         return self._accepting[key] - taken
 
-    def take(self, id_: str, one: Candidate) -> tuple[Node, ...]:
-        """Take a vassal out of service, and return those of its live nodes that are to be unsubscribed.
+    def take(self, one: Candidate, live: tuple[Node, ...]) -> tuple[Node, ...]:
+        """Take a vassal out of service, and return those of its `live` nodes that are to be unsubscribed.
 
         A node whose key no other vassal serves stays in the router, so that requests queue in the vassal's socket
-        instead of failing. So does one at a router that takes no packets of the hook.
+        instead of failing. So does one at a router that ignores the hook's packets.
         """
         self.spend(one.serves)
         self._taken[one] += 1
         self._waves.begin(one)
         self._out += 1
         self._unknown_out += one.unknown
-        snapshot, ignored_by = self._context.snapshot, self._context.ignored_by
-        live = absence.routed(snapshot.vassals[id_], snapshot)
+        ignored_by = self._context.ignored_by
+        if not ignored_by and all(self._serving[key] for key in one.serves):
+            return live
         others = [node for node in live if node.key not in one.serves or self._serving[node.key]]
         return tuple([node for node in others if node.router not in ignored_by])

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from uwsgi_reload_hook.planning import absence, counts
-from uwsgi_reload_hook.planning.budget import leaves_enough
 from uwsgi_reload_hook.planning.progress import Progress
 from uwsgi_reload_hook.planning.roll import Request, Result, Roll, Stage
+from uwsgi_reload_hook.planning.unrollable import exclude_unrollable, vassals_in_words
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot, Vassal
 
@@ -22,10 +22,10 @@ NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What earlier looks and rolls have shown."""
+    """What is known from earlier looks and rolls."""
 
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """The keys that each vassal was last seen to serve: a vassal that is down shows none."""
+    """The keys that each vassal was last seen to serve, because no router lists a vassal that is down."""
     usual_load: float | None = None
     """Seconds that the quickest load of the last roll took; None = not known."""
 
@@ -41,7 +41,7 @@ def open_roll(
 
     Nothing is taken out of service yet.
 
-    A vassal that does not subscribe any more is not waited for.
+    Remembered keys are dropped where the config no longer subscribes the vassal, so that none is waited for.
     """
     excluded = {
         vassal.id: why for vassal in snapshot.vassals.values() if (why := _exclusion(vassal, settings, request))
@@ -65,6 +65,8 @@ def open_roll(
     )
     roll = replace(roll, minimum=counts.minimum_by_key(snapshot, roll, settings))
     why = refusal(snapshot, roll) if rolled else _nobody(excluded)
+    if not why:
+        roll, why = exclude_unrollable(snapshot, roll)
     return replace(roll, stage=Stage.OVER, result=Result.REFUSED, finished=now, reason=why) if why else roll
 
 
@@ -75,12 +77,12 @@ def _opened(vassal: Vassal, memory: Memory, now: float) -> Progress:
 
 
 def _nobody(excluded: Mapping[str, str]) -> str:
-    """Why a roll has no vassal: the first few that are left alone, and what for."""
+    """Why a roll has no vassal: the first few that are left alone, and why."""
     if not excluded:
         return "there is no vassal to roll: the Emperor runs none"
     named = [f"{id_}: {why}" for id_, why in sorted(excluded.items())]
     more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
-    return f"there is no vassal to roll ({_count(len(named))} left alone): {'; '.join(named[:NAMED])}{more}"
+    return f"there is no vassal to roll ({vassals_in_words(len(named))} left alone): {'; '.join(named[:NAMED])}{more}"
 
 
 def _exclusion(vassal: Vassal, settings: Settings, request: Request) -> str:
@@ -88,49 +90,40 @@ def _exclusion(vassal: Vassal, settings: Settings, request: Request) -> str:
         return vassal.exclusion
     if not vassal.config_exists and not vassal.is_lost:
         return "its config was removed"
-    if not vassal.id.endswith(settings.vassal_config_file_suffix):
-        return f"its config does not end with {settings.vassal_config_file_suffix}"
-    if not any(fnmatch.fnmatchcase(vassal.id, glob) for glob in settings.vassals):
+    suffixes = settings.vassal_config_file_suffix
+    if suffixes and not vassal.id.endswith(suffixes):
+        return f"its config does not end with {' or '.join(suffixes)}"
+    if not any(_is_named(vassal.id, glob) for glob in settings.vassals):
         return "not named by reload-hook-vassals"
-    if not fnmatch.fnmatchcase(vassal.id, request.only):
+    if not _is_named(vassal.id, request.only):
         return "not named by the trigger's only="
     return ""
 
 
+def _is_named(id_: str, glob: str) -> bool:
+    """Whether a glob matches an id, which of an Emperor that scans a glob is a path, or that path's file name."""
+    names = (id_, id_.removeprefix("./"), id_.rpartition("/")[2])
+    return any(fnmatch.fnmatchcase(name, glob) for name in names)
+
+
 def refusal(snapshot: Snapshot, roll: Roll) -> str:
-    """Why a roll of which nobody was taken yet cannot be made, in words; empty = it can."""
+    """Why a roll that has no vassal out of service cannot be made, in words; empty = it can."""
     seen = snapshot.vassals
     if lost := [id_ for id_ in roll.vassals if seen[id_].is_lost]:
         return (
-            f"the Emperor runs {', '.join(lost[:NAMED])}, of which the hook finds no config: see that "
-            "reload-hook-emperor-path, if it is set, names where the Emperor finds them"
+            f"the Emperor runs {', '.join(lost[:NAMED])}, of which the hook finds no config: check that "
+            "reload-hook-emperor-path, if it is set, is the directory or glob that the Emperor scans"
         )
     keyless = [id_ for id_, one in roll.vassals.items() if not one.keys and _may_be_unowned(seen[id_])]
     if snapshot.unowned and keyless:
         return (
-            f"it cannot be told whether {min(snapshot.unowned)}, a node at the router, is {keyless[0]}, so no minimum "
-            "can be kept: run the hook as the user of the Emperor, name the sockets of vassals after their configs, or "
-            "roll only vassals that subscribe (reload-hook-vassals)"
+            f"the router's node {min(snapshot.unowned)} may belong to {keyless[0]}, so no minimum can be kept: run the "
+            "hook as the user of the Emperor, name the sockets of vassals after their configs, or roll only vassals "
+            "that subscribe (reload-hook-vassals)"
         )
-    unknown = [snapshot.vassals[id_] for id_, progress in roll.vassals.items() if not progress.keys]
-    if any(counts.is_down(vassal) or counts.may_announce_itself(vassal) for vassal in unknown):
-        return ""  # it may turn out to serve the key that lacks vassals
-    rolled = frozenset().union(*(progress.keys for progress in roll.vassals.values()))
-    for key, count in sorted(counts.members_by_key(snapshot, roll).items()):
-        minimum = roll.minimum[key]
-        if key in rolled and not leaves_enough(count, minimum):
-            return (
-                f"key {key} has {_count(count)} and the minimum is {minimum}, so none can be reloaded: "
-                "add vassals, or lower reload-hook-minimum-active-vassals (0 allows a pause in which requests queue; a "
-                "percentage is written 50%% in an ini)"
-            )
     return ""
 
 
 def _may_be_unowned(vassal: Vassal) -> bool:
-    """Whether a node of nobody may be this vassal's: of one that subscribes nowhere none is, whoever announces what."""
+    """Whether an unowned node may be this vassal's: never where its config subscribes it to no router."""
     return vassal.accepting and vassal.may_subscribe
-
-
-def _count(vassals: int) -> str:
-    return "1 vassal" if vassals == 1 else f"{vassals} vassals"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning import polling, stages
+from uwsgi_reload_hook.planning import announcing, polling, stages
 from uwsgi_reload_hook.planning.actions import Step
 from uwsgi_reload_hook.planning.observation import apply, observe
 from uwsgi_reload_hook.planning.progress import Drain, Failure, Phase
@@ -19,13 +19,14 @@ __all__ = ["end_at_once", "fail_vassal", "plan", "see_nothing"]
 
 def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step:
     """Take one step of a roll that is not over. `now` is in monotonic seconds."""
-    context = Context(snapshot, settings, now, roll.ignored_by)
+    context = Context(snapshot, settings, now, roll.ignored_by | snapshot.resubscribing)
     seen, reactions = observe(replace(roll, blind_since=None), context)
     seen = stages.stop_if_needed(seen, context)
-    context = replace(context, ignored_by=seen.ignored_by)
+    context = replace(context, ignored_by=seen.ignored_by | snapshot.resubscribing)
     chosen, actions = schedule(seen, context)
     after = stages.advance(chosen, roll, context)
-    return Step((*reactions, *actions), after, polling.next_look(actions, after, context))
+    kept = announcing.keep(snapshot, {one.id for one in (*after.out, *after.within(Phase.FAILED))})
+    return Step((*reactions, *actions, *kept), after, polling.next_look(actions, after, context))
 
 
 def see_nothing(roll: Roll, why: str, settings: Settings, now: float) -> Step:
@@ -40,8 +41,8 @@ def see_nothing(roll: Roll, why: str, settings: Settings, now: float) -> Step:
 def end_at_once(roll: Roll, now: float, result: Result, reason: str) -> Step:
     """End a roll without a look, and return to service whoever was drained and not touched.
 
-    For the two cases in which winding down is impossible: the hook is stopped, or nothing can be seen. A roll that was
-    stopping keeps the result and the reason of that, and an interruption only puts it off.
+    For the two cases in which winding down is impossible: the hook is stopped, or the stats cannot be read. A roll that
+    was stopping keeps that result and reason; after an interruption the next hook ends it with them.
     """
     roll, actions = apply(roll, return_drained(roll, now, reason))
     if result is not Result.INTERRUPTED:
@@ -53,7 +54,7 @@ def end_at_once(roll: Roll, now: float, result: Result, reason: str) -> Step:
 def fail_vassal(roll: Roll, id_: str, reason: str, now: float) -> Step:
     """Record that the system refused an act on a vassal, and give back its traffic; the next step stops the roll.
 
-    One that has failed already, for its answer to the probe, keeps that reason too.
+    A vassal that has already failed its probe keeps that reason too.
     """
     progress = roll.vassals[id_]
     move: Transition

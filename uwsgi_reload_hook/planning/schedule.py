@@ -1,7 +1,7 @@
 """What the roll does at one look: the transitions that are chosen, for all vassals together.
 
-Evict, wake, return or recall, touch, take. Each of them chooses among vassals in another phase, so none can edit what
-another one has chosen.
+Evict, wake, return or recall, touch, take: each chooses among vassals of another phase, so that none changes what
+another has chosen.
 """
 
 from __future__ import annotations
@@ -40,16 +40,14 @@ def schedule(roll: Roll, context: Context) -> tuple[Roll, tuple[Action, ...]]:
 
 
 def return_drained(roll: Roll, now: float, reason: str) -> list[Transition]:
-    """Return to service whoever was drained and not touched."""
+    """Return to service the vassals that were drained and not touched."""
     why = f"given its traffic back: {reason}"
     return [draining.return_to_service(progress, now, why) for progress in roll.within(Phase.DRAINING)]
 
 
 def _evict(roll: Roll, budget: Budget, context: Context) -> Iterable[Transition]:
-    """Keep requests from new code that its probe has not proven, unless the minimum needs the vassal."""
-    for progress in roll.vassals.values():
-        if progress.phase is not Phase.WARMING and progress.phase is not Phase.FAILED:
-            continue
+    """Keep requests away from new code without a good answer to its probe, unless the minimum needs the vassal."""
+    for progress in [*roll.within(Phase.WARMING), *roll.within(Phase.FAILED)]:
         actions = warming.eviction(progress, context.snapshot.vassals[progress.id], context)
         if not actions:
             continue
@@ -90,5 +88,6 @@ def _take(
     """Take as many vassals out of service as the budget allows."""
     for id_, candidate in pending:
         if not budget.refusal(candidate):
-            nodes = budget.take(id_, candidate)
-            yield draining.take(roll.vassals[id_], context.snapshot.vassals[id_], nodes, context)
+            vassal = context.snapshot.vassals[id_]
+            live = absence.routed(vassal, context.snapshot)
+            yield draining.take(roll.vassals[id_], vassal, live, budget.take(candidate, live), context)
