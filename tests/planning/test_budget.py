@@ -98,7 +98,7 @@ def taken(free: Budget, one: Candidate, most: int = 9) -> int:
     """How many that are alike can be taken, one after another."""
     count = 0
     while count < most and not free.refusal(one):
-        free.take("new", one)
+        free.take(one, ())
         count += 1
     return count
 
@@ -134,9 +134,9 @@ def test_a_better_canary_is_waited_for_until_the_first_wave_is_over() -> None:
 
 def test_a_vassal_that_is_alone_under_a_key_keeps_the_traffic_of_that_key() -> None:
     roll = rolling(a_progress("", keys=BOTH), a_progress("", keys=APP), minimum={"app": 0, "other": 0})
-    free = budget(roll, canary=0)
-    assert [node.key for node in free.take("0", candidate(BOTH))] == ["app"]
-    assert free.take("1", candidate(APP)) == ()
+    free, seen = budget(roll, canary=0), serving(roll).live
+    assert [node.key for node in free.take(candidate(BOTH), seen["0"])] == ["app"]
+    assert free.take(candidate(APP), seen["1"]) == ()
 
 
 @pytest.mark.parametrize(

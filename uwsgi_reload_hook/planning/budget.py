@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-from uwsgi_reload_hook.planning import absence, counts
+from uwsgi_reload_hook.planning import counts
 from uwsgi_reload_hook.planning.canary import FirstWaves
 from uwsgi_reload_hook.planning.candidates import LAST, Candidate
 from uwsgi_reload_hook.planning.progress import Progress
@@ -56,14 +56,16 @@ class Budget:
 
         `counted` = the vassal is one of those that serve; one that the roll has out of service is not.
         """
-        return [key for key in sorted(keys) if not self._leaves_enough(key, self._serving[key] + (not counted))]
+        serving, minimum, others = self._serving, self._roll.minimum, not counted
+        return sorted([key for key in keys if not leaves_enough(serving[key] + others, minimum.get(key, 0))])
 
     def _leaves_enough(self, key: str, serving: int) -> bool:
         return leaves_enough(serving, self._roll.minimum.get(key, 0))
 
     def spend(self, keys: Iterable[str]) -> None:
         """Count one vassal less under each of these keys."""
-        self._serving.subtract(keys)
+        for key in keys:
+            self._serving[key] -= 1
 
     def to_recall(self, draining: Sequence[Progress]) -> list[Progress]:
         """The draining vassals that return to service, because another one died and a key is below its minimum.
@@ -115,7 +117,9 @@ class Budget:
         return "it has no router, so it follows those that have" if one.rank == LAST and self._unfinished else ""
 
     def _below_minimum(self, one: Candidate) -> str:
-        short = self.short_keys(one.serves) or self._short_unlisted(one)
+        short = self.short_keys(one.serves) or (self._short_unlisted(one) if one.unlisted else [])
+        if not short:
+            return ""
         minimum = self._roll.minimum
         return "; ".join(f"under key {key} {self._serving[key]} serve, and {minimum.get(key, 0)} must" for key in short)
 
@@ -133,8 +137,8 @@ class Budget:
         taken = sum(number for one, number in self._taken.items() if key in one.serves | one.unlisted)
         return self._accepting[key] - taken
 
-    def take(self, id_: str, one: Candidate) -> tuple[Node, ...]:
-        """Take a vassal out of service, and return those of its live nodes that are to be unsubscribed.
+    def take(self, one: Candidate, live: tuple[Node, ...]) -> tuple[Node, ...]:
+        """Take a vassal out of service, and return those of its `live` nodes that are to be unsubscribed.
 
         A node whose key no other vassal serves stays in the router, so that requests queue in the vassal's socket
         instead of failing. So does one at a router that takes no packets of the hook.
@@ -144,7 +148,8 @@ class Budget:
         self._waves.begin(one)
         self._out += 1
         self._unknown_out += one.unknown
-        snapshot, ignored_by = self._context.snapshot, self._context.ignored_by
-        live = absence.routed(snapshot.vassals[id_], snapshot)
+        ignored_by = self._context.ignored_by
+        if not ignored_by and all(self._serving[key] for key in one.serves):
+            return live
         others = [node for node in live if node.key not in one.serves or self._serving[node.key]]
         return tuple([node for node in others if node.router not in ignored_by])

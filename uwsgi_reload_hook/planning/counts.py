@@ -61,10 +61,15 @@ def accepting_by_key(snapshot: Snapshot, roll: Roll) -> Counter[str]:
 
 def members_by_key(snapshot: Snapshot, roll: Roll) -> Counter[str]:
     """The vassals of each key: those that serve it, and those of the roll that are known to."""
+    in_roll, excluded_keys = roll.vassals, roll.excluded_keys
     return Counter(
         chain.from_iterable(
-            _known_keys(vassal, roll.vassals.get(vassal.id), roll.excluded_keys.get(vassal.id, _NONE))
-            for vassal in snapshot.vassals.values()
+            [
+                progress.keys
+                if (progress := in_roll.get(id_)) is not None and not progress.phase.is_over
+                else _known_keys(vassal, progress, excluded_keys.get(id_, _NONE))
+                for id_, vassal in snapshot.vassals.items()
+            ]
         )
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from uwsgi_reload_hook.planning import absence, evidence, restarting
+from uwsgi_reload_hook.planning import evidence, restarting
 from uwsgi_reload_hook.planning.actions import ClearBlacklist, Touch, Unsubscribe
 from uwsgi_reload_hook.planning.progress import Baseline, Drain, Failure, Phase, Progress, Times
 from uwsgi_reload_hook.planning.transitions import (
@@ -23,9 +23,10 @@ from uwsgi_reload_hook.snapshot import Node, Vassal
 __all__ = ["ignoring_routers", "observe", "restart", "return_to_service", "take", "why_ready"]
 
 
-def take(progress: Progress, vassal: Vassal, nodes: tuple[Node, ...], context: Context) -> Transition:
-    """Take a pending vassal out of service: `nodes` are those of its live nodes that are unsubscribed."""
-    live = absence.routed(vassal, context.snapshot)
+def take(
+    progress: Progress, vassal: Vassal, live: tuple[Node, ...], nodes: tuple[Node, ...], context: Context
+) -> Transition:
+    """Take a pending vassal out of service: `nodes` are those of its `live` nodes that are unsubscribed."""
     reason = "unsubscribed"
     if not nodes:
         reason = "keeps its traffic until its reload" if live else "has no traffic to drain"

@@ -47,9 +47,7 @@ def return_drained(roll: Roll, now: float, reason: str) -> list[Transition]:
 
 def _evict(roll: Roll, budget: Budget, context: Context) -> Iterable[Transition]:
     """Keep requests from new code that its probe has not proven, unless the minimum needs the vassal."""
-    for progress in roll.vassals.values():
-        if progress.phase is not Phase.WARMING and progress.phase is not Phase.FAILED:
-            continue
+    for progress in [*roll.within(Phase.WARMING), *roll.within(Phase.FAILED)]:
         actions = warming.eviction(progress, context.snapshot.vassals[progress.id], context)
         if not actions:
             continue
@@ -90,5 +88,6 @@ def _take(
     """Take as many vassals out of service as the budget allows."""
     for id_, candidate in pending:
         if not budget.refusal(candidate):
-            nodes = budget.take(id_, candidate)
-            yield draining.take(roll.vassals[id_], context.snapshot.vassals[id_], nodes, context)
+            vassal = context.snapshot.vassals[id_]
+            live = absence.routed(vassal, context.snapshot)
+            yield draining.take(roll.vassals[id_], vassal, live, budget.take(candidate, live), context)
