@@ -1,4 +1,4 @@
-"""The command line: parses, makes one call, turns what comes back into an exit code."""
+"""The command line: parses the arguments, makes one call, and returns an exit code."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import NoReturn
 
 from uwsgi_reload_hook import __version__
 from uwsgi_reload_hook.client import follow
+from uwsgi_reload_hook.client.headline import headline
+from uwsgi_reload_hook.client.interrupts import InterruptedBySignal, interruptible
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.exit_codes import ExitCode
 from uwsgi_reload_hook.logs import log_to
@@ -27,7 +29,7 @@ from uwsgi_reload_hook.settings import OPTIONS, parse
 __all__ = ["main"]
 
 WIDTH = 60
-"""Characters of the column of ids, at most: each line is filled up to it, and a forged id may have megabytes."""
+"""Most characters of the column of ids, because each line is padded to it and a forged id may have megabytes."""
 LONGEST = 300
 """Characters of an id or a reason that `status` shows; `--json` shows all."""
 
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     0 done, 1 failed and stopped, 2 usage or configuration, 3 not finished in the time given, 4 no hook is running,
-    5 refused because the minimum cannot be kept.
+    5 refused because the minimum cannot be kept, 130 the command was interrupted.
     """
     given = _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names that are not UTF-8 are shown escaped, as on standard error
@@ -64,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = given.run
     try:
         return run(given)
+    except KeyboardInterrupt:
+        _note("uwsgi-reload-hook: interrupted")
+        return ExitCode.INTERRUPTED
     except ConfigError as error:
         write_line(sys.stderr, f"uwsgi-reload-hook: {error}")
         return ExitCode.USAGE
@@ -105,9 +110,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(given: argparse.Namespace) -> dict[str, list[str]]:
-    """The options of the command line, and below them those of the environment."""
-    said = {option.name: getattr(given, option.attribute) for option in OPTIONS.values()}
-    return {**from_environment(os.environ), **{name: texts for name, texts in said.items() if texts}}
+    """The options of the environment, overridden by those of the command line."""
+    arguments = {option.name: getattr(given, option.attribute) for option in OPTIONS.values()}
+    return {**from_environment(os.environ), **{name: texts for name, texts in arguments.items() if texts}}
 
 
 def _demo(given: argparse.Namespace) -> int:
@@ -132,7 +137,7 @@ def _say(line: str) -> None:
 
 
 def _say_nothing(_line: str) -> None:
-    """Take a line of the output under --quiet."""
+    """Drop a line of the output, for --quiet."""
 
 
 def _vassal(given: argparse.Namespace) -> int:
@@ -151,17 +156,39 @@ def _vassal(given: argparse.Namespace) -> int:
 
 
 def _trigger(given: argparse.Namespace) -> int:
-    said = {"message": given.message, "request-id": given.request_id, "only": given.only}
-    follower = follow.Follower(given.file, given.state_directory, _follow_line)
+    fields = {"message": given.message, "request-id": given.request_id, "only": given.only}
+    follower = follow.Follower(given.file, given.state_directory, _follow_line, _note)
+    never = not follow.has_run(given.file, given.state_directory or given.file.parent)
+    if never and not os.path.lexists(given.file) and given.file.parent.is_dir():
+        _note(_nobody_watches(given.file))
+        return ExitCode.NO_HOOK
     try:
-        mtime = follow.touch(given.file, {key: text for key, text in said.items() if text is not None})
+        mtime = follow.touch(given.file, {key: text for key, text in fields.items() if text is not None})
     except OSError as error:
         raise ConfigError(f"the trigger {given.file} cannot be touched: {error.strerror}") from error
     if not given.wait:
+        if absence := follower.absence():
+            _note(absence)
         return ExitCode.DONE
-    code, words = follower.follow(mtime, given.timeout)
+    try:
+        with interruptible():
+            code, words = follower.follow(mtime, given.timeout)
+    except InterruptedBySignal as signal:
+        code, words = ExitCode.INTERRUPTED, f"interrupted by {signal}: the roll goes on, and is not followed any more"
     write_line(sys.stderr if code else sys.stdout, words)
     return code
+
+
+def _nobody_watches(trigger: Path) -> str:
+    return (
+        f"{trigger} is not made, because no hook is running for it, and none ever has ({status_name(trigger.name)} is "
+        "not beside it): a touch would give no roll. See that the path is right, start the hook, or name its "
+        "--state-directory, if that is another one"
+    )
+
+
+def _note(words: str) -> None:
+    write_line(sys.stderr, words)
 
 
 def _follow_line(id_: str, entry: VassalDocument) -> None:
@@ -172,7 +199,8 @@ def _status(given: argparse.Namespace) -> int:
     path = (given.state_directory or given.file.parent) / status_name(given.file.name)
     try:
         document = status_reader.read(path)
-        lines = status_reader.encode(document).splitlines() if given.json else _lines(document)
+        code, first = headline(document)
+        lines = status_reader.encode(document).splitlines() if given.json else _lines(document, first)
     except FileNotFoundError:
         words = f"there is no {path}: no hook has run for this trigger, or it has another state-directory"
         write_line(sys.stderr, words)
@@ -183,14 +211,16 @@ def _status(given: argparse.Namespace) -> int:
         return ExitCode.USAGE
     for line in lines:
         _say(line)
-    return ExitCode.DONE
+    if code and given.json:
+        _note(first)
+    return code
 
 
-def _lines(document: StatusDocument) -> list[str]:
-    hook, roll = document["hook"], document["roll"]
-    lines = [f"{document['state']}: hook pid {hook['pid']} in a {hook['mode']}, version {hook['version']}"]
+def _lines(document: StatusDocument, first: str) -> list[str]:
+    roll, lines = document["roll"], [first]
     if roll is None:
-        return [*lines, "no roll yet"]
+        void = "; the last touch came before the first start of a hook, so it is void: touch again"
+        return [*lines, f"no roll yet{void if 'void_mtime_ns' in document else ''}"]
     lines.append(f"roll {roll['id']}: {roll['result'] or 'under way'} {_cut(roll['reason'])}".rstrip())
     width = min(WIDTH, max(map(len, roll["vassals"]), default=0))
     rows = [(id_, f"{one['phase']:10}  {_cut(one['reason'])}") for id_, one in roll["vassals"].items()]

@@ -9,18 +9,20 @@ __all__ = ["OF_RESULT", "ExitCode"]
 
 
 class ExitCode(IntEnum):
-    """What a command tells the shell."""
+    """The exit code of a command."""
 
     DONE = 0
     FAILED = 1
     """The roll failed and was stopped, or was interrupted."""
     USAGE = 2
-    """An option, a path or a permission is wrong: only an operator can mend it."""
+    """An option, a path or a permission is wrong, and an operator has to fix it."""
     TIME = 3
     """Not finished in the time given."""
     NO_HOOK = 4
     REFUSED = 5
     """The minimum cannot be kept, or there is no vassal to roll."""
+    INTERRUPTED = 130
+    """A signal ended the command; as a shell has it, 128 and the number of SIGINT. A roll that it followed goes on."""
 
 
 OF_RESULT: Mapping[str, ExitCode] = {
@@ -29,4 +31,4 @@ OF_RESULT: Mapping[str, ExitCode] = {
     "timed-out": ExitCode.TIME,
     "refused": ExitCode.REFUSED,
 }
-"""The code of a roll that ended, by the word of its result; one that is interrupted has not ended."""
+"""Result of a roll, as in the status file, to exit code; an interrupted roll has not ended."""

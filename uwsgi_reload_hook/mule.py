@@ -1,12 +1,12 @@
 """The hook in a mule: of a small vassal of its own, or of the instance that hosts the Emperor.
 
-Either way by `mule = uwsgi_reload_hook.mule:run`.
-
-Or `import = uwsgi_reload_hook.mule` beside a plain `mule = true`: imported in the master, this module registers itself.
+The config has `mule = uwsgi_reload_hook.mule:run`, or `import = uwsgi_reload_hook.mule` and a plain `mule = true`:
+imported in the master, this module registers itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -14,7 +14,9 @@ import sys
 
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ConfigError
-from uwsgi_reload_hook.homes.daemon import serve
+from uwsgi_reload_hook.homes.daemon import cannot_start, serve
+from uwsgi_reload_hook.homes.memory import delay_teller
+from uwsgi_reload_hook.homes.own_config import refuse_lost_percents
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt, texts, with_repeats
 from uwsgi_reload_hook.settings import parse
@@ -27,37 +29,52 @@ __all__ = ["run"]
 log = logging.getLogger(__name__)
 
 CRASH_PAUSE = 10.0
-"""Seconds before a mule that met a bug leaves: its master starts it again at once, and its log is not to be flooded."""
+"""Seconds that a mule waits after a bug, so that its log is not flooded: its master starts it again at once."""
 
 
 def run() -> None:
-    """Run the hook; never returns. A mule that leaves is started again, so one with wrong options stays and waits."""
+    """Run the hook; never returns. With wrong options the mule waits, because its master would start it again."""
     inbox = Inbox()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):  # reload, stop and brutal reload (core/uwsgi.c)
         signal.signal(number, lambda *_: inbox.stop())
     log_to(sys.stderr)
     code = 0
+    given: dict[str, list[str]] = {}
     try:
-        _serve(inbox)
+        given.update(_given())
+        _serve(given, inbox)
     except ConfigError as error:
-        log.error("does not run until this is mended and its config is touched: %s", error)  # noqa: TRY400
-        inbox.wait(None)
-    except Exception:
+        cannot_start(error, given, _mode(), inbox)
+    except Exception as error:
         log.exception("met a bug, and starts again in %g s", CRASH_PAUSE)
+        _tell_of_bug(error, given)
         inbox.wait(CRASH_PAUSE)
         code = 1
     logging.shutdown()
     os._exit(code)  # under uwsgidecorators a mule that returns would stay, and its master would wait for it
 
 
-def _serve(inbox: Inbox) -> None:
-    settings = parse(_given())
+def _tell_of_bug(bug: Exception, given: dict[str, list[str]]) -> None:
+    """Show in the status why the hook does nothing for a while; what fails here too is in the log already."""
+    with contextlib.suppress(Exception):
+        words = f"met a bug ({type(bug).__name__}: {bug}), and starts again in {CRASH_PAUSE:g} s; its log has the rest"
+        delay_teller(given, _mode())(words)
+
+
+def _mode() -> str:
+    return "host" if "emperor" in texts(api.options()) else "mule"
+
+
+def _serve(given: dict[str, list[str]], inbox: Inbox) -> None:
+    if config := api.config_file():
+        refuse_lost_percents(config)
+    settings = parse(given)
     log_to(sys.stderr, quiet=settings.quiet)
     serve(settings, _home(), inbox)
 
 
 def _home() -> Home:
-    """Tell a mule of the instance that hosts the Emperor from one of a vassal, which has a pipe to it."""
+    """Find out whether the mule's instance hosts the Emperor, or is a vassal, which has a pipe to the Emperor."""
     master = os.getppid()
     options = texts(api.options())
     if "emperor" in options:  # a vassal can host an Emperor of its own: that one is meant
@@ -70,7 +87,7 @@ def _home() -> Home:
 
 
 def _given() -> dict[str, list[str]]:
-    """The hook's options. Where one is given several times uWSGI has the last only, and the config has them all."""
+    """The hook's options. Of an option that repeats, uWSGI keeps only the last value, and the config has all."""
     given = from_uwsgi_opt(api.options())
     config = api.config_file()
     if config is None:

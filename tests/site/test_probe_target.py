@@ -81,7 +81,7 @@ def test_port_0_is_the_port_that_the_vassal_has(tmp_path: Path) -> None:
         (("subscribe-to = /run/s:app,5",), {"modifiers": (7, 1)}, (7, 1)),
     ],
 )
-def test_a_vassal_without_a_node_is_asked_with_its_siblings_modifiers_or_its_configs(
+def test_a_vassal_without_a_node_is_asked_with_modifiers_of_siblings_or_its_config(
     tmp_path: Path, lines: tuple[str, ...], given: dict[str, Any], modifiers: tuple[int, int]
 ) -> None:
     with listens(tmp_path / "s"):
@@ -92,9 +92,9 @@ def test_a_vassal_without_a_node_is_asked_with_its_siblings_modifiers_or_its_con
 
 def test_a_node_is_asked_with_its_own_modifiers(tmp_path: Path) -> None:
     node = Node("r", "app", "/run/s", modifier1=5, modifier2=1)
-    found = target(tmp_path, nodes=(node,), host="www", modifiers=(9, 9))
+    found = target(tmp_path, nodes=(node,), modifiers=(9, 9))
     assert found is not None
-    assert (found.modifiers, found.host) == ((5, 1), "www")
+    assert (found.modifiers, found.host) == ((5, 1), "app")
 
 
 @pytest.mark.parametrize("option", ["logto", "logto2", "daemonize"])

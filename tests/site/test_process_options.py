@@ -22,7 +22,7 @@ def test_an_emperor_that_cannot_be_read_is_of_unknown_options() -> None:
     assert nofollow(HERE) is None, "no Emperor"
 
 
-def test_the_options_of_a_vassals_ini_are_found_where_its_process_does_not_tell_them(config: Path) -> None:
+def test_the_options_of_an_ini_are_found_where_the_process_does_not_tell_them(config: Path) -> None:
     config.write_text("[uwsgi]\nmaster-fifo = %d%n.fifo\nstats = $(NO_SUCH_VARIABLE)\nini = more.ini\n")
     config.with_name("more.ini").write_bytes(b"[uwsgi]\nsocket = caf\xe9.sock\n")
     options = of_vassal(HERE, str(config))

@@ -119,7 +119,7 @@ def test_set_ph_in_an_ini_is_an_option() -> None:
     assert read(files, "a.ini") == {"run": ["/run/x"], "base": ["/run/x/y"], "emperor": ["/run/x/y/z"]}
 
 
-def test_nothing_is_put_into_a_placeholder_alone_and_what_it_holds_is_looked_at_from_its_second_character() -> None:
+def test_nothing_is_put_into_a_placeholder_alone_or_at_the_start_of_its_value() -> None:
     files = {"/srv/a.ini": "[uwsgi]\nset-ph = run=/x\nset-ph = base=%(run)/y\nemperor = %(base)\nmore = a%(base)"}
     assert read(files, "a.ini") == {"run": ["/x"], "base": ["%(run)/y"], "emperor": ["%(run)/y"], "more": ["a/x/y"]}
 

@@ -60,7 +60,7 @@ def test_a_config_that_includes_an_ini_is_known_if_that_can_be_read() -> None:
     assert known(text, more={"/etc/more.ini": PLAIN}) == ["/run/router.sock:shop.test"]
 
 
-def test_of_a_config_with_conditions_each_branch_is_known_for_who_asks_what_is_never_set() -> None:
+def test_of_conditions_each_branch_is_known_to_whoever_asks_what_is_never_set() -> None:
     text = "[uwsgi]\nif-env = X\nsubscribe-to = /r:a\nendif =\nif-not-env = X\nsubscribe-to = /r:b\nendif =\n"
     assert known(text) == ["/r:b"]
     unseen = options(text, environment=None)

@@ -1,4 +1,4 @@
-"""Wires the hook together, for whichever home it runs in."""
+"""Wires the hook together, for the homes in which it keeps running."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from uwsgi_reload_hook.controller import Controller, Inbox
-from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.errors import ConfigError, UnavailableError
+from uwsgi_reload_hook.homes.memory import Delayed, delay_teller, recorder_of, state_directory
 from uwsgi_reload_hook.planning.actions import Look
 from uwsgi_reload_hook.records.directories import changeable_by
-from uwsgi_reload_hook.records.history import History
-from uwsgi_reload_hook.records.log import log_event
-from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.status import HookInfo
-from uwsgi_reload_hook.records.status_file import StatusFile
-from uwsgi_reload_hook.records.store import Store
 from uwsgi_reload_hook.settings import Settings, parse
 from uwsgi_reload_hook.site.authority import Emperor
 from uwsgi_reload_hook.site.discovery import Home, discover
@@ -29,14 +24,14 @@ from uwsgi_reload_hook.site.site import UwsgiSite
 from uwsgi_reload_hook.site.trigger import Trigger
 from uwsgi_reload_hook.users import user
 
-__all__ = ["config_of", "serve"]
+__all__ = ["cannot_start", "config_of", "serve"]
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 PATIENCE = 10.0
-"""Seconds in which an Emperor that is just starting has its sockets up; only then is their lack worth a line."""
+"""Seconds that a starting Emperor gets to open its sockets; only then their absence is logged."""
 RETRY = 0.25
 SLOW_RETRY = 2.0
 
@@ -44,20 +39,17 @@ SLOW_RETRY = 2.0
 def serve(settings: Settings, home: Home, inbox: Inbox, ready: Callable[[], None] = lambda: None) -> None:
     """Run the hook until the inbox says to stop; `ready` is called when it holds the lock.
 
-    Raises ConfigError for what only an operator can mend.
+    Raises ConfigError for what only an operator can fix.
     """
     trigger = Trigger(settings.trigger, inbox.wake)
-    directory = Path(settings.state_directory) if settings.state_directory else trigger.path.parent
-    _say_who_may_change(directory)
-    store = Store(directory, trigger.path.name)
-    status = StatusFile(store, HookInfo.of_this_process(home.mode))
-    recorder = Recorder(store, (log_event, status, History(store.append_history)))
-    recorder.waits(trigger.request())  # before all that may take its time: a touch from now on gives a roll
-    found = _until_it_works(lambda: _find(settings, home), inbox)
-    if found is None:
+    _say_who_may_change(state_directory(settings, trigger))
+    recorder = recorder_of(settings, trigger, home.mode)  # before any wait, so that each touch from now on gives a roll
+    recorder.delayed("")
+    parts = _until_it_works(lambda: _find(settings, home), inbox, recorder.delayed)
+    if parts is None:
         return
-    site, process, emperor = found
-    with _lock(process, emperor, inbox) as held:
+    site, process, emperor = parts
+    with _lock(process, emperor, inbox, recorder.delayed) as held:
         if held:
             log.info("waits for %s to be touched, to roll the vassals of the Emperor in %s", trigger.path, emperor.name)
             ready()
@@ -65,12 +57,12 @@ def serve(settings: Settings, home: Home, inbox: Inbox, ready: Callable[[], None
 
 
 def _say_who_may_change(directory: Path) -> None:
-    with contextlib.suppress(OSError):  # one that is gone by now is said by the store
+    with contextlib.suppress(OSError):  # the store reports a directory that has gone
         if others := changeable_by(directory):
             log.warning(
-                "the state directory %s can be changed by %s: they can remove or replace the hook's files there, so "
-                "that its status is false or a touch is rolled again, and nothing else; reload-hook-state-directory "
-                "can name one that only %s can change",
+                "the state directory %s can be changed by %s: by replacing the hook's files there they can falsify its "
+                "status or repeat the roll of a touch, and nothing else; set reload-hook-state-directory to one that "
+                "only %s can change",
                 directory.absolute(),
                 " and ".join(others),
                 user(os.geteuid()),
@@ -80,19 +72,27 @@ def _say_who_may_change(directory: Path) -> None:
 def _find(settings: Settings, home: Home) -> tuple[UwsgiSite, EmperorProcess, Emperor]:
     endpoints = discover(settings, home)
     site = UwsgiSite(settings, home, endpoints)
-    site.look((), Look())  # lists the host's sockets now, so that the first roll has not to wait for it
+    site.look((), Look())  # lists the host's sockets now, so that the first roll need not wait for it
     process = EmperorProcess(endpoints, settings)
     return site, process, process.identify()
 
 
-def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
-    """Try until it succeeds or the hook is stopped (None); complain once, when patience is over."""
+def cannot_start(error: ConfigError, given: Mapping[str, Sequence[str]], mode: str, inbox: Inbox) -> None:
+    """Report what only an operator can fix, in the log and in the status, and wait to be stopped or reloaded."""
+    log.error("does not run until this is fixed and its config is touched: %s", error)
+    delay_teller(given, mode)(f"{error}; fix it, and touch the hook's config")
+    inbox.wait(None)
+
+
+def _until_it_works(attempt: Callable[[], T], inbox: Inbox, delayed: Delayed) -> T | None:
+    """Try until it succeeds or the hook is stopped (None); log its failure once, after `PATIENCE`."""
     began = time.monotonic()
     complained = False
     while True:
         try:
             found = attempt()
         except UnavailableError as error:
+            delayed(str(error))
             late = time.monotonic() - began >= PATIENCE
             if late and not complained:
                 log.error("cannot start, and goes on trying: %s", error)  # noqa: TRY400 - in words for an operator
@@ -104,38 +104,35 @@ def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
 
 
 @contextlib.contextmanager
-def _lock(process: EmperorProcess, emperor: Emperor, inbox: Inbox) -> Iterator[bool]:
-    """Hold the Emperor's lock; gives False if the hook is stopped before it is free."""
+def _lock(process: EmperorProcess, emperor: Emperor, inbox: Inbox, delayed: Delayed) -> Iterator[bool]:
+    """Hold the Emperor's lock; gives False if the hook is stopped before the lock is free."""
     complained = False
     while True:
         with contextlib.ExitStack() as claim:
-            held = _until_it_works(lambda: _try(process, emperor, claim), inbox)
-            if held or held is None:
-                yield bool(held)
+            refusal = _until_it_works(lambda: _refusal(process, emperor, claim), inbox, delayed)
+            if not refusal:
+                yield refusal is not None
                 return
         if not complained:
-            _complain(process, emperor)
+            log.error("refused: %s", refusal)
             complained = True
+        delayed(refusal)
         if inbox.wait(SLOW_RETRY):
             yield False
             return
 
 
-def _try(process: EmperorProcess, emperor: Emperor, claim: contextlib.ExitStack) -> bool:
-    held = claim.enter_context(emperor_lock(emperor.identity, process.authority().may_act))
-    if held:
+def _refusal(process: EmperorProcess, emperor: Emperor, claim: contextlib.ExitStack) -> str:
+    """Try to take the lock; returns why it cannot be had, empty = it is held until the end of `claim`."""
+    if claim.enter_context(emperor_lock(emperor.identity, process.authority().may_act)):
         for warning in ignored(emperor, process.authority()):
             log.warning(warning)
-    return held
-
-
-def _complain(process: EmperorProcess, emperor: Emperor) -> None:
+        return ""
     holder = lock_holder(emperor.identity, process.authority().may_act)
-    log.error(
-        "refused: another hook%s holds the lock of the Emperor in %s, and only one may roll its vassals; "
-        "remove this one, or the other. This one stands by until the other ends",
-        f" (pid {holder.pid})" if holder and holder.pid else "",
-        emperor.name,
+    pid = f" (pid {holder.pid})" if holder and holder.pid else ""
+    return (
+        f"another hook{pid} holds the lock of the Emperor in {emperor.name}, and only one may roll its vassals; "
+        "remove this one, or the other. This one stands by until the other ends"
     )
 
 
@@ -143,4 +140,4 @@ def config_of(home: Home, given: Mapping[str, list[str]], inbox: Inbox) -> str |
     """Ask the Emperor for the path of the hook's own config; None if the hook is stopped before it answers."""
     known = {name: texts for name, texts in given.items() if name in {"emperor-stats-socket", "emperor-path"}}
     settings = parse({"trigger": ["unknown yet"], **known})
-    return _until_it_works(lambda: own_config(settings, home), inbox)
+    return _until_it_works(lambda: own_config(settings, home), inbox, delay_teller(given, home.mode))

@@ -82,7 +82,7 @@ def in_words(progress: Progress, context: Context) -> str:
     """The request that a vassal was asked, in words."""
     asked, probe = question(progress, context.snapshot), context.settings.probe or AUTO
     address = f" at {asked.nodes[0].address}" if asked.nodes else ""
-    return f"GET {probe.path} with Host {probe.host or asked.host}{address}"
+    return f"GET {probe.path} with Host {probe.host or host_of(progress)}{address}"
 
 
 def _best(progress: Progress, context: Context) -> int:
@@ -94,9 +94,12 @@ def question(progress: Progress, snapshot: Snapshot) -> SendProbe:
     key = key_of(progress)
     nodes = progress.drain.nodes or snapshot.vassals[progress.id].nodes
     own = [node for node in nodes if node.key == key] or [*nodes]
-    alike = own or [node for one in snapshot.vassals.values() for node in one.nodes if node.key == key]
+    host = host_of(progress)
+    if own:
+        return SendProbe(progress.id, tuple(own[:1]), "" if own[0].key == host else host)
+    alike = (node for one in snapshot.vassals.values() for node in one.nodes if node.key == key)
     modifiers = next(((node.modifier1, node.modifier2) for node in alike), None)
-    return SendProbe(progress.id, tuple(own[:1]), host_of(progress), modifiers)
+    return SendProbe(progress.id, (), host, modifiers)
 
 
 def note(roll: Roll, snapshot: Snapshot) -> Roll:

@@ -1,4 +1,4 @@
-"""The options of a running uWSGI process: of what it was given, or of its config where that cannot be seen."""
+"""The options of a running uWSGI process: by its command line, or by its config if that line cannot be read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path, PurePath
 
 from uwsgi_reload_hook.site import processes
@@ -37,17 +38,18 @@ def of_instance(pid: int) -> tuple[Options, str]:
 def of_vassal(pid: int, config: str) -> Options:
     """The options of a vassal that runs, whose config is at the path `config`.
 
-    Its own command line tells them, or that of its Emperor where uWSGI has written its name over it (`auto-procname`).
+    They come from its own command line, or from its Emperor's options if `auto-procname` has overwritten that line.
     """
     start = vassal_start(pid, config, processes.command_line(pid), processes.environment(pid))
     if start is not None:
         return read_options(start)
     emperor = processes.parent(pid)
-    arguments = _arguments_for(of_instance(emperor)[0], config) if emperor else None
+    directory = (processes.working_directory(emperor) if emperor else None) or str(Path(config).parent)
+    named = config.removeprefix(f"{directory.rstrip('/')}/")
+    arguments = _arguments_for(of_instance(emperor)[0], named) if emperor else None
     if emperor is None or arguments is None:
         options = of_config(config, processes.environment(pid), read_bytes)
         return replace(options, gap=options.gap or _UNSEEN)
-    directory = processes.working_directory(emperor) or str(Path(config).parent)
     return read_options(_start(pid, arguments, directory, _environment_for(emperor)))
 
 
@@ -65,37 +67,37 @@ def _arguments_for(emperor: Options, config: str) -> list[str] | None:
     """The command line that an Emperor starts a vassal with (core/emperor.c); None = not known."""
     if "emperor" not in emperor.names():  # each has one, so this is no command line of one
         return None
-    told = {name: emperor.values(name) for name in (*_SHARED, "vassal-set", "emperor-extra-extension")}
-    if None in told.values() or told["emperor-extra-extension"] or emperor.is_on("emperor-magic-exec") is not False:
+    values = [emperor.values(*names) for _, *names in _SHARED]
+    known = None not in values and emperor.values("emperor-extra-extension") == []
+    if not known or emperor.is_on("emperor-magic-exec") is not False:
         return None
-    words = {
-        name: [word for value in values or () for word in (_SHARED.get(name, "--set"), value)]
-        for name, values in told.items()
-    }
-    before = [*words["vassals-inherit-before"], *words["vassals-include-before"]]
-    settings = [*words["vassals-set"], *words["vassal-set"]]
-    return ["uwsgi", *before, *settings, *_loading(config), *words["vassals-inherit"], *words["vassals-include"]]
+    shared = [
+        [word for value in each or () for word in (option, value)]
+        for (option, *_), each in zip(_SHARED, values, strict=True)
+    ]
+    return ["uwsgi", *chain(*shared[:3]), *_loading(config), *chain(*shared[3:])]
 
 
-_SHARED = {
-    "vassals-inherit-before": "--inherit",
-    "vassals-include-before": "--include",
-    "vassals-set": "--set",
-    "vassals-inherit": "--inherit",
-    "vassals-include": "--include",
-}
+_SHARED = (
+    ("--inherit", "vassals-inherit-before"),
+    ("--include", "vassals-include-before"),
+    ("--set", "vassals-set", "vassal-set"),
+    ("--inherit", "vassals-inherit"),
+    ("--include", "vassals-include"),
+)
+"""What an Emperor puts before and after the config of a vassal: an option, and the names of its own that give it."""
 
 
 def _environment_for(emperor: int) -> dict[str, str] | None:
-    """The environment that an Emperor gives its vassals (core/emperor.c); None = not known."""
-    environment, settings = processes.environment(emperor), of_instance(emperor)[0].values("env", "unenv")
-    if environment is None or settings is None or not all("=" in one for one in settings):
+    """The environment that an Emperor gives its vassals (core/emperor.c); None = not known.
+
+    It is meant to rename `UWSGI_VASSAL_X` to `UWSGI_X`, but gives the new name to a part of another variable.
+    """
+    environment, lines = processes.environment(emperor), of_instance(emperor)[0].values("env", "unenv")
+    if environment is None or lines is None or not all("=" in line for line in lines):
         return None
-    given = {**environment, **dict(one.split("=", 1) for one in settings), "UWSGI_EMPEROR_FD": "0"}
-    plain = {
-        name: value for name, value in given.items() if not name.startswith("UWSGI_VASSAL_") and name != "UWSGI_RELOADS"
-    }
-    return plain | {f"UWSGI_{name[13:]}": value for name, value in given.items() if name.startswith("UWSGI_VASSAL_")}
+    given = {**environment, **dict(line.split("=", 1) for line in lines), "UWSGI_EMPEROR_FD": "0"}
+    return None if any(name.startswith("UWSGI_VASSAL_") for name in given) else given
 
 
 def vassal_start(
@@ -115,7 +117,7 @@ def vassal_start(
 
 
 def _start(pid: int, arguments: Sequence[str], directory: str, environment: Mapping[str, str] | None) -> Start:
-    """What a file's existence decides is not known of a process that runs: the file may have come or gone since."""
+    """How a process was started; `exists` is not known, because a file may have come or gone since then."""
     return Start(
         arguments,
         directory,
@@ -158,4 +160,4 @@ def _may_subscribe(pid: int, started: int | None, config: str, _: int) -> bool:
 
 
 _BY_CONFIG = frozenset({"", NO_ENVIRONMENT, _UNSEEN})
-"""Gaps of a vassal whose config can be read: it decides alone then, because an operator sees no more either."""
+"""Gaps with which a vassal's config decides alone, because nothing else of the vassal can be read."""

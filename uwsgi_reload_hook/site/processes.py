@@ -21,11 +21,13 @@ __all__ = [
     "children",
     "command_line",
     "environment",
+    "is_hidden",
     "is_linked",
     "is_running",
     "listening",
     "open_files",
     "parent",
+    "pid_namespace",
     "reloads",
     "send_signal",
     "shares_hostname",
@@ -95,6 +97,25 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
+
+
+def pid_namespace() -> int:
+    """The inode of this process's pid namespace, in which alone its pids mean anything; 0 = it cannot be read."""
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return 0
+
+
+def is_hidden(pid: int) -> bool:
+    """Whether a process has this pid and shows nothing of itself: /proc may hide those of others (hidepid, proc(5))."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        pass
+    except OSError:
+        return False
+    return not os.path.exists(f"/proc/{pid}/stat")  # noqa: PTH110 - Path.exists raises where it may not look
 
 
 def is_running(pid: int) -> bool:

@@ -1,8 +1,8 @@
-"""Reads a process's options in the order in which uWSGI takes them: environment, command line, lone words, `inherit`.
+"""Reads a process's options in uWSGI's order: environment, command line, configs named without an option, `inherit`.
 
-Whatever loads a config, defines a placeholder or begins a condition is done at once; the rest waits until variables,
-files and placeholders are put into the values, once (core/uwsgi.c, uwsgi_setup). What `inherit` loads comes after that,
-so that nothing is put into it any more.
+uWSGI acts at once on an option that loads a config, sets a placeholder or begins a condition. Then it expands
+variables, files and placeholders in the values of the others, once (core/uwsgi.c, uwsgi_setup). It loads the configs of
+`inherit` after that, so that their values are not expanded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from uwsgi_reload_hook.uwsgi.options import NO_ENVIRONMENT, Given, Options, Star
 __all__ = ["OPTIONS", "read_options"]
 
 WORK = 1 << 25
-"""Characters that are gone through to put something into values: less than a second of a CPU."""
+"""Characters that are scanned to expand values: less than a second of a CPU."""
 OPTIONS = 10_000
 
 _NOT_OPTIONS = frozenset(
@@ -30,13 +30,13 @@ _NOT_OPTIONS = frozenset(
         "ORIGINAL_PROC_NAME",
     )
 )
-"""Variables that uWSGI does not take for options (core/utils.c, parse_sys_envs)."""
+"""Variables that uWSGI does not read as options (core/utils.c, parse_sys_envs)."""
 _PLACEHOLDERS = frozenset({"set", "set-ph", "set-placeholder"})
 _LEADING = frozenset({*FORMATS, *_PLACEHOLDERS, "include", "inherit"})
 _ELSEWHERE = frozenset(
     "config ldap sqlite sqlite3 ini-paste ini-paste-logged pypy-ini-paste declare-option2".split()  # noqa: SIM905
 )
-"""Options that load what is not read here, or act on what uWSGI alone knows."""
+"""Options that load configs in a form which is not read here."""
 _AT_ONCE = frozenset(
     """autoload binary-append-data blacklist build-plugin cflags command-mode config-py connect-and-read dlopen dot-h
     early-envdir end-blacklist end-whitelist exit extract fallback-config flock flock-wait flock-wait2 flock2 help
@@ -44,11 +44,11 @@ _AT_ONCE = frozenset(
     plugins-dir print-sym print-symbol reload resume signal spooler-processes stop strict suspend umask usage
     whitelist""".split()  # noqa: SIM905 - a table of words
 )
-"""The other options that uWSGI takes at once (UWSGI_OPT_IMMEDIATE), so that nothing is put into their values."""
+"""The other options that uWSGI acts on at once (UWSGI_OPT_IMMEDIATE), so that it expands nothing in their values."""
 
 
 def read_options(start: Start) -> Options:
-    """The options of a uWSGI process that was started so."""
+    """Read the options of a uWSGI process that was started as `start` says."""
     reader = _Reader(start)
     try:
         reader.read()

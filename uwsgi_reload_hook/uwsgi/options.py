@@ -1,7 +1,7 @@
-"""The options of a uWSGI process: what its command line, its environment and the configs that they name make of it.
+"""The options of a uWSGI process, as its command line, its environment and its configs set them.
 
-An answer has three values: what an option is, that it is not there, or that it is not known. Whoever asks decides what
-is safe then. Only that is called known which uWSGI itself, by the rules of its source, cannot take otherwise.
+An answer is an option's values, or that the option is not set, or that it is not known. Each caller decides what is
+safe in the third case. An option is known only if uWSGI, by the rules of its source, cannot have read it otherwise.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uwsgi_reload_hook.uwsgi.expansion import UNKNOWN
 __all__ = ["NO_ENVIRONMENT", "Given", "Options", "Start", "is_on"]
 
 NO_ENVIRONMENT = "the environment of the process cannot be read"
-"""The gap of options where nothing else is missing."""
+"""The gap if only the environment is missing."""
 
 
 def _nobody_knows(*_: str) -> None:
@@ -24,37 +24,37 @@ def _nobody_knows(*_: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How a uWSGI process was started, and what its host tells of files."""
+    """How a uWSGI process was started, and how to look at the files that it reads."""
 
     arguments: Sequence[str]
-    """Its command line, the program's name first."""
+    """Its command line, with the program's name first."""
     directory: str
-    """Where it was started: its relative paths begin there."""
+    """The directory that it was started in, because its relative paths begin there."""
     environment: Mapping[str, str] | None
     """None = not known."""
     read: Callable[[str], bytes | None]
     """The bytes of a file, None if it cannot be read."""
     resolve: Callable[[str], str] = posixpath.normpath
-    """The path of a config as `%p` has it: with no link in it, unless the config itself is one."""
+    """The path of a config as `%p` gives it: without symlinks, unless the config itself is one."""
     exists: Callable[[str, str], bool | None] = _nobody_knows
-    """Whether there is a `file`, a `dir` or any of them (`exists`) that it can read; None = not known."""
+    """Whether a path is a `file`, a `dir`, or something that the process can read (`exists`); None = not known."""
     is_linked: Callable[[str], bool | None] = _nobody_knows
-    """Whether its program is linked with a library, such as `libyaml`; None = not known."""
+    """Whether its binary is linked with a library such as `libyaml`; None = not known."""
     hostname: str | None = None
     """None = not known."""
 
 
 @dataclass(slots=True)
 class Given:
-    """An option that uWSGI was given, and one that it may have been given."""
+    """One option as uWSGI reads it, or may read it."""
 
     name: str
     value: str | None
-    """What remains UNKNOWN of it is in its place; None of a flag of the command line."""
+    """UNKNOWN stands in place of a part that is not known. None = a flag on the command line, which has no value."""
     certain: bool
-    """False where a condition that cannot be judged decides whether it counts."""
+    """False = it stands in a condition that cannot be evaluated from here."""
     final: bool
-    """Nothing is put into its value any more: uWSGI takes it at once, or only as a placeholder."""
+    """True = uWSGI expands nothing in the value, because it acts on the option at once or keeps a placeholder only."""
 
     @property
     def text(self) -> str:
@@ -63,22 +63,22 @@ class Given:
 
     @property
     def is_known(self) -> bool:
-        """Whether it is certainly given, and so."""
+        """Whether it is certainly set, to exactly this value."""
         return self.certain and UNKNOWN not in self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of one process, placeholders among them, in the order in which uWSGI takes them."""
+    """The options and placeholders of one process, in the order in which uWSGI reads them."""
 
     given: Sequence[Given]
     gap: str = ""
-    """Why it may have any other option; empty = it has none."""
+    """Why other options may be set too; empty = none are."""
     unsure: Collection[str] = ()
-    """Names of options that it may have been given besides, by a short form or as part of a declared one."""
+    """Beginnings of the names of options that may be set too, by an abbreviation or by `declare-option`."""
 
     def why_unknown(self, *names: str) -> str:
-        """The reason why it is not known what the options `names` are; empty = it is known."""
+        """Why the values of the options `names` are not known; empty = they are known."""
         if self.gap:
             return self.gap
         for name in names:
@@ -89,23 +89,16 @@ class Options:
         return ""
 
     def values(self, *names: str) -> list[str] | None:
-        """All values of the options `names` in their order, none if they are not set; None = not known."""
+        """All values of the options `names` in their order; empty = they are not set, None = not known."""
         return None if self.why_unknown(*names) else self.found(*names)
 
     def possible(self, *names: str) -> list[str] | None:
-        """The values that the options `names` may have, each of them whole; None = they may have others."""
-        every = [one for one in self.given if one.name in names]
-        if any(UNKNOWN in one.text for one in every) or Options(self._settled(), self.gap, self.unsure).why_unknown(
-            *names
-        ):
-            return None
-        return [one.text for one in every]
-
-    def _settled(self) -> list[Given]:
-        return [Given(one.name, one.value, certain=True, final=True) for one in self.given]
+        """Every value that the options `names` may have, whichever conditions hold; None = they may have others."""
+        settled = [Given(one.name, one.value, certain=True, final=True) for one in self.given]
+        return Options(settled, self.gap, self.unsure).values(*names)
 
     def found(self, *names: str) -> list[str]:
-        """The values of the options `names` that were found, for whom a wrong or a missing one does no harm."""
+        """The values of the options `names` that were found, if a wrong or missing one does no harm."""
         return [one.text for one in self.given if one.name in names and UNKNOWN not in one.text]
 
     def is_on(self, flag: str) -> bool | None:
@@ -118,7 +111,7 @@ class Options:
         return dict.fromkeys(one.name for one in self.given)
 
     def as_dict(self) -> dict[str, list[str]]:
-        """The values of each option that was found whole, for whom a wrong or a missing one does no harm."""
+        """The values of each option by name, for a caller to whom a wrong or missing one does no harm."""
         unknown = {one.name for one in self.given if UNKNOWN in one.text}
         return {name: self.found(name) for name in self.names() if name not in unknown}
 
