@@ -1,6 +1,7 @@
 """What the vassals of a farm serve; its behaviour at import is what a deploy changes.
 
-`APP_DIRECTORY` holds `version` (read once, at import; `broken` makes the import fail, `failing` every request,
+`APP_DIRECTORY` holds `version` (read once, at import; `broken` makes the import fail, `failing` every request, `lazy`
+raises in each, one that begins with `hanging` never ends one of `/`, one such as `404-b` has the status of all answers,
 `uncallable` leaves nothing to call, `dying` kills the process that imports it a second later), `load` (seconds that the
 import takes), `hold` (an import does not end while it is there), `breaks`, to which each failed import adds its time,
 and `loads`, to which each other one adds the vassal, when it began and when it ended.
@@ -43,7 +44,12 @@ def application(
 ) -> Iterable[bytes]:
     if environ["PATH_INFO"] == "/slow":
         time.sleep(float(parse_qs(environ["QUERY_STRING"])["seconds"][0]))
-    start_response("500 Oops" if VERSION == "failing" else "200 OK", [("Content-Type", "text/plain")])
+    if environ["PATH_INFO"] == "/" and VERSION.startswith("hanging"):
+        time.sleep(3600)
+    if VERSION == "lazy":
+        raise ImportError("what this request needs is missing")
+    status = f"{VERSION[:3]} Said" if VERSION[:3].isdecimal() else "500 Oops" if VERSION == "failing" else "200 OK"
+    start_response(status, [("Content-Type", "text/plain")])
     return [f"{VERSION} {VASSAL} {os.getpid()}".encode()]
 
 

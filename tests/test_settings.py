@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt, with_repeats
+from uwsgi_reload_hook.probe_spec import AUTO
 from uwsgi_reload_hook.settings import OPTIONS, PREFIX, Minimum, Settings, parse
 
 TRIGGER = {"trigger": ["/srv/reload"]}
@@ -37,7 +38,7 @@ def test_the_trigger_alone_gives_the_defaults_of_the_contract() -> None:
         deadline=0,
         drain_timeout=30,
         minimum_healthy_time=0,
-        probe=None,
+        probe=AUTO,
         check_interval=0.1,
         state_directory=None,
         quiet=False,

@@ -197,7 +197,7 @@ class Controller:
             snapshot = self._see(())  # a config was just removed: the second look shows that the Emperor has noticed
         if snapshot is None:
             return None
-        memory = opening.Memory(self._recorder.known_keys, self._recorder.usual_load)
+        memory = opening.Memory(self._recorder.known_keys, self._recorder.usual_load, self._recorder.answers)
         return opening.open_roll(snapshot, self._settings, request, self._now(), memory)
 
     def _see(self, tracked: Collection[str]) -> Snapshot | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Probe", "is_number", "parse"]
+__all__ = ["AUTO", "Probe", "is_number", "parse"]
 
 LONGEST = 1024
 """Characters of the option's value, because a longer request does not fit uWSGI's buffer (4096 bytes by default)."""
@@ -18,17 +18,30 @@ class Probe:
     host: str = ""
     lowest: int = 200
     highest: int = 399
+    compares: bool = False
+    """Whether the old code is asked too, and a bad answer counts only where the old code gave a good one."""
 
     def __str__(self) -> str:
         """Render as it is written in an ini."""
+        if self.compares:
+            return "auto"
         return f"path={self.path},host={self.host},status={self.lowest}-{self.highest}"
 
 
-def parse(text: str) -> Probe:
-    """Read `/healthz`, or `path=/healthz,host=app.local,status=200-399`. Raises ValueError with what is accepted."""
-    accepted = ValueError("a path such as /healthz, or path=/healthz,host=app.local,status=200-399")
+AUTO = Probe("/", lowest=100, highest=499, compares=True)
+"""The probe of those who have set none. A 404, or a login that is demanded, shows that the application answers."""
+
+
+def parse(text: str) -> Probe | None:
+    """Read `auto`, `none` (None), `/healthz`, or `path=/healthz,host=app.local,status=200-399`.
+
+    Raises ValueError with what is accepted.
+    """
+    accepted = ValueError("auto, none, a path such as /healthz, or path=/healthz,host=app.local,status=200-399")
     if len(text) > LONGEST:
         raise accepted
+    if text.strip() in {"auto", "none"}:
+        return AUTO if text.strip() == "auto" else None
     parts = {"path": text.strip()}
     if not text.strip().startswith("/"):
         pairs = [part.partition("=") for part in text.split(",")]

@@ -10,7 +10,7 @@ from typing import Any
 from uwsgi_reload_hook.addresses import FORMS, host_and_port
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.minimum_spec import LARGEST, ONE, Minimum, is_whole, join_minimums, parse_minimum
-from uwsgi_reload_hook.probe_spec import Probe
+from uwsgi_reload_hook.probe_spec import AUTO, Probe
 from uwsgi_reload_hook.probe_spec import parse as parse_probe
 
 PREFIX = "reload-hook-"
@@ -20,7 +20,10 @@ __all__ = ["OPTIONS", "PREFIX", "Minimum", "Option", "Settings", "parse"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One attribute per option, named after it. Times are seconds. None = to be found in the process tree."""
+    """One attribute per option, named after it. Times are seconds.
+
+    None = to be found in the process tree; of `probe`: there is none.
+    """
 
     trigger: str
     emperor_stats_socket: str | None = None
@@ -38,7 +41,7 @@ class Settings:
     deadline: float = 0.0
     drain_timeout: float = 30.0
     minimum_healthy_time: float = 0.0
-    probe: Probe | None = None
+    probe: Probe | None = AUTO
     check_interval: float = 0.1
     state_directory: str | None = None
     quiet: bool = False
@@ -133,7 +136,7 @@ OPTIONS: Mapping[str, Option] = {
         Option("deadline", _seconds, "seconds for the whole roll; 0 = none"),
         Option("drain-timeout", _seconds, "seconds to wait for a vassal's requests in flight before it is touched"),
         Option("minimum-healthy-time", _seconds, "seconds that a vassal must stay healthy before it counts"),
-        Option("probe", parse_probe, "a request to each reloaded vassal over its own socket, before it gets traffic"),
+        Option("probe", parse_probe, "a request to each reloaded vassal, before it gets traffic; auto = / compared"),
         Option("check-interval", _positive_seconds, "the longest wait between looks while a roll runs, in seconds"),
         Option("state-directory", _text, "where the status, journal and history files are written"),
         Option("quiet", _flag, "log warnings and errors only"),

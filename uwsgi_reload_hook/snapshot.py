@@ -82,6 +82,8 @@ class ProbeResult:
 
     good: bool
     words: str
+    status: int = 0
+    """The HTTP status of a complete answer; 0 = there was none."""
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,7 @@ def test_a_vassal_that_fails_during_restore_is_the_canary_of_the_full_roll(
     host = Shell()
     broken = host.site.vassals["v0.ini"]
     broken.broken = True
-    assert host.killed(3), "it was touched, and its master woken"
+    assert host.killed(4), "its old code was asked, it was touched, and its master woken"
     host.another_roll()
     host.site.at(host.site.now + 0.1, lambda: setattr(broken, "broken", False))
     assert host.reload() == 0

@@ -58,7 +58,12 @@ LATE = NOW - TIMEOUT
         (in_phase(Phase.RESTARTING, since=LATE), LOADS, Failure.TIMEOUT, "does not accept requests"),
         (in_phase(Phase.WARMING, since=LATE), SILENT, Failure.TIMEOUT, "is not subscribed again under app"),
         (in_phase(Phase.WARMING, since=LATE), replace(SERVES, accepting=False), Failure.TIMEOUT, "stopped accepting"),
-        (touched(ASKED, LATE), probed(answered=False), Failure.TIMEOUT, "has not answered the probe"),
+        (
+            touched(ASKED, LATE),
+            probed(answered=False),
+            Failure.PROBE,
+            "has not answered the probe, GET / with Host app",
+        ),
         (ASKED, probed(answered=True), Failure.PROBE, "the probe failed: 500"),
         (
             in_phase(Phase.TOUCHED, since=NOW - 2)._replace(unnoticed_looks=4),

@@ -195,7 +195,7 @@ def test_a_roll_that_is_moved_in_time_keeps_the_distances_between_its_moments(ro
         after = moved.vassals[id_]
         pairs = [(before.since, after.since), (before.unseen_since, after.unseen_since)]
         pairs += zip(before.times[:3], after.times[:3], strict=True)
-        pairs += [(old, new) for old, new in zip(before.warmup, after.warmup, strict=True) if not isinstance(old, bool)]
+        pairs += [pair for pair in zip(before.warmup, after.warmup, strict=True) if not isinstance(pair[0], int)]
         assert all(new == (None if old is None else old + seconds) for old, new in pairs)
         assert after.times.load_seconds == before.times.load_seconds, "a duration, not a time"
         assert after.phase is before.phase

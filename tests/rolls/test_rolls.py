@@ -134,7 +134,9 @@ def test_a_vassal_in_the_blacklist_is_started_by_clearing_it() -> None:
     down.broken = False
     down.throttled_until = made.now + 180
     outcome = run(made, settings(), known_keys={"v2.ini": frozenset({"app"})})
-    first = next(action for _, action in made.performed)
+    asked, first = (action for _, action in made.performed[:2])
+    assert isinstance(asked, SendProbe)
+    assert asked.vassal != "v2.ini", "the old code of one that serves, because no roll has asked it before"
     assert isinstance(first, ClearBlacklist)
     assert outcome.result == "done"
     assert outcome.touched() == ["v1.ini", "v3.ini"]

@@ -11,7 +11,7 @@ from tests.support.children import waits
 from tests.support.rolling import settings
 from tests.support.servers import listens
 from uwsgi_reload_hook.planning.actions import SendProbe, Subscribe
-from uwsgi_reload_hook.probe_spec import parse
+from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.site.actuator import Actuator
 from uwsgi_reload_hook.site.prober import Prober
 from uwsgi_reload_hook.site.vassals import KnownVassals
@@ -23,7 +23,7 @@ def asked(directory: Path, pid: int, line: str, *nodes: Node) -> str:
     """What comes at once of a probe of a vassal whose config has that line; empty = it is asked."""
     config = directory / "app.ini"
     config.write_text(f"[uwsgi]\n{line}\n")
-    prober = Prober(parse("/"), 10.0)
+    prober = Prober(Probe("/"), 10.0)
     vassals = KnownVassals(1, settings())
     vassals.pids, vassals.paths = {"app.ini": pid}, {"app.ini": str(config)}
     Actuator(vassals, {}, prober).perform(SendProbe("app.ini", nodes))
@@ -38,7 +38,7 @@ def test_a_socket_that_a_vassals_config_names_is_asked_if_it_listens_there(tmp_p
     line = f"{option} = {tmp_path}//app.sock"
     with listens(tmp_path / "app.sock"), waits() as other:
         assert asked(tmp_path, os.getpid(), line) == ""
-        assert asked(tmp_path, other.pid, line).startswith("no socket of it was found")
+        assert asked(tmp_path, other.pid, line).startswith("GET / with Host localhost is not sent, because no socket")
 
 
 def test_a_node_that_is_its_own_is_asked(tmp_path: Path) -> None:

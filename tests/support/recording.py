@@ -59,7 +59,8 @@ class Story:
     name: str
     prepare: Callable[[Stage], None] = lambda _: None
     middle: Callable[[Stage], None] = lambda _: None
-    settings: Settings = field(default_factory=settings)
+    settings: Settings = field(default_factory=lambda: settings(probe=None))
+    """A story has no probe unless it says so, because a probe keeps who dies by itself out of its router for a look."""
     loyal: bool = True
     """Whether all vassals have served a request: the Emperor blacklists those that die before they have."""
     absences: int = 0

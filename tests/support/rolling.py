@@ -186,6 +186,7 @@ def run(  # noqa: PLR0913 - each argument is one dimension of a world
     *,
     each_step: Callable[[], None] = lambda: None,
     known_keys: Mapping[str, frozenset[str]] | None = None,
+    answers: Mapping[str, int] | None = None,
     rolls: int = 1,
     limit: float = 1000.0,
     tick: float = 0.001,
@@ -205,7 +206,7 @@ def run(  # noqa: PLR0913 - each argument is one dimension of a world
         if len(shelf.history) == rolls:
             clock.end()
 
-    shelf = Shelf(Journal(None, known_keys), ended)
+    shelf = Shelf(Journal(None, known_keys, answers=answers), ended)
     touches.touch(only)
     Controller(_Stopping(site, shelf), touches, given, WatchingRecorder(shelf, observers(shelf)), clock).run()
     return Outcome(site, shelf, touches)

@@ -15,6 +15,7 @@ from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.planning.actions import (
     Action,
     ClearBlacklist,
+    EndRequest,
     Look,
     SendProbe,
     Subscribe,
@@ -34,6 +35,10 @@ THROTTLE = 0.001
 """Seconds for which the Emperor does not start a vassal that died once; each further death adds a whole one."""
 FAILS_AFTER = 0.4
 """Seconds from a start to the death of a vassal whose code does not load."""
+ANSWERS_AFTER = 0.005
+"""Seconds until a vassal answers a request."""
+FAILING = 500
+"""The lowest HTTP status of a failed answer."""
 DYING = 0.02
 """Seconds from the moment that the Emperor loses touch with a process to its end."""
 
@@ -62,7 +67,9 @@ class FakeVassal:
     order_lost: bool = False
     """It starts unsubscribed, and once it was reloaded nobody tells it to announce itself."""
     answers: str = "200 OK"
-    """What new code answers to a probe."""
+    """What new code answers to a probe; empty = nothing."""
+    old_answers: str = "200 OK"
+    """What the code that it runs answers."""
     signed: bool = False
     """Routers take only the vassal's own packets."""
     busy_until: float = 0.0
@@ -199,14 +206,16 @@ class SimulatedSite:
         else:
             self._act(self.vassals[action.vassal], action)
 
-    def _act(self, one: FakeVassal, action: Touch | WakeMaster | SendProbe | Suspend) -> None:
+    def _act(self, one: FakeVassal, action: Touch | WakeMaster | SendProbe | EndRequest | Suspend) -> None:
         if isinstance(action, Touch):
             if one.touch_refused:
                 raise ActionError(one.id, "its config cannot be touched")
             one.mtime = action.mtime if action.mtime is not None else int(self.wall())
         elif isinstance(action, SendProbe):
             one.probe = None
-            self.at(self.now + 0.02, lambda: self._answer(one))
+            self.at(self.now + ANSWERS_AFTER, lambda: self._answer(one, one.pid, one.reloads))
+        elif isinstance(action, EndRequest):
+            one.busy_until = self.now
         elif isinstance(action, Suspend):
             one.paused = True
             one.nodes.clear()
@@ -226,8 +235,10 @@ class SimulatedSite:
                     node, death_mark=False, last_check=int(self.wall()), load=HOOKS_LOAD
                 )
 
-    def _answer(self, one: FakeVassal) -> None:
-        one.probe = ProbeResult(good=one.answers.startswith("200"), words=f"/ is answered with {one.answers}")
+    def _answer(self, one: FakeVassal, pid: int, reloads: int) -> None:
+        if (one.pid, one.reloads) == (pid, reloads) and not one.paused and one.old_answers:
+            status = int(one.old_answers[:3])
+            one.probe = ProbeResult(status < FAILING, f"/ is answered with {one.old_answers}", status)
 
     def _leave(self, one: FakeVassal, router: str, key: str) -> None:
         node = one.nodes.pop((router, key), None)
@@ -325,6 +336,7 @@ class SimulatedSite:
         if not one.present or one.pid != pid:
             return
         one.code_since = since
+        one.old_answers = one.answers
         one.workers = self._fork()
         one.accepting = one.accepts
         if one.dies_after is not None:

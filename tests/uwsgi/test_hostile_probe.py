@@ -14,7 +14,7 @@ from tests.support.servers import listens
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.probe_spec import Probe, parse
 from uwsgi_reload_hook.site import sockets
-from uwsgi_reload_hook.site.prober import Prober
+from uwsgi_reload_hook.site.prober import Prober, Target
 from uwsgi_reload_hook.snapshot import ProbeResult
 from uwsgi_reload_hook.uwsgi import probe
 
@@ -96,7 +96,7 @@ def test_whatever_the_option_says_is_a_probe_or_a_valueerror_with_what_is_accept
     except ValueError as error:
         assert "path=/healthz,host=app.local,status=200-399" in str(error)  # noqa: PT017 - or it is a probe
     else:
-        assert probe.request(parsed, "app", over_http=False)
+        assert parsed is None or probe.request(parsed, "app", over_http=False)
 
 
 @given(st.text(max_size=255).map(os.fsencode).map(os.fsdecode), st.booleans())
@@ -111,7 +111,7 @@ def test_a_key_of_any_bytes_makes_a_request_of_three_lines(key: str, over_http: 
 def test_an_answer_that_names_more_than_a_machine_holds_ends_the_probe(tmp_path: Path) -> None:
     prober = Prober(Probe("/h"), 10.0)
     with listens(tmp_path / "s") as listener:
-        prober.start("v", str(tmp_path / "s"), "app", over_http=False)
+        prober.start("v", Target(str(tmp_path / "s"), "app"))
         assert prober.results() == {}
         connection, _ = listener.accept()
         with connection:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_reload_hook.probe_spec import Probe, parse
-from uwsgi_reload_hook.site.prober import Prober
+from uwsgi_reload_hook.probe_spec import AUTO, Probe, parse
+from uwsgi_reload_hook.site.prober import Prober, Target
 from uwsgi_reload_hook.snapshot import ProbeResult
 from uwsgi_reload_hook.uwsgi import probe
 
@@ -33,6 +33,12 @@ def test_a_probe_is_a_path_or_pairs(text: str, expected: Probe) -> None:
     assert parse(str(expected)) == expected
 
 
+def test_a_probe_may_be_auto_or_none() -> None:
+    assert parse(" auto ") == AUTO
+    assert str(AUTO) == "auto"
+    assert parse("none") is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -43,6 +49,7 @@ def test_a_probe_is_a_path_or_pairs(text: str, expected: Probe) -> None:
         "path=/,status=abc",
         "path=/,status=300-200",
         "path=/,port=1",
+        "auto,host=a",
         "/a b",
         "/ä",
     ],
@@ -56,6 +63,7 @@ def test_a_request_over_the_uwsgi_protocol_names_path_query_and_host() -> None:
     packet = probe.request(Probe("/a%20b?x=1"), "app:80", over_http=False)
     assert packet[0] == 0
     assert packet[3] == 0
+    assert probe.request(Probe("/"), "app", over_http=False, modifiers=(5, 1))[::3][:2] == bytes([5, 1])
     for part in (
         b"PATH_INFO\x04\x00/a b",
         b"QUERY_STRING\x03\x00x=1",
@@ -73,7 +81,7 @@ def test_a_request_over_http_uses_the_host_given_before_the_key() -> None:
 @pytest.mark.parametrize(
     ("answer", "good", "words"),
     [
-        (GOOD, True, "/h is answered with 200 OK"),
+        (GOOD, True, "is answered with 200 OK"),
         (b"HTTP/1.1 302 Found\r\n\r\n", True, "302 Found"),
         (b"HTTP/1.1 500 Internal Server Error\r\n\r\nInternal Server Error", False, "500 Internal Server Error"),
         (b"HTTP/1.1 404 Not Found\r\n\r\n", False, "404 Not Found"),
@@ -120,7 +128,7 @@ def outcome(prober: Prober, vassal: str = "v") -> ProbeResult:
 
 def ask(address: str, limit: float = 10.0) -> ProbeResult:
     prober = Prober(Probe("/h"), limit)
-    prober.start("v", address, "app", over_http=False)
+    prober.start("v", Target(address, "app", log=lambda: "its log /log"))
     try:
         return outcome(prober)
     finally:
@@ -134,7 +142,7 @@ def test_a_good_answer_in_pieces_is_good(tmp_path: Path) -> None:
             connection.sendall(bytes([byte]))
 
     with server(tmp_path / "s", behave) as address:
-        assert ask(address) == ProbeResult(good=True, words="/h is answered with 200 OK")
+        assert ask(address) == ProbeResult(True, f"GET /h with Host app at {address} is answered with 200 OK", 200)
 
 
 def test_no_answer_in_time_is_a_failure(tmp_path: Path) -> None:
@@ -147,7 +155,8 @@ def test_no_answer_in_time_is_a_failure(tmp_path: Path) -> None:
     with server(tmp_path / "s", behave) as address:
         result = ask(address, limit=0.1)
         over.set()
-    assert result == ProbeResult(good=False, words="/h: no answer in 0.1 s")
+    words = f"GET /h with Host app at {address} is not answered in 0.1 s; see its log /log"
+    assert result == ProbeResult(good=False, words=words)
 
 
 def test_an_answer_without_end_is_a_failure(tmp_path: Path) -> None:
@@ -178,16 +187,32 @@ def test_nobody_there_is_a_failure_with_the_address(tmp_path: Path) -> None:
 
 def test_a_new_probe_forgets_the_answer_before_it(tmp_path: Path) -> None:
     prober = Prober(Probe("/h"), 10.0)
-    prober.fail("v", "no socket")
-    assert prober.results() == {"v": ProbeResult(good=False, words="no socket")}
+    prober.leave_out("v", "app", "there is none")
+    words = "GET /h with Host app is not sent, because there is none"
+    assert prober.results() == {"v": ProbeResult(good=False, words=words)}
 
     def behave(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(GOOD)
 
     with server(tmp_path / "s", behave) as address:
-        prober.start("v", address, "app", over_http=True)
+        prober.start("v", Target(address, "app", over_http=True))
         assert outcome(prober).good
     prober.forget("v")
     assert prober.results() == {}
     prober.close()
+
+
+def test_auto_takes_any_status_below_500_for_an_answer_and_passes_one_not_asked() -> None:
+    for status in (200, 301, 400, 401, 404, 499, 500, 503):
+        result = probe.judge(AUTO, b"HTTP/1.0 %d X\r\n\r\n" % status)
+        assert (result.good, result.status) == (status < 500, status)
+    prober = Prober(AUTO, 1.0)
+    prober.leave_out("v", "app", "there is no socket")
+    assert prober.results()["v"].good
+
+
+def test_a_400_to_a_probe_that_was_set_tells_how_to_give_a_host() -> None:
+    answer = b"HTTP/1.0 400 Bad Request\r\n\r\n"
+    assert "reload-hook-probe = path=/,host=www.example.org" in probe.judge(Probe("/"), answer).words
+    assert "reload-hook-probe" not in probe.judge(Probe("/", lowest=400, highest=400), answer).words

@@ -10,6 +10,7 @@ from uwsgi_reload_hook.snapshot import Node
 __all__ = [
     "Action",
     "ClearBlacklist",
+    "EndRequest",
     "Look",
     "SendProbe",
     "Step",
@@ -63,10 +64,24 @@ class WakeMaster:
 
 @dataclass(frozen=True, slots=True)
 class SendProbe:
-    """Send the probe to a vassal's own socket; `nodes` give address and host. A later look has the answer."""
+    """Send the probe to a vassal's own socket. A later look has the answer."""
 
     vassal: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[Node, ...] = ()
+    """The first one has the address and the modifiers; none: they are found in the vassal's config."""
+    host: str = ""
+    """Empty = the key of that node."""
+    modifiers: tuple[int, int] | None = None
+    """Of one without a node: those of other vassals under its key; None = not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndRequest:
+    """End the worker that hangs in the hook's own request to a vassal, so that the reload does not wait for it."""
+
+    vassal: str
+    pid: int
+    """The master's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +92,7 @@ class Suspend:
     pid: int
 
 
-Action = Unsubscribe | Subscribe | Touch | ClearBlacklist | WakeMaster | SendProbe | Suspend
+Action = Unsubscribe | Subscribe | Touch | ClearBlacklist | WakeMaster | SendProbe | EndRequest | Suspend
 
 
 @dataclass(frozen=True, slots=True)

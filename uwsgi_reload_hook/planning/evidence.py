@@ -12,6 +12,7 @@ __all__ = [
     "is_drained",
     "places_lost",
     "runs_new_code",
+    "runs_old_code",
     "still_routed",
     "unrouted",
     "why_dead",
@@ -55,6 +56,14 @@ def runs_new_code(progress: Progress, vassal: Vassal) -> bool:
     if details.children is None or before.children is None:
         return details.reloads is None or before.reloads is None
     return bool(details.children) and not details.children & before.children
+
+
+def runs_old_code(progress: Progress, vassal: Vassal) -> bool:
+    """Whether the vassal is seen to run, after its touch, the image and no workers but those of before."""
+    details, before = vassal.details, progress.before
+    if details is None or details.reloads is None or details.children is None or before.children is None:
+        return False
+    return not progress.image.is_new and details.reloads == before.reloads and details.children <= before.children
 
 
 def has_reexecuted(before: Baseline, vassal: Vassal) -> bool:

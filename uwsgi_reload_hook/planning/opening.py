@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from uwsgi_reload_hook.planning import absence, counts
 from uwsgi_reload_hook.planning.progress import Progress
-from uwsgi_reload_hook.planning.roll import Request, Result, Roll, Stage
+from uwsgi_reload_hook.planning.roll import OldAnswer, Request, Result, Roll, Stage
 from uwsgi_reload_hook.planning.unrollable import exclude_unrollable, vassals_in_words
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot, Vassal
@@ -28,6 +28,8 @@ class Memory:
     """The keys that each vassal was last seen to serve, because no router lists a vassal that is down."""
     usual_load: float | None = None
     """Seconds that the quickest load of the last roll took; None = not known."""
+    answers: Mapping[str, int] = field(default_factory=dict)
+    """By key, the HTTP status that the old code of the last roll has answered with, where it was below 500."""
 
 
 def open_roll(
@@ -61,6 +63,7 @@ def open_roll(
         routers=snapshot.routers,
         emperor_pid=snapshot.emperor_pid,
         usual_load=memory.usual_load,
+        old_answers={key: OldAnswer(status) for key, status in memory.answers.items()},
         last_change=now,
     )
     roll = replace(roll, minimum=counts.minimum_by_key(snapshot, roll, settings))

@@ -113,6 +113,8 @@ class Warmup(NamedTuple):
     """When a probe was last sent."""
     awaits_answer: bool = False
     """Whether the answer to that probe is still to be judged."""
+    status: int = 0
+    """The HTTP status of its last good answer; 0 = there is none."""
     healthy_since: Monotonic | None = None
 
 

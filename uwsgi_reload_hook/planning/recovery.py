@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning import draining, polling, restarting, warming
+from uwsgi_reload_hook.planning import draining, old_answers, polling, restarting, warming
 from uwsgi_reload_hook.planning.actions import ClearBlacklist, Step
 from uwsgi_reload_hook.planning.observation import apply
 from uwsgi_reload_hook.planning.progress import Failure, Phase, Progress
@@ -22,7 +22,8 @@ def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> St
     A vassal that was done and is another process now is waited for again if the Emperor was restarted too. Under the
     same Emperor it died by itself, and that stops the roll.
     """
-    context = Context(snapshot, settings, now)
+    roll = old_answers.forget_questions(roll)
+    context = Context(snapshot, settings, now, old_answers=roll.old_answers)
     same_emperor = roll.emperor_pid == snapshot.emperor_pid != 0
     moves = [
         _fail_done(progress, context)

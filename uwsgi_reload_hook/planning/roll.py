@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from uwsgi_reload_hook.clocks import Monotonic, Seconds, WallClock
 from uwsgi_reload_hook.planning.progress import Phase, Progress
 
-__all__ = ["Mode", "Request", "Result", "Roll", "Stage"]
+__all__ = ["Mode", "OldAnswer", "Request", "Result", "Roll", "Stage"]
 
 
 class Stage(Enum):
@@ -53,6 +54,26 @@ class Request:
     only: str = "*"
 
 
+class OldAnswer(NamedTuple):
+    """What the old code under a key answers to the probe `auto`. Written by planning/old_answers.py."""
+
+    remembered: int = 0
+    """The HTTP status of the last roll; 0 = not known, or no answer."""
+    status: int | None = None
+    """The best HTTP status given in this roll; 0 = it does not answer, None = no answer was seen, or none counts."""
+    asked: tuple[str, ...] = ()
+    """The vassals asked in this roll, one after another."""
+    awaited: bool = False
+    """Whether the answer of the last of them is still to come."""
+
+    @property
+    def best(self) -> int:
+        """The status that the new code is held against; 0 = none."""
+        if self.status is None:
+            return 0 if self.awaited else self.remembered
+        return self.status
+
+
 @dataclass(frozen=True, slots=True)
 class Roll:
     """One rolling reload, from its request to its result."""
@@ -85,6 +106,8 @@ class Roll:
     """Router to the time at which it was seen to be another process, with an empty table."""
     usual_load: Seconds | None = None
     """Seconds that the quickest load of the last roll took, from touch to accepting; None = not known."""
+    old_answers: Mapping[str, OldAnswer] = field(default_factory=dict)
+    """By subscription key, or by id of a vassal without one."""
     canary_done: Monotonic | None = None
     """When the last vassal of the first wave was done."""
     last_change: Monotonic = 0.0

@@ -16,10 +16,11 @@ No transition is undone by another rule of the same step. All go through `enter`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from uwsgi_reload_hook.planning.actions import Action, Subscribe
 from uwsgi_reload_hook.planning.progress import Drain, Failure, Phase, Progress
+from uwsgi_reload_hook.planning.roll import OldAnswer
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Node, Snapshot
 
@@ -84,6 +85,8 @@ class Context:
     now: float
     ignored_by: frozenset[str] = frozenset()
     """Routers that ignore the hook's packets, so that no drain there is waited for."""
+    old_answers: Mapping[str, OldAnswer] = field(default_factory=dict)
+    """What the new code is held against."""
 
 
 def enter(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from uwsgi_reload_hook.planning import evidence
-from uwsgi_reload_hook.planning.actions import Action, SendProbe, Suspend, Unsubscribe
+from uwsgi_reload_hook.planning import evidence, old_answers
+from uwsgi_reload_hook.planning.actions import Action, Suspend, Unsubscribe
 from uwsgi_reload_hook.planning.progress import Failure, Image, Phase, Progress
 from uwsgi_reload_hook.planning.transitions import (
     ANNOUNCE_WAIT,
@@ -39,7 +39,7 @@ def begin(progress: Progress, vassal: Vassal, context: Context) -> Transition:
         times=times._replace(load_seconds=loading),
         warmup=progress.warmup._replace(healthy_since=None),
     )
-    if context.settings.probe is not None and progress.before.accepts:
+    if progress.before.accepts and old_answers.is_probed(warming, context):
         return probe(warming, context)
     return _announce(warming, vassal, context)
 
@@ -83,7 +83,7 @@ def eviction(progress: Progress, vassal: Vassal, context: Context) -> tuple[Acti
 def probe(progress: Progress, context: Context) -> Transition:
     """Send the probe to the vassal's own socket."""
     asked = progress.warmup._replace(probed=context.now, awaits_answer=True)
-    return progress._replace(warmup=asked), (SendProbe(progress.id, progress.drain.nodes),)
+    return progress._replace(warmup=asked), (old_answers.question(progress, context.snapshot),)
 
 
 def _announce(progress: Progress, vassal: Vassal, context: Context) -> Transition:
@@ -99,10 +99,14 @@ def _judge_answer(progress: Progress, vassal: Vassal, context: Context) -> Trans
     """
     answer = vassal.probe
     if answer is None:
-        return unless_late(progress, context, "has not answered the probe"), ()
+        asked = old_answers.in_words(progress, context)
+        late = unless_late(progress, context, f"has not answered the probe, {asked}")
+        # As after a bad answer: whoever does not answer a probe must not get requests.
+        return late._replace(failure=Failure.PROBE) if late.phase is Phase.FAILED else late, ()
     if not answer.good:
-        return fail(progress, context.now, Failure.PROBE, f"the probe failed: {answer.words}"), ()
-    good = progress._replace(warmup=progress.warmup._replace(awaits_answer=False))
+        before = old_answers.comparison(progress, context)
+        return fail(progress, context.now, Failure.PROBE, f"the probe failed: {answer.words}{before}"), ()
+    good = progress._replace(warmup=progress.warmup._replace(awaits_answer=False, status=answer.status))
     return _announce(good, vassal, context) if good.warmup.admitted is None else (good, ())
 
 

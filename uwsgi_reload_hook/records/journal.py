@@ -32,6 +32,8 @@ class Journal:
     """When it was written."""
     usual_load: Seconds | None = None
     """Seconds that the quickest load of the last roll took; None = not known."""
+    answers: Mapping[str, int] | None = None
+    """By key, the HTTP status that the old code of the last roll has answered with, where it was below 500."""
 
 
 _ALWAYS: Mapping[str, object] = {"handled": None, "keys": None, "roll": None, "saved": 0.0}

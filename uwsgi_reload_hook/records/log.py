@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 
+from uwsgi_reload_hook.planning.old_answers import host_of, key_of
 from uwsgi_reload_hook.planning.progress import Phase, Progress
-from uwsgi_reload_hook.planning.roll import Result, Roll
+from uwsgi_reload_hook.planning.roll import OldAnswer, Result, Roll
+from uwsgi_reload_hook.probe_spec import AUTO
 from uwsgi_reload_hook.records import events
 from uwsgi_reload_hook.records.events import Event
 
@@ -65,6 +68,7 @@ def _close(roll: Roll) -> None:
         reason = f": {roll.reason}" if roll.reason else ""
         level = logging.WARNING if reason else logging.INFO
         log.log(level, "roll %s is done after %.2f s: %d vassals reloaded%s", *_end(roll), reloaded, reason)
+        _tell_refused_hosts(roll)
         return
     log.error(
         "roll %s is over after %.2f s, %s: %s. Reloaded: %d; failed: %s; not touched, still on the old code: %s. "
@@ -76,6 +80,22 @@ def _close(roll: Roll) -> None:
         _listed(ids[Phase.FAILED]),
         _listed(ids[Phase.PENDING]),
     )
+
+
+def _tell_refused_hosts(roll: Roll) -> None:
+    """Tell of the keys under which the old code and the new one refuse the probe, unless the last roll has told it."""
+    refused = {key_of(one): one for one in roll.within(Phase.DONE) if one.warmup.status == HTTPStatus.BAD_REQUEST}
+    for key, one in refused.items():
+        answer = roll.old_answers.get(key, OldAnswer())
+        if answer.best == HTTPStatus.BAD_REQUEST != answer.remembered:
+            log.warning(
+                "%s: GET %s with Host %s is answered with 400 by the old code and by the new one, so the probe tells "
+                "nothing of a deploy. If the application does not accept this host (Django: ALLOWED_HOSTS), give one "
+                "that it does: reload-hook-probe = path=/,host=www.example.org; or none, to ask nobody",
+                one.id,
+                AUTO.path,
+                host_of(one),
+            )
 
 
 def _end(roll: Roll) -> tuple[str, float]:

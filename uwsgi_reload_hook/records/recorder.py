@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from uwsgi_reload_hook.planning.old_answers import is_good
 from uwsgi_reload_hook.planning.roll import Mode, Request, Result, Roll
 from uwsgi_reload_hook.records import events
 from uwsgi_reload_hook.records.events import Event, Observer
@@ -102,6 +103,11 @@ class Recorder:
         """Seconds that the quickest load of the last roll took, if that is known."""
         return self._journal.usual_load
 
+    @property
+    def answers(self) -> Mapping[str, int]:
+        """By key, the HTTP status that the old code of the last roll has answered with, where it was below 500."""
+        return self._journal.answers or {}
+
     def saw(self, snapshot: Snapshot, roll: Roll) -> None:
         """Remember the keys of every vassal in service that has nodes, because the roll unsubscribes the others."""
         out = {one.id for one in roll.out}
@@ -152,7 +158,9 @@ class Recorder:
         # The status first: a hook killed in between ends the roll again, and the result is not lost.
         self._tell(events.RollEnded(roll))
         usual = self._journal.usual_load if roll.quickest_load is None else roll.quickest_load
-        self._journal = replace(self._journal, handled=_signature(roll.request), usual_load=usual)
+        answers = {key: one.best for key, one in roll.old_answers.items() if is_good(one.best)}
+        handled = _signature(roll.request)
+        self._journal = replace(self._journal, handled=handled, usual_load=usual, answers=answers or None)
         self._save(None, now)
         self._tell(events.RollClosed(roll))
 

@@ -6,12 +6,13 @@ import logging
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 
-from uwsgi_reload_hook.addresses import is_unix
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.planning.actions import (
     Action,
     ClearBlacklist,
+    EndRequest,
     SendProbe,
     Subscribe,
     Suspend,
@@ -22,10 +23,11 @@ from uwsgi_reload_hook.planning.actions import (
 from uwsgi_reload_hook.settings import PREFIX
 from uwsgi_reload_hook.site import processes, vassal_config
 from uwsgi_reload_hook.site.master import wake
+from uwsgi_reload_hook.site.probe_target import find_target, host_of
 from uwsgi_reload_hook.site.prober import Prober
-from uwsgi_reload_hook.site.process_options import of_vassal
-from uwsgi_reload_hook.site.sockets import accepts, resolve, send
+from uwsgi_reload_hook.site.sockets import accepts, send
 from uwsgi_reload_hook.site.vassals import KnownVassals
+from uwsgi_reload_hook.snapshot import Node
 from uwsgi_reload_hook.uwsgi import packets
 
 __all__ = ["Actuator"]
@@ -55,6 +57,8 @@ class Actuator:
                 wake(action.pid, self._vassals.paths[action.vassal])
             case SendProbe():
                 self._probe(action)
+            case EndRequest():
+                self._end_request(action)
             case Suspend():
                 _suspend(action)
             case ClearBlacklist():
@@ -96,20 +100,36 @@ class Actuator:
     def _probe(self, action: SendProbe) -> None:
         if self._prober is None:
             return
-        pid = self._vassals.pids.get(action.vassal, 0)
-        options = of_vassal(pid, self._vassals.paths[action.vassal])
-        directory = processes.working_directory(pid)
-        over_http = [resolve(address, directory) for address in options.found("http-socket")]
-        plain = [resolve(address, directory) for address in options.found("socket", "uwsgi-socket")]
-        addresses = [*(node.address for node in action.nodes), *_held(pid, [*plain, *over_http], directory)]
-        if not addresses:
-            self._prober.fail(action.vassal, "no socket of it was found, neither at a router nor in its config")
+        pid, config = self._vassals.pids.get(action.vassal, 0), self._vassals.paths[action.vassal]
+        target = find_target(replace(action, nodes=self._held(action)), pid, config)
+        if target is None:
+            why = "no socket of it that can be asked was found, neither at a router nor in its config"
+            self._prober.leave_out(action.vassal, host_of(action), why)
             return
-        host = action.nodes[0].key if action.nodes else "localhost"
         try:
-            self._prober.start(action.vassal, addresses[0], host, over_http=addresses[0] in over_http)
+            self._prober.start(action.vassal, target)
         except ValueError as error:
-            self._prober.fail(action.vassal, f"its key fits no request: {error}")
+            self._prober.leave_out(action.vassal, target.host, f"its key fits no request: {error}")
+
+    def _end_request(self, action: EndRequest) -> None:
+        """End one worker, as its master does when its mercy is over (core/master.c, uwsgi_master_check_mercy)."""
+        worker = self._prober.hung_worker(action.vassal, action.pid) if self._prober else None
+        if worker is None:
+            return
+        try:
+            processes.send_signal(worker, signal.SIGKILL)
+        except OSError as error:
+            log.warning("%s: worker %d hangs in the hook's probe of the old code: %s", action.vassal, worker, error)
+        else:
+            text = "%s: worker %d of the old code is ended, because it hung in the hook's probe and nothing else"
+            log.warning(text, action.vassal, worker)
+
+    def _held(self, action: SendProbe) -> tuple[Node, ...]:
+        """Those of the nodes that the vassal has still: a reload gives `socket = 127.0.0.1:0` another port."""
+        if all(node.address.startswith(("/", "@")) for node in action.nodes):
+            return action.nodes
+        own = self._vassals.owners(action.nodes).get(action.vassal, ())
+        return tuple(node for node in own if accepts(node.address))
 
     def _clear_blacklist(self, action: ClearBlacklist) -> None:
         """Have the Emperor forget its blacklist (core/emperor.c, emperor_cleanup); its next scan starts the vassals."""
@@ -131,19 +151,6 @@ def _touch(action: Touch) -> None:
     except OSError as error:
         reason = f"its config {action.path} cannot be touched by user {os.geteuid()}: {error.strerror}"
         raise ActionError(action.vassal, reason) from error
-
-
-def _held(pid: int, named: list[str], directory: str | None) -> list[str]:
-    """Keep those addresses of its config that a vassal listens on, because a path may lead to another's socket.
-
-    A TCP address is kept unchecked. So is a path where this user may not see the vassal's sockets.
-    """
-    listening = processes.listening("unix")
-    pids = (pid, *(child for child, _ in processes.children(pid) or ()))
-    held = {os.path.normpath(resolve(address, directory)) for one in pids for address in listening.get(one, ())}
-    if not held and os.geteuid() != 0:
-        return named
-    return [one for one in named if not is_unix(one) or os.path.normpath(one) in held]
 
 
 def _suspend(action: Suspend) -> None:

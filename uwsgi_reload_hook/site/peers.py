@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import re
@@ -17,6 +18,7 @@ from uwsgi_reload_hook.site.unix_sockets import connect, target_of, written
 __all__ = [
     "Peer",
     "abstract_listeners",
+    "accepted",
     "credentials",
     "datagram_user",
     "is_listener",
@@ -32,9 +34,9 @@ TIMEOUT = 4.0
 CHUNK = 1 << 18
 """Bytes: the kernel sends its list in pieces of at most 32 KiB (net/netlink/af_netlink.c)."""
 _SOCK_DIAG, _REQUEST, _DUMP, _ERROR, _DONE = 4, 1, 0x300, 2, 3
-_BY_FAMILY, _LISTENING, _ANY_STATE = 20, 1 << 10, 2**32 - 1
-_NAME, _VFS, _UID = 0, 1, 7
-_SHOW = 1 << 0 | 1 << 1 | 1 << 6
+_BY_FAMILY, _ESTABLISHED, _LISTENING, _ANY_STATE = 20, 1 << 1, 1 << 10, 2**32 - 1
+_NAME, _VFS, _PEER, _UID = 0, 1, 2, 7
+_SHOW = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 6
 """Constants of linux/netlink.h, sock_diag.h and unix_diag.h. Linux 5.3 and newer give the user."""
 _LISTEN = "0A"
 """The state TCP_LISTEN of net/tcp_states.h, as /proc/net/tcp writes it."""
@@ -142,6 +144,18 @@ def listening_inodes() -> dict[int, str]:
     return addresses
 
 
+def accepted(client: int) -> tuple[int, frozenset[int]]:
+    """The inode of the other end of a unix connection, and those of all ends that its listener has made.
+
+    `client` is the inode of this end. Raises OSError where the kernel may not be asked, or there is no other end.
+    """
+    every = [one for one in _asked(_ESTABLISHED) if one.kind == socket.SOCK_STREAM]
+    ours = next((one for one in every if one.peer == client), None)
+    if ours is None:
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+    return ours.number, frozenset(one.number for one in every if (one.name, one.inode) == (ours.name, ours.inode))
+
+
 @dataclass(frozen=True, slots=True)
 class _Socket:
     """A unix socket in the kernel's list."""
@@ -154,6 +168,8 @@ class _Socket:
     """The user who made the socket; None = not known."""
     inode: int | None
     """The inode of the file that the socket is bound to; None = it has an abstract name, or none."""
+    peer: int | None = None
+    """The inode of the socket at the other end of its connection; None = it is not connected."""
 
     def is_at(self, path: str, file: os.stat_result | None) -> bool:
         if file is None:
@@ -177,7 +193,8 @@ def _asked(states: int) -> Iterator[_Socket]:
                 number = _MESSAGE.unpack_from(body)[4]
                 attributes = dict(_messages(body[_MESSAGE.size :], _ATTRIBUTE))
                 user, inode = _number(attributes.get(_UID)), _number(attributes.get(_VFS))
-                yield _Socket(body[1], number, attributes.get(_NAME, b""), user, inode)
+                peer = _number(attributes.get(_PEER))
+                yield _Socket(body[1], number, attributes.get(_NAME, b""), user, inode, peer)
 
 
 def _number(attribute: bytes | None) -> int | None:

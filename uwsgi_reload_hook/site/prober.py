@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.probe_spec import Probe
+from uwsgi_reload_hook.site.hung_worker import worker_of
 from uwsgi_reload_hook.site.sockets import open_stream
 from uwsgi_reload_hook.snapshot import ProbeResult
 from uwsgi_reload_hook.uwsgi import probe
 
-__all__ = ["Prober"]
+__all__ = ["Prober", "Target"]
 
 CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a vassal is asked, and how."""
+
+    address: str
+    host: str
+    """Unless the probe names one."""
+    over_http: bool = False
+    """False = over the uwsgi protocol."""
+    modifiers: tuple[int, int] = (0, 0)
+    log: Callable[[], str] = lambda: "its log"
+    """Where the vassal logs, in words: looked up only for a bad answer, because that reads configs."""
 
 
 class Prober:
@@ -26,14 +43,25 @@ class Prober:
         self._under_way: dict[str, _Exchange] = {}
         self._results: dict[str, ProbeResult] = {}
 
-    def start(self, vassal: str, address: str, host: str, *, over_http: bool) -> None:
-        """Start the probe of a vassal, and forget an earlier result."""
+    def start(self, vassal: str, target: Target) -> None:
+        """Start the probe of a vassal, and forget an earlier result. Raises ValueError where no request has room."""
         self.forget(vassal)
-        self._under_way[vassal] = _Exchange(self._what, address, host, over_http=over_http, limit=self._limit)
+        exchange = _Exchange(self._what, target, self._limit)
+        if result := exchange.move():  # the request is on its way before the next act
+            self._results[vassal] = result
+        else:
+            self._under_way[vassal] = exchange
 
-    def fail(self, vassal: str, words: str) -> None:
-        """Record that no probe could be sent to a vassal."""
-        self._results[vassal] = ProbeResult(good=False, words=words)
+    def leave_out(self, vassal: str, host: str, why: str) -> None:
+        """Record that no probe could be sent to a vassal: one that was asked for fails, `auto` decides nothing."""
+        self.forget(vassal)
+        words = f"{_named(self._what, host)} is not sent, because {why}"
+        self._results[vassal] = ProbeResult(good=self._what.compares, words=words)
+
+    def hung_worker(self, vassal: str, master: int) -> int | None:
+        """The worker that has the unanswered request to a vassal, and no other one; None = none is seen."""
+        exchange = self._under_way.get(vassal)
+        return exchange.worker(master) if exchange else None
 
     def forget(self, vassal: str) -> None:
         """Cancel the probe of a vassal, and drop its result."""
@@ -56,10 +84,10 @@ class Prober:
 
 
 class _Exchange:
-    def __init__(self, what: Probe, address: str, host: str, *, over_http: bool, limit: float) -> None:
+    def __init__(self, what: Probe, target: Target, limit: float) -> None:
         self._what = what
-        self._address = address
-        self._request = probe.request(what, host, over_http=over_http)
+        self._target = target
+        self._request = probe.request(what, target.host, over_http=target.over_http, modifiers=target.modifiers)
         self._answer = bytearray()
         self._deadline = time.monotonic() + limit
         self._limit = limit
@@ -72,18 +100,18 @@ class _Exchange:
         except (BlockingIOError, InterruptedError):
             finished = False
         except (OSError, UnavailableError) as error:
-            return self._end(ProbeResult(good=False, words=f"{self._address}: {error}"))
+            return self._end(_bad(f"is not answered: {error}"))
         if finished:
             return self._end(probe.judge(self._what, bytes(self._answer)))
         if len(self._answer) > probe.LIMIT:
-            return self._end(ProbeResult(good=False, words=f"the answer has more than {probe.LIMIT} bytes"))
+            return self._end(_bad(f"is answered with more than {probe.LIMIT} bytes"))
         if time.monotonic() >= self._deadline:
-            return self._end(ProbeResult(good=False, words=f"{self._what.path}: no answer in {self._limit:g} s"))
+            return self._end(_bad(f"is not answered in {self._limit:g} s"))
         return None
 
     def _try(self) -> bool:
         if self._socket is None:
-            self._socket = open_stream(self._address)
+            self._socket = open_stream(self._target.address)
         while self._request:
             sent = self._socket.send(self._request)
             self._request = self._request[sent:]
@@ -95,11 +123,26 @@ class _Exchange:
         return False
 
     def _end(self, result: ProbeResult) -> ProbeResult:
+        """Close the connection, and name in the result what was asked, and where a bad answer is explained."""
         self.close()
-        return result
+        log = "" if result.good else f"; see {self._target.log()}"
+        asked = f"{_named(self._what, self._target.host)} at {self._target.address}"
+        return ProbeResult(result.good, f"{asked} {result.words}{log}", result.status)
+
+    def worker(self, master: int) -> int | None:
+        """The worker that has accepted the connection, and no other one."""
+        return worker_of(self._socket, master) if self._socket else None
 
     def close(self) -> None:
         """Close the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def _named(what: Probe, host: str) -> str:
+    return f"GET {what.path} with Host {(what.host or host)[: probe.WORDS]}"
+
+
+def _bad(words: str) -> ProbeResult:
+    return ProbeResult(good=False, words=words)

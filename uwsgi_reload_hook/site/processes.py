@@ -16,6 +16,7 @@ import psutil
 from uwsgi_reload_hook.site import peers
 
 __all__ = [
+    "accepted_at",
     "boot_id",
     "children",
     "command_line",
@@ -207,6 +208,15 @@ def listening(kind: str = "all") -> dict[int, frozenset[str]]:
             host = f"[{address.ip}]" if ":" in address.ip else address.ip
             listeners.setdefault(connection.pid, set()).add(f"{host}:{address.port}")
     return {pid: frozenset(addresses) for pid, addresses in listeners.items()}
+
+
+def accepted_at(port: int) -> list[tuple[int, int]]:
+    """The processes that have connections at a local TCP port, and the port at the other end of each."""
+    return [
+        (one.pid, one.raddr.port)
+        for one in _connections("tcp")
+        if one.pid is not None and one.raddr and one.laddr.port == port
+    ]
 
 
 def _unix_listeners() -> dict[int, set[str]]:

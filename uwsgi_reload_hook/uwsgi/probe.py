@@ -12,16 +12,19 @@ from uwsgi_reload_hook.probe_spec import Probe, is_number
 from uwsgi_reload_hook.snapshot import ProbeResult
 from uwsgi_reload_hook.uwsgi import packets
 
-__all__ = ["LIMIT", "judge", "request"]
+__all__ = ["LIMIT", "WORDS", "judge", "request"]
 
 LIMIT = 1 << 20
 """Bytes of an answer that are read: no health check sends more."""
 WORDS = 80
-"""Characters of an answer that are quoted in a reason."""
+"""Characters of an answer, or of a host, that are quoted in a reason."""
 
 
-def request(probe: Probe, host: str, *, over_http: bool) -> bytes:
-    """Make the request, as a uwsgi packet (modifier 0, WSGI) or as HTTP."""
+def request(probe: Probe, host: str, *, over_http: bool, modifiers: tuple[int, int] = (0, 0)) -> bytes:
+    """Make the request, as a uwsgi packet or as HTTP.
+
+    The modifiers, 0 for WSGI, say which language plugin the packet is for; HTTP has none, so the vassal decides there.
+    """
     host = probe.host or host
     if over_http:
         host = "".join(char for char in host if char.isascii() and char.isprintable())  # a key may hold line breaks
@@ -41,33 +44,41 @@ def request(probe: Probe, host: str, *, over_http: bool) -> bytes:
         "CONTENT_LENGTH": "",
         "CONTENT_TYPE": "",
     }
-    return packets.encode(variables, 0, 0)
+    return packets.encode(variables, *modifiers)
 
 
 AGENT = "uwsgi-reload-hook"
+HOST_HINT = (
+    "; if the application does not accept this host (Django: ALLOWED_HOSTS), give one that it does: "
+    "reload-hook-probe = path=/,host=www.example.org"
+)
 
 
 def judge(probe: Probe, answer: bytes) -> ProbeResult:
-    """Judge a whole answer by its status, and by whether it is complete. No answer makes it raise an error."""
+    """Judge a whole answer by its status, and by whether it is complete. No answer makes it raise an error.
+
+    The words follow those that name the request.
+    """
     response = http.client.HTTPResponse(cast("socket.socket", _Answer(answer)))
     try:
         response.begin()
         line = f"{response.status} {response.reason[:WORDS]}".strip()
         length = response.headers.get("Content-Length", "0").strip()
         if not is_number(length):
-            return _bad(f"{probe.path} is answered with {line} and an invalid Content-Length, {length[:WORDS]!r}")
+            return _bad(f"is answered with {line} and an invalid Content-Length, {length[:WORDS]!r}")
         response.read()
     except http.client.IncompleteRead as error:
-        return _bad(f"{probe.path} is answered with half a response, {len(error.partial)} bytes of a body")
+        return _bad(f"is answered with half a response, {len(error.partial)} bytes of a body")
     except OverflowError:  # a length that no memory could hold
-        return _bad(f"{probe.path} is answered with half a response, because it names an impossible length")
+        return _bad("is answered with half a response, because it names an impossible length")
     except (http.client.HTTPException, ValueError, OSError) as error:
         start = answer[:40].decode(errors="replace")
-        return _bad(f"{probe.path} is not answered in HTTP but with {start!r} ({str(error)[:WORDS]})")
+        return _bad(f"is not answered in HTTP but with {start!r} ({str(error)[:WORDS]})")
     if b"\r\n\r\n" not in answer:
-        return _bad(f"{probe.path} is answered with half a response, because its headers do not end")
+        return _bad("is answered with half a response, because its headers do not end")
     good = probe.lowest <= response.status <= probe.highest
-    return ProbeResult(good=good, words=f"{probe.path} is answered with {line}")
+    hint = HOST_HINT if not good and response.status == http.client.BAD_REQUEST else ""
+    return ProbeResult(good=good, words=f"is answered with {line}{hint}", status=response.status)
 
 
 def _bad(words: str) -> ProbeResult:
