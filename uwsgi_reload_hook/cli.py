@@ -1,4 +1,4 @@
-"""The command line: parses, makes one call, turns what comes back into an exit code."""
+"""The command line: parses the arguments, makes one call, and returns an exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from uwsgi_reload_hook.settings import OPTIONS, parse
 __all__ = ["main"]
 
 WIDTH = 60
-"""Characters of the column of ids, at most: each line is filled up to it, and a forged id may have megabytes."""
+"""Most characters of the column of ids, because each line is padded to it and a forged id may have megabytes."""
 LONGEST = 300
 """Characters of an id or a reason that `status` shows; `--json` shows all."""
 
@@ -110,9 +110,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(given: argparse.Namespace) -> dict[str, list[str]]:
-    """The options of the command line, and below them those of the environment."""
-    said = {option.name: getattr(given, option.attribute) for option in OPTIONS.values()}
-    return {**from_environment(os.environ), **{name: texts for name, texts in said.items() if texts}}
+    """The options of the environment, overridden by those of the command line."""
+    arguments = {option.name: getattr(given, option.attribute) for option in OPTIONS.values()}
+    return {**from_environment(os.environ), **{name: texts for name, texts in arguments.items() if texts}}
 
 
 def _demo(given: argparse.Namespace) -> int:
@@ -137,7 +137,7 @@ def _say(line: str) -> None:
 
 
 def _say_nothing(_line: str) -> None:
-    """Take a line of the output under --quiet."""
+    """Drop a line of the output, for --quiet."""
 
 
 def _vassal(given: argparse.Namespace) -> int:
@@ -156,14 +156,14 @@ def _vassal(given: argparse.Namespace) -> int:
 
 
 def _trigger(given: argparse.Namespace) -> int:
-    said = {"message": given.message, "request-id": given.request_id, "only": given.only}
+    fields = {"message": given.message, "request-id": given.request_id, "only": given.only}
     follower = follow.Follower(given.file, given.state_directory, _follow_line, _note)
     never = not follow.has_run(given.file, given.state_directory or given.file.parent)
     if never and not os.path.lexists(given.file) and given.file.parent.is_dir():
         _note(_nobody_watches(given.file))
         return ExitCode.NO_HOOK
     try:
-        mtime = follow.touch(given.file, {key: text for key, text in said.items() if text is not None})
+        mtime = follow.touch(given.file, {key: text for key, text in fields.items() if text is not None})
     except OSError as error:
         raise ConfigError(f"the trigger {given.file} cannot be touched: {error.strerror}") from error
     if not given.wait:

@@ -1,4 +1,4 @@
-"""What a float of a roll counts from, as type hints: whoever writes one to a file has to know."""
+"""The clock of each time in a roll, as a type hint, because the journal treats them differently."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Clock", "Monotonic", "Seconds", "WallClock"]
 
 
 class Clock(Enum):
-    """What a float of a roll counts from: the journal moves the monotonic ones when another process takes it up."""
+    """The clock of a float. The journal moves monotonic times when another process resumes the roll."""
 
     MONOTONIC = "monotonic"
     WALL = "wall"
@@ -17,8 +17,8 @@ class Clock(Enum):
 
 
 Monotonic = Annotated[float, Clock.MONOTONIC]
-"""A moment in seconds, on the clock that never jumps and that another boot begins anew."""
+"""A time in seconds on the clock that never jumps, and that starts again at each boot."""
 WallClock = Annotated[float, Clock.WALL]
-"""A moment in Unix seconds."""
+"""A time in Unix seconds."""
 Seconds = Annotated[float, Clock.NONE]
-"""A length of time."""
+"""A duration in seconds."""

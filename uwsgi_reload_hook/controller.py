@@ -20,17 +20,17 @@ __all__ = ["Controller", "Inbox", "Site", "TriggerFile"]
 log = logging.getLogger(__name__)
 
 IDLE_LOOK = 2.0
-"""Seconds between two looks at the trigger's mtime, for file systems that tell of no events."""
+"""Seconds between two looks at the trigger's mtime, because some file systems report no events."""
 
 SETTLE = 0.015
 """Seconds for which the trigger has to stay as it is before a roll begins."""
 
 
 class Site(Protocol):
-    """What the controller needs of the world."""
+    """What the controller needs of the Emperor, the routers and the vassals."""
 
     def monotonic(self) -> float:
-        """Seconds that never jump."""
+        """Seconds on a clock that never jumps."""
 
     def look(self, tracked: Collection[str], look: Look) -> Snapshot:
         """Read the stats once, and of the processes what `look` asks for. Raises UnavailableError.
@@ -49,14 +49,14 @@ class TriggerFile(Protocol):
         """Begin to notify."""
 
     def stop(self) -> None:
-        """End it."""
+        """End the notifications."""
 
     def request(self) -> Request | None:
-        """What the file asks for now."""
+        """The request of the file as it is now; None = there is no file."""
 
 
 class Inbox:
-    """Where threads and signal handlers leave word; the loop alone reads it. Putting is safe in a signal handler."""
+    """The queue through which threads and signal handlers reach the loop. To put is safe in a signal handler."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[bool] = SimpleQueue()
@@ -71,11 +71,11 @@ class Inbox:
         self._queue.put(True)
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait for a word, or for so many seconds (None = for ever); returns whether the loop has to end."""
+        """Wait for a message, or for `seconds` (None = for ever); returns whether the loop has to end."""
         try:
             while not self.stopped:
                 self.stopped = self._queue.get(timeout=seconds)
-                seconds = 0.0  # several words may be waiting: one touch makes several events
+                seconds = 0.0  # read all messages, because one touch makes several events
         except Empty:
             pass
         return self.stopped
@@ -110,29 +110,29 @@ class Controller:
             self._trigger.stop()
 
     def unfinished_roll(self) -> Roll | None:
-        """Read the journal, once; the roll that the process before did not finish."""
+        """Read the journal, once; returns the roll that the previous hook left unfinished."""
         return self._recorder.resume(self._trigger.request(), self._now())
 
     def resume_roll(self, roll: Roll) -> Roll | None:
-        """Go on with an unfinished roll where it was; returns it as it ended, None if it could not begin."""
+        """Resume an unfinished roll; returns it as it ended, None if the hook was stopped before."""
         return self._recover(roll, recovery.resume)
 
     def restore(self, roll: Roll) -> None:
-        """Return to service what an unfinished roll has taken out of it, and touch nobody."""
+        """Return to service the vassals that an unfinished roll has taken out, and touch none."""
         self._recover(roll, recovery.restore)
 
     def run_once(self, request: Request) -> Roll | None:
-        """Make one roll, whoever asks for it, and return it as it ended; None if it could not begin."""
+        """Make one roll; returns it as it ended, None if the hook was stopped before."""
         return self._roll(request)
 
     def _settled(self, request: Request) -> Request:
-        """Wait until the trigger stays as it is: to write to it is to truncate it first."""
+        """Wait until the trigger stays unchanged, because a writer truncates the file first."""
         since = self._now()
         while not self._inbox.stopped and (left := SETTLE - (self._now() - since)) > 0:
             self._inbox.wait(left)
-            seen = self._trigger.request()
-            if seen is not None and seen != request:
-                request, since = seen, self._now()
+            changed = self._trigger.request()
+            if changed is not None and changed != request:
+                request, since = changed, self._now()
         return request
 
     def _roll(self, request: Request) -> Roll | None:
@@ -143,19 +143,19 @@ class Controller:
         return self._drive(roll, Look())
 
     def _recover(self, roll: Roll, recover: Callable[[Roll, Snapshot, Settings, float], Step]) -> Roll | None:
-        """Take up the roll of the process before: it may have been killed between any two acts."""
-        seen = self._see(roll.vassals)  # this look wakes the Emperor, the next one shows what it has noticed
-        seen = seen and self._see(roll.vassals)
-        if seen is None:
+        """Recover the roll of the previous hook, which may have been killed between any two acts."""
+        snapshot = self._see(roll.vassals)  # this look makes the Emperor scan, the next one shows what it has noticed
+        snapshot = snapshot and self._see(roll.vassals)
+        if snapshot is None:
             return None
-        step = recover(roll, seen, self._settings, self._now())
+        step = recover(roll, snapshot, self._settings, self._now())
         self._recorder.resumed(roll, step.roll, self._now())
         return self._drive(self._act(step), step.look)
 
     def _drive(self, roll: Roll, look: Look) -> Roll:
-        """Take step after step. The trigger is looked at again afterwards, so nobody has to hear of it meanwhile.
+        """Take step after step, without watching the trigger: its mtime shows a touch afterwards.
 
-        The hook's own files lie beside it, and to hear of each of their changes would cost more than the roll.
+        The hook writes its own files beside it, and handling those events would cost more CPU than the roll.
         """
         self._trigger.stop()
         try:
@@ -178,26 +178,26 @@ class Controller:
     def _open(self, request: Request) -> Roll | None:
         snapshot = self._see(())
         if snapshot is not None and any(vassal.is_lost for vassal in snapshot.vassals.values()):
-            snapshot = self._see(())  # a config that was just removed: this look shows that the Emperor has noticed
+            snapshot = self._see(())  # a config was just removed: the second look shows that the Emperor has noticed
         if snapshot is None:
             return None
         memory = opening.Memory(self._recorder.known_keys, self._recorder.usual_load)
         return opening.open_roll(snapshot, self._settings, request, self._now(), memory)
 
     def _see(self, tracked: Collection[str]) -> Snapshot | None:
-        """Look until it works; None if the hook is stopped before that."""
+        """Look until the stats can be read; None if the hook is stopped before."""
         complained = False
         while not self._inbox.stopped:
             try:
-                seen = self._site.look(tracked, Look())
+                snapshot = self._site.look(tracked, Look())
             except UnavailableError as error:
                 if not complained:
-                    log.error("the roll cannot begin yet, it is tried again: %s", error)  # noqa: TRY400 - in words
+                    log.error("the roll cannot begin yet, and is tried again: %s", error)  # noqa: TRY400 - in words
                 complained = True
                 self._inbox.wait(self._settings.check_interval)
             else:
-                self._emperor_pid = seen.emperor_pid
-                return seen
+                self._emperor_pid = snapshot.emperor_pid
+                return snapshot
         return None
 
     def _plan(self, roll: Roll, look: Look) -> Step:
@@ -208,7 +208,7 @@ class Controller:
                 log.warning("the roll is on hold, because the stats cannot be read: %s", error)
             return planner.see_nothing(roll, str(error), self._settings, self._now())
         if snapshot.emperor_pid != self._emperor_pid:
-            log.warning("the Emperor was restarted in the middle of the roll, and with it every vassal")
+            log.warning("the Emperor was restarted during the roll, and with it every vassal")
             self._emperor_pid = snapshot.emperor_pid
             return recovery.resume(roll, snapshot, self._settings, self._now())
         self._recorder.saw(snapshot, roll)

@@ -2,19 +2,19 @@
 
 
 class HookError(Exception):
-    """Anything this package raises on purpose."""
+    """The base of all errors that this package raises on purpose."""
 
 
 class ConfigError(HookError):
-    """Say it once and stop: only an operator can mend this (an option, a path, a permission)."""
+    """Report it once and stop, because only an operator can fix it (an option, a path, a permission)."""
 
 
 class UnavailableError(HookError):
-    """Try again at the next look: something outside does not answer at the moment."""
+    """Try again at the next look, because something outside does not answer now."""
 
 
 class ActionError(HookError):
-    """Stop the roll: an act on one vassal was refused by the system."""
+    """Stop the roll, because the system refused an act on a vassal."""
 
     def __init__(self, vassal: str, reason: str) -> None:
         """`vassal` is its id at the Emperor."""

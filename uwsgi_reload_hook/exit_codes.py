@@ -9,13 +9,13 @@ __all__ = ["OF_RESULT", "ExitCode"]
 
 
 class ExitCode(IntEnum):
-    """What a command tells the shell."""
+    """The exit code of a command."""
 
     DONE = 0
     FAILED = 1
     """The roll failed and was stopped, or was interrupted."""
     USAGE = 2
-    """An option, a path or a permission is wrong: only an operator can mend it."""
+    """An option, a path or a permission is wrong, and an operator has to fix it."""
     TIME = 3
     """Not finished in the time given."""
     NO_HOOK = 4
@@ -31,4 +31,4 @@ OF_RESULT: Mapping[str, ExitCode] = {
     "timed-out": ExitCode.TIME,
     "refused": ExitCode.REFUSED,
 }
-"""The code of a roll that ended, by the word of its result; one that is interrupted has not ended."""
+"""Result of a roll, as in the status file, to exit code; an interrupted roll has not ended."""

@@ -15,9 +15,9 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tup
 
 
 class LineFormatter(logging.Formatter):
-    """One line for a message, whatever its arguments hold; a traceback keeps its line breaks, and is indented.
+    """Formats a message as one line, whatever its arguments hold; a traceback keeps its line breaks.
 
-    The indentation is there because an exception's text may hold line breaks: none of them begins a line of the log.
+    It is indented, so that no line break in an exception's text can forge a line of the log.
     """
 
     def __init__(self) -> None:
@@ -51,10 +51,10 @@ def log_to(stream: TextIO, *, quiet: bool = False) -> None:
 
 
 class Seen:
-    """Tells what is new from what was seen before, so that a warning is logged once."""
+    """The things that were warned about, so that each warning is logged once."""
 
     def __init__(self, limit: int) -> None:
-        """After `limit` different things nothing is new: whoever makes up more of them fills no disk."""
+        """After `limit` different things nothing is new, so that a stranger who invents more cannot fill the disk."""
         self._limit = limit
         self._things: set[Hashable] = set()
 

@@ -1,8 +1,7 @@
 """The hook in a mule: of a small vassal of its own, or of the instance that hosts the Emperor.
 
-Either way by `mule = uwsgi_reload_hook.mule:run`.
-
-Or `import = uwsgi_reload_hook.mule` beside a plain `mule = true`: imported in the master, this module registers itself.
+The config has `mule = uwsgi_reload_hook.mule:run`, or `import = uwsgi_reload_hook.mule` and a plain `mule = true`:
+imported in the master, this module registers itself.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from uwsgi_reload_hook.homes.own_config import refuse_lost_percents
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt, texts, with_repeats
 from uwsgi_reload_hook.settings import parse
-from uwsgi_reload_hook.site import processes, vassal_config
+from uwsgi_reload_hook.site import process_options, processes
 from uwsgi_reload_hook.site.discovery import Home, Instance
 from uwsgi_reload_hook.uwsgi import api
 
@@ -30,11 +29,11 @@ __all__ = ["run"]
 log = logging.getLogger(__name__)
 
 CRASH_PAUSE = 10.0
-"""Seconds before a mule that met a bug leaves: its master starts it again at once, and its log is not to be flooded."""
+"""Seconds that a mule waits after a bug, so that its log is not flooded: its master starts it again at once."""
 
 
 def run() -> None:
-    """Run the hook; never returns. A mule that leaves is started again, so one with wrong options stays and waits."""
+    """Run the hook; never returns. With wrong options the mule waits, because its master would start it again."""
     inbox = Inbox()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):  # reload, stop and brutal reload (core/uwsgi.c)
         signal.signal(number, lambda *_: inbox.stop())
@@ -75,7 +74,7 @@ def _serve(given: dict[str, list[str]], inbox: Inbox) -> None:
 
 
 def _home() -> Home:
-    """Tell a mule of the instance that hosts the Emperor from one of a vassal, which has a pipe to it."""
+    """Find out whether the mule's instance hosts the Emperor, or is a vassal, which has a pipe to the Emperor."""
     master = os.getppid()
     options = texts(api.options())
     if "emperor" in options:  # a vassal can host an Emperor of its own: that one is meant
@@ -88,12 +87,12 @@ def _home() -> Home:
 
 
 def _given() -> dict[str, list[str]]:
-    """The hook's options. Where one is given several times uWSGI has the last only, and the config has them all."""
+    """The hook's options. Of an option that repeats, uWSGI keeps only the last value, and the config has all."""
     given = from_uwsgi_opt(api.options())
     config = api.config_file()
     if config is None:
         return given
-    return with_repeats(given, from_uwsgi_opt(vassal_config.vassal_options(os.getpid(), config)))
+    return with_repeats(given, from_uwsgi_opt(process_options.of_vassal(os.getppid(), config).as_dict()))
 
 
 def _register() -> None:

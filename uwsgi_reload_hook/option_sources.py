@@ -1,4 +1,4 @@
-"""Where the options come from: `uwsgi.opt`, the environment, and what the hook's own config says besides."""
+"""Where the options come from: `uwsgi.opt`, the environment, and the hook's own config."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["from_environment", "from_uwsgi_opt", "texts", "with_repeats"]
 def from_uwsgi_opt(opt: Mapping[str, object]) -> dict[str, list[str]]:
     """Pick the hook's options out of `uwsgi.opt`.
 
-    It holds a value as bytes, or as True for a flag of the command line that has none. The list that a repeated key is
-    meant to have never comes: Python 3 is asked for it by the wrong kind of key, and the last value remains
-    (plugins/python/python_plugin.c). A placeholder, all that `strict` lets through, is a key of its own too.
+    A value is bytes, or True for a flag of the command line without a value. Of a repeated key only the last value
+    remains, because uWSGI looks for the first one by a key of the wrong type (plugins/python/python_plugin.c). A
+    placeholder (`set-ph`), the only form that `strict` accepts, is a key of its own too.
     """
     return {
         key.strip()[len(PREFIX) :]: [text.strip() for text in _each(value)]
@@ -30,14 +30,14 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, list[str]]:
     return {name: [environment[variable]] for name, variable in named.items() if variable in environment}
 
 
-def with_repeats(given: Mapping[str, list[str]], written: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """Make `given`, which has the last value of each option, whole with all values of those `written` in the config."""
+def with_repeats(last: Mapping[str, list[str]], written: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Options with the `last` value of each, completed by all values of those `written` in the config."""
     repeats = {
         name: values
         for name, values in written.items()
-        if name in OPTIONS and OPTIONS[name].repeats and values[-1:] == given.get(name)
+        if name in OPTIONS and OPTIONS[name].repeats and values[-1:] == last.get(name)
     }
-    return {**given, **repeats}
+    return {**last, **repeats}
 
 
 def texts(opt: Mapping[str, object]) -> dict[str, list[str]]:

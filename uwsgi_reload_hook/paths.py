@@ -1,4 +1,4 @@
-"""The way that an absolute path takes: each entry, and each symlink on it."""
+"""The entries, symlinks included, through which an absolute path leads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LINKS = 40
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One entry of a directory on the way of a path."""
+    """One entry of a directory through which a path leads."""
 
     directory: str
     """The directory that has the entry, without any symlink in its path."""
@@ -25,7 +25,7 @@ class Step:
     status: os.stat_result
     """Of the entry itself, symlink or not."""
     rest: Sequence[str]
-    """The names that follow, as they are written."""
+    """The names that follow in the path."""
 
     @property
     def is_link(self) -> bool:
@@ -34,9 +34,9 @@ class Step:
 
 
 def walk(path: str | PurePath) -> Iterator[Step]:
-    """Follow an absolute path entry by entry, by the names: nothing is opened. Raises OSError.
+    """Follow an absolute path entry by entry, without opening any. Raises OSError.
 
-    Another user may change the way meanwhile. So the caller judges the way, and opens nothing by what it has seen.
+    Another user may replace an entry meanwhile, so the caller may judge the entries, and open nothing by them.
     """
     directory, names, links = "/", [*PurePath(path).parts[1:]], 0
     while names:

@@ -1,4 +1,4 @@
-"""The one way out for text that somebody else wrote: what a terminal or a log could take for more than text is shown.
+"""Escapes text of other people for a log or a terminal.
 
 Ids, keys, addresses and reasons come from configs, packets and requests. A line break in one of them would forge a
 line of a log, an escape sequence would move a terminal's cursor, and a bidirectional override would turn a line around.
@@ -12,7 +12,7 @@ __all__ = ["printable", "write_line"]
 
 
 def printable(text: str) -> str:
-    r"""Show what cannot be printed as Python writes it: `\x1b`, `\n`, `\u202e`; all other characters stay.
+    r"""Escape each character that cannot be printed as Python does: `\x1b`, `\n`, `\u202e`; all others stay.
 
     Bytes that are not UTF-8 come out as `\udcff`, because uWSGI's text is decoded with surrogates for them.
     """
@@ -22,6 +22,6 @@ def printable(text: str) -> str:
 
 
 def write_line(stream: TextIO, text: str) -> None:
-    """Write one line, whatever is in `text`, and send it off at once, because the reader may be a pipe."""
+    """Write one line, whatever is in `text`, and flush it, because the stream may be a pipe."""
     stream.write(f"{printable(text)}\n")
     stream.flush()

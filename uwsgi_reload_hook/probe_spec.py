@@ -1,4 +1,4 @@
-"""What a probe asks, and which answers are good: the value of the option `probe`, and how it is written."""
+"""The value of the option `probe`: the request, the statuses that are good, and how both are written."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 __all__ = ["Probe", "is_number", "parse"]
 
 LONGEST = 1024
-"""Characters of a probe as it is written: a request with a longer one does not fit uWSGI's buffer (4096 by default)."""
+"""Characters of the option's value, because a longer request does not fit uWSGI's buffer (4096 bytes by default)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What is asked, and which statuses are good. An empty host means the vassal's subscription key."""
+    """The request, and which statuses are good. An empty host means the vassal's subscription key."""
 
     path: str
     host: str = ""
@@ -43,5 +43,5 @@ def parse(text: str) -> Probe:
 
 
 def is_number(text: str) -> bool:
-    """Whether http.client reads a length out of it: what is longer than 64 bits' 20 digits is none."""
+    """Whether the text is a number of ASCII digits, at most as many as 64 bits have (20)."""
     return text.isascii() and text.isdecimal() and len(text) <= len(str(1 << 64))

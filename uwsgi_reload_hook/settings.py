@@ -15,7 +15,7 @@ from uwsgi_reload_hook.probe_spec import parse as parse_probe
 
 PREFIX = "reload-hook-"
 LARGEST = 999_999_999
-"""Of any number given: as seconds some thirty years, and near the longest that a lock can wait."""
+"""The largest number of any option: as seconds some thirty years, near the longest wait for a lock."""
 
 __all__ = ["OPTIONS", "PREFIX", "Minimum", "Option", "Settings", "parse"]
 
@@ -38,7 +38,7 @@ class Minimum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One attribute an option, named after it. Times are seconds. None = to be found in the process tree."""
+    """One attribute per option, named after it. Times are seconds. None = to be found in the process tree."""
 
     trigger: str
     emperor_stats_socket: str | None = None
@@ -76,7 +76,7 @@ def _address(value: str) -> str:
 
 
 def _is_whole(text: str) -> bool:
-    """Whether these are a few plain digits: `isdecimal` alone is true of other scripts', and `int` has a limit."""
+    """Whether these are a few ASCII digits, because `isdecimal` accepts other scripts' and `int` has a limit."""
     return text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST))
 
 
@@ -125,7 +125,7 @@ def _flag(value: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: its name without the prefix, how its text is read, and what it is for."""
+    """One option: its name without the prefix, the reader of its text, and its meaning."""
 
     name: str
     read: Callable[[str], Any]

@@ -11,7 +11,7 @@ __all__ = ["Blacklisting", "Node", "ProbeResult", "ProcessFacts", "Snapshot", "V
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One address under one subscription key at one router, as the router's stats tell it."""
+    """One address under one subscription key at one router, as the router's stats list it."""
 
     router: str
     """The router's stats socket: routers have no other name."""
@@ -23,7 +23,7 @@ class Node:
     load: int = 0
     weight: int = 1
     ref: int = 0
-    """Requests in flight at this moment."""
+    """Requests in flight."""
     last_check: int = 0
     """Wall-clock second of the last announcement."""
     death_mark: bool = False
@@ -39,13 +39,13 @@ class Blacklisting:
     """A vassal's entry in the Emperor's blacklist."""
 
     first_attempt: int
-    """Wall-clock second of the first failure; it tells one entry from a later one of the same vassal."""
+    """Wall-clock second of the first failure, which differs in a later entry of the same vassal."""
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessFacts:
-    """What is read only for the vassals in flight, because it costs system calls for each."""
+    """Facts that are read only for the vassals out of service, because they cost system calls."""
 
     reloads: int | None = None
     """Times the master has re-executed itself, -1 = never, None = not readable.
@@ -58,7 +58,7 @@ class ProcessFacts:
     touch_path: str = ""
     """The path whose mtime the Emperor looks at."""
     touch_also: str = ""
-    """Another path to touch, where it is not known which of the two that is; empty = it is."""
+    """Another path to touch, where the Emperor may look at either; empty = it looks at `touch_path`."""
     touch_problem: str = ""
     """Why a touch cannot work, in words; empty = it can."""
     may_set_mtime: bool = True
@@ -67,7 +67,7 @@ class ProcessFacts:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """How a vassal has answered a probe, in words too."""
+    """The answer of a vassal to a probe."""
 
     good: bool
     words: str
@@ -94,16 +94,16 @@ class Vassal:
     """Why this vassal is never rolled by itself (the hook's own, a router, on demand); empty = it is."""
     nodes: tuple[Node, ...] = ()
     foreign_keys: frozenset[str] = frozenset()
-    """Keys of its nodes that somebody else has announced: they count for no minimum, and are not waited for."""
+    """Keys of its nodes that another process announced: they count for no minimum, and are not waited for."""
     may_subscribe: bool = True
-    """False where its config says that it serves no router, whatever it has done before."""
+    """False where its config subscribes it to no router, even if a router still lists it."""
     details: ProcessFacts | None = None
     probe: ProbeResult | None = None
     """The answer to the last probe; None = none yet."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether the Emperor runs it, and stops it not, though its config is not found: the path is another one."""
+        """Whether the Emperor runs it from a config that the hook does not find, because its path is another one."""
         return not self.config_exists and self.present and not self.cursed
 
     @cached_property
@@ -125,15 +125,15 @@ class Snapshot:
     subscription_tolerance: float = 17.0
     """Seconds after which a router takes a silent node for dead (`subscription-tolerance`, core/uwsgi.c)."""
     emperor_seconds: float = 0.0
-    """What a read of its stats takes the Emperor: it is one thread, and does nothing else meanwhile."""
+    """Seconds that a read of the Emperor's stats takes, in which its one thread does nothing else."""
     unowned: frozenset[str] = frozenset()
-    """Addresses at the routers that belong to no vassal that can be seen."""
+    """Addresses of router nodes that match no vassal that the hook can see."""
     cpus: int = 0
     """How many CPUs the vassals share; 0 = not known."""
     emperor_pid: int = 0
-    """Another one than before has started every vassal anew: the one before took them with it."""
+    """If it changes during a roll, the Emperor was restarted, and with it every vassal."""
     routers: Mapping[str, int] = field(default_factory=dict)
-    """Router to the pid of its process: another pid has an empty table until the vassals announce themselves."""
+    """Router to its pid. If it changes, the router was restarted, and its table begins empty."""
 
     @cached_property
     def live(self) -> Mapping[str, tuple[Node, ...]]:

@@ -61,7 +61,7 @@ def test_wrong_options_are_said_once_and_the_mule_stays_until_it_is_told_to_leav
         child.send_signal(number)
         rest = child.stderr.read()
         assert child.wait() == 0
-    assert "ERROR does not run until this is mended and its config is touched: " in line
+    assert "ERROR does not run until this is fixed and its config is touched: " in line
     assert complaint in line
     assert rest == ""
 

@@ -77,7 +77,8 @@ def test_a_hook_of_the_emperors_user_names_no_file_for_root(tmp_path: Path, conf
     assert not trigger.exists()
     assert code == 2
     (line,) = err.splitlines()
-    assert f"pid {hook} of user nobody holds the lock of the Emperor in {here}, and this user is not led by it" in line
+    why = "and its command line and config are not trusted"
+    assert f"pid {hook} of user nobody holds the lock of the Emperor in {here}, {why}" in line
 
 
 @pytest.mark.parametrize("host", [False, True])

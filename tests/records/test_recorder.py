@@ -247,7 +247,7 @@ def test_a_failure_and_the_stop_of_the_roll_are_errors(desk: Desk, log: pytest.L
     hook.moved(stopped, stopped, 103.0)
     assert [(record.levelname, record.getMessage()) for record in log.records] == [
         ("ERROR", "a.ini: draining -> failed after 1.50 s: it died"),
-        ("ERROR", "roll 5-1 takes no further vassal: a.ini: it died"),
+        ("ERROR", "roll 5-1 stops: a.ini: it died. No further vassal is reloaded; those out of service are finished"),
     ]
 
 
@@ -303,7 +303,7 @@ def test_the_end_of_a_roll_is_told_in_one_line(desk: Desk, log: pytest.LogCaptur
     bad, good = log.records
     assert bad.levelname == "ERROR"
     assert (
-        "failed: b.ini: it died. Reloaded: 1; failed: b.ini; not touched, on the code they had: c.ini." in bad.message
+        "failed: b.ini: it died. Reloaded: 1; failed: b.ini; not touched, still on the old code: c.ini." in bad.message
     )
     assert good.levelname == "INFO"
     assert good.message.startswith("roll 5-1 is done after 1.50 s")

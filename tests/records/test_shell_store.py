@@ -80,7 +80,7 @@ def test_a_directory_that_cannot_be_made_is_told_in_one_line_with_its_meaning(tm
     assert store is None
     (line,) = said
     assert f"{tmp_path}/file/uwsgi-reload-hook cannot be made (Not a directory)" in line
-    assert "the next reload cannot take it up" in line
+    assert "the next reload cannot resume it" in line
 
 
 def test_one_that_cannot_be_written_to_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

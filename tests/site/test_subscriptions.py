@@ -133,12 +133,10 @@ def test_the_config_of_a_vassal_of_a_glob_is_found_from_its_id(config: Path) -> 
     "words",
     [
         ("--ini", "other.ini"),
-        ("--inherit", "app.ini"),
         ("--config", "app.ini"),
         ("--ini", "emperor://app.ini"),
-        ("--set", "a=b", "--ini", "app.ini"),
+        ("--set", "subscribe-to=/r:@(gone)", "--ini", "app.ini"),
         ("--ini", "app.ini", "--include", "more.ini"),
-        ("app.ini",),
         ("uWSGI master",),
     ],
 )
@@ -146,9 +144,31 @@ def test_a_master_that_was_started_another_way_may_have_other_keys(config: Path,
     assert configured(config, *words) is None
 
 
-@pytest.mark.parametrize("environment", [{}, {"UWSGI_EMPEROR_FD": "5", "UWSGI_SUBSCRIBE_TO": "/r:b"}])
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        (("--inherit", "app.ini"), OWN),
+        (("app.ini",), OWN),
+        (("--set", "a=b", "--ini", "app.ini"), OWN),
+        (("--set", "subscribe-to=/r:b", "--ini", "app.ini"), OWN | {"b"}),
+        (("--set", "st=/r:%(name)", "--ini", "app.ini", "--set=name=c"), OWN | {"c"}),
+        (("--include", "shared.ini", "--ini", "app.ini"), OWN | {"shared"}),
+    ],
+)
+def test_what_a_master_was_started_with_names_keys_too(
+    config: Path, words: tuple[str, ...], keys: frozenset[str]
+) -> None:
+    config.with_name("shared.ini").write_text("[uwsgi]\nif-exists = /nowhere\nsubscribe-to = /r:%n\nendif =\n")
+    assert configured(config, *words) == keys
+
+
+@pytest.mark.parametrize("environment", [{}, {"UWSGI_EMPEROR_FD": "5", "UWSGI_SUBSCRIBE_TO": "/r:@/keys"}])
 def test_a_master_whose_environment_may_say_more_may_have_other_keys(config: Path, environment: dict[str, str]) -> None:
     assert configured(config, environment=environment) is None
+
+
+def test_the_environment_of_a_master_names_keys_too(config: Path) -> None:
+    assert configured(config, environment={"UWSGI_EMPEROR_FD": "5", "UWSGI_SUBSCRIBE_TO": "/r:b"}) == OWN | {"b"}
 
 
 def test_a_config_that_cannot_be_found_or_read_names_nothing_for_certain(config: Path) -> None:

@@ -9,12 +9,8 @@ from uwsgi_reload_hook.site.vassal_config import (
     Touchable,
     config_path,
     may_exist,
-    may_subscribe,
-    nofollow,
-    read_text,
     touch,
     touchable,
-    vassal_options,
 )
 
 SECOND = 1_700_000_000
@@ -101,11 +97,6 @@ def test_where_the_mtimes_contradict_the_options_both_ends_are_touched(
     assert touchable(link, seen, [other], by_options=not nofollow).also == ""
 
 
-def test_an_emperor_that_cannot_be_read_is_of_unknown_options() -> None:
-    assert nofollow(2**22 + 1, "/") is None
-    assert nofollow(os.getpid(), "/") is None, "no Emperor"
-
-
 def test_the_last_nanoseconds_of_a_second_still_belong_to_it(tmp_path: Path, config: Path) -> None:
     link = linked(tmp_path / "link.ini", config, SECOND + 5)
     os.utime(config, ns=(SECOND * NANO + NANO - 1, SECOND * NANO + NANO - 1))
@@ -142,14 +133,6 @@ def test_what_may_not_be_looked_at_may_exist(tmp_path: Path, config: Path) -> No
     assert may_exist(str(tmp_path / ("x" * 300)))
     assert not may_exist(str(tmp_path / "gone.ini"))
     assert not may_exist(str(config / "below.ini"))
-
-
-def test_a_comment_subscribes_nobody(tmp_path: Path) -> None:
-    path = tmp_path / "cron.ini"
-    path.write_text("[uwsgi]\n; it does not subscribe: cron only\n  # include = other.ini\ncron = 1 1 1 1 1 true\n")
-    assert not may_subscribe(str(path))
-    path.write_text("[uwsgi]\nsubscribe-to = /run/r:app ; a comment\n")
-    assert may_subscribe(str(path))
 
 
 def test_a_target_that_vassals_share_is_a_problem_that_says_what_to_do(tmp_path: Path, config: Path) -> None:
@@ -200,43 +183,3 @@ def test_an_mtime_beyond_the_last_one_is_an_oserror_that_says_what_to_do(config:
     with pytest.raises(OSError, match="no later mtime than 9223372036854775808 can be set; set it to now"):
         touch(str(config), 2**63)
     assert config.stat().st_mtime_ns == SECOND * NANO
-
-
-def test_the_options_of_a_vassals_ini_are_as_its_process_sees_them(tmp_path: Path) -> None:
-    config = tmp_path / "app.ini"
-    config.write_text("[uwsgi]\nmaster-fifo = %d%n.fifo\nstats = $(NO_SUCH_VARIABLE)\nini = more.ini\n")
-    (tmp_path / "more.ini").write_bytes(b"[uwsgi]\nsocket = caf\xe9.sock\n")
-    assert vassal_options(os.getpid(), str(config)) == {
-        "master-fifo": [f"{tmp_path}/app.fifo"],
-        "stats": ["$(NO_SUCH_VARIABLE)"],
-        "socket": [os.fsdecode(b"caf\xe9.sock")],
-    }
-
-
-def test_the_options_of_an_ini_that_is_not_there_are_none(tmp_path: Path) -> None:
-    assert vassal_options(os.getpid(), str(tmp_path / "missing.ini")) == {}
-    assert read_text(str(tmp_path)) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "may"),
-    [
-        ("[uwsgi]\nsocket = a.sock\n", False),
-        ("", False),
-        ("[uwsgi]\nsubscribe-to = router.sock:app\n", True),
-        ("[uwsgi]\nfastrouter-subscribe2 = server=router.sock,key=app\n", True),
-        ("[uwsgi]\nset = x=1\nini = common.ini\n", True),
-        ("[uwsgi]\n  include= more.ini\n", True),
-        ("[uwsgi]\ninherit-template = base.ini\n", True),
-        ("uwsgi:\n  yaml: other.yaml\n", True),
-        ("[uwsgi]\nst = router.sock:app\n", True),
-        ("[uwsgi]\nminimise = 1\nstart-unsubscribed = true\nunsubscribe-on-graceful-reload = 1\n", False),
-    ],
-)
-def test_a_config_says_whether_the_vassal_may_subscribe(config: Path, text: str, *, may: bool) -> None:
-    config.write_text(text)
-    assert may_subscribe(str(config)) is may
-
-
-def test_a_config_that_cannot_be_read_may_subscribe(tmp_path: Path) -> None:
-    assert may_subscribe(str(tmp_path / "gone.ini"))

@@ -100,29 +100,29 @@ def wire() -> Iterator[Wire]:
 def test_a_message_stops_the_hook_and_is_kept(wire: Wire, data: bytes, said: ToVassal) -> None:
     wire.emperor.send(data)
     assert wire.inbox.wait(10)
-    assert wire.line.said is said
+    assert wire.line.message is said
 
 
 def test_the_end_of_the_pipe_is_the_end_of_the_emperor(wire: Wire) -> None:
     wire.emperor.close()
     assert wire.inbox.wait(10)
-    assert wire.line.said is ToVassal.GONE
+    assert wire.line.message is ToVassal.GONE
 
 
 def test_a_byte_without_a_meaning_stops_nothing(wire: Wire) -> None:
     wire.emperor.send(b"\7")
     assert not wire.inbox.wait(0.05)
-    assert wire.line.said is None
+    assert wire.line.message is None
 
 
 def test_a_stop_behind_a_reload_is_left_for_the_next_image(wire: Wire) -> None:
     wire.emperor.send(b"\1\0")
     assert wire.inbox.wait(10)
-    assert wire.line.said is ToVassal.RELOAD
+    assert wire.line.message is ToVassal.RELOAD
     again = Line(wire.vassal.fileno(), inbox := Inbox())
     again.listen()
     assert inbox.wait(10)
-    assert again.said is ToVassal.STOP
+    assert again.message is ToVassal.STOP
 
 
 def test_the_greeting_arrives_and_an_emperor_that_has_gone_is_no_error(wire: Wire) -> None:
@@ -140,7 +140,7 @@ def test_a_descriptor_that_is_none_counts_as_an_emperor_that_has_gone() -> None:
     line = Line(reader, inbox := Inbox())
     line.listen()
     assert inbox.wait(10)
-    assert line.said is ToVassal.GONE
+    assert line.message is ToVassal.GONE
 
 
 @pytest.mark.parametrize("descriptor", [None, "", "none"])
@@ -154,7 +154,7 @@ def test_without_an_emperor_it_says_what_to_do_and_ends(descriptor: str | None) 
     assert "no Emperor has started this process: put it into a vassal ini" in err
 
 
-@pytest.mark.parametrize(("data", "why"), [(b"\2", "it was told to stop"), (b"", "the Emperor has gone")])
+@pytest.mark.parametrize(("data", "why"), [(b"\2", "it was asked to stop"), (b"", "the Emperor has gone")])
 def test_it_ends_at_once_while_it_still_looks_for_the_emperor(tmp_path: Path, data: bytes, why: str) -> None:
     emperor, vassal = socket.socketpair()
     with emperor, vassal:
@@ -198,5 +198,5 @@ def test_a_log_file_that_was_exchanged_for_a_link_ends_no_hook_at_its_reload(tmp
             _, err = child.communicate()
     assert child.returncode == 0
     assert err.count("--log-file log cannot be written (it is a symlink): logs here instead\n") == 2
-    assert "ends: it was told to stop" in err
+    assert "ends: it was asked to stop" in err
     assert (tmp_path / "target").read_bytes() == b""

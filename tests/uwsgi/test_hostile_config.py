@@ -12,8 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.children import python
-from uwsgi_reload_hook.site.vassal_config import LONGEST, may_subscribe, read_text, vassal_options
-from uwsgi_reload_hook.uwsgi.ini import FILES, OPTIONS, VALUE, WHOLE, FoundOptions, options
+from uwsgi_reload_hook.site.process_options import may_subscribe, of_vassal
+from uwsgi_reload_hook.site.vassal_config import LONGEST, read_bytes
+from uwsgi_reload_hook.uwsgi.config_files import FILES, WHOLE
+from uwsgi_reload_hook.uwsgi.expansion import VALUE
+from uwsgi_reload_hook.uwsgi.option_reader import OPTIONS, read_options
+from uwsgi_reload_hook.uwsgi.options import Options, Start
 
 
 def fifo(path: Path) -> None:
@@ -51,24 +55,25 @@ def test_what_is_no_config_is_not_known_and_may_subscribe(tmp_path: Path, make: 
     trap, config = tmp_path / "trap.ini", tmp_path / "app.ini"
     make(trap)
     config.write_text(f"[uwsgi]\nsocket = a\nif-exists = /nowhere\nini = {trap}\nendif =\nstats = b\n")
-    assert read_text(str(trap)) is None
-    assert may_subscribe(str(trap))
-    found = vassal_options(os.getpid(), str(config))
-    assert (found["socket"], found["stats"], found.complete) == (["a"], ["b"], False)
+    assert read_bytes(str(trap)) is None
+    assert may_subscribe(os.getpid(), str(trap))
+    found = of_vassal(os.getpid(), str(config))
+    assert (found.found("socket"), found.found("stats"), "trap.ini" in found.gap) == (["a"], ["b"], True)
 
 
 def test_a_name_that_no_file_has_is_not_known() -> None:
-    assert read_text("/a\0b") is None
+    assert read_bytes("/a\0b") is None
+    assert may_subscribe(os.getpid(), "/a\0b")
 
 
 def test_a_config_of_the_longest_length_is_read(tmp_path: Path) -> None:
     (tmp_path / "app.ini").write_bytes(b"#" * LONGEST)
-    assert read_text(str(tmp_path / "app.ini")) == "#" * LONGEST
+    assert read_bytes(str(tmp_path / "app.ini")) == b"#" * LONGEST
 
 
 def test_a_file_whose_size_is_not_known_beforehand_is_read() -> None:
     assert Path("/proc/self/status").stat().st_size == 0
-    assert "Name:" in (read_text("/proc/self/status") or "")
+    assert b"Name:" in (read_bytes("/proc/self/status") or b"")
 
 
 class Files(dict[str, str]):
@@ -76,31 +81,32 @@ class Files(dict[str, str]):
 
     reads = 0
 
-    def read(self, path: str) -> str | None:
+    def read(self, path: str) -> bytes | None:
         self.reads += 1
-        return self.get(path)
+        return self[path].encode(errors="surrogateescape") if path in self else None
 
 
-def read(text: str, **more: str) -> tuple[FoundOptions, int]:
+def read(text: str, **more: str) -> tuple[Options, int]:
     files = Files({"/srv/a.ini": text, **{f"/srv/{name}.ini": one for name, one in more.items()}})
-    return options(["uwsgi", "a.ini"], "/srv", {"BIG": "x" * 50_000}, files.read), files.reads
+    return read_options(Start(["uwsgi", "a.ini"], "/srv", {"BIG": "x" * 50_000}, files.read)), files.reads
 
 
-def total(found: FoundOptions) -> int:
-    return sum(len(value) for values in found.values() for value in values)
+def total(found: Options) -> int:
+    return sum(len(value) for value in found.found(*found.names()))
 
 
 def test_an_ini_that_includes_itself_costs_one_read() -> None:
     found, reads = read("[uwsgi]\n" + "ini = a.ini\n" * 6 + "socket = s\n")
-    assert (found, reads, found.complete) == ({"socket": ["s"]}, 1, False)
+    assert (found.found("socket"), reads) == (["s"], 1)
+    assert "loads itself" in found.gap
 
 
 def test_an_ini_that_includes_itself_by_other_names_costs_a_handful() -> None:
     files = Files()
     text = "[uwsgi]\n" + "".join(f"ini = %d{'../srv/' * number}%s\n" for number in range(1, 7))
-    found = options(["uwsgi", "a.ini"], "/srv", {}, lambda path: files.read(path) or text)
+    start = Start(["uwsgi", "a.ini"], "/srv", {}, lambda path: files.read(path) or text.encode())
+    assert read_options(start).gap
     assert files.reads <= FILES
-    assert not found.complete
 
 
 def test_many_files_and_sections_are_read_up_to_a_bound() -> None:
@@ -108,8 +114,8 @@ def test_many_files_and_sections_are_read_up_to_a_bound() -> None:
     assert reads <= FILES
     found, reads = read("[uwsgi]\n" + "ini = :more\n" * 1000 + "[more]\nx = y\n")
     assert reads == 1
-    assert len(found["x"]) < FILES
-    assert not found.complete
+    assert len(found.found("x")) < FILES
+    assert found.gap
 
 
 @pytest.mark.parametrize(
@@ -117,7 +123,7 @@ def test_many_files_and_sections_are_read_up_to_a_bound() -> None:
     [
         "a = xx\n"
         + "".join(f"{chr(98 + number)} = %({chr(97 + number)})%({chr(97 + number)})\n" for number in range(24)),
-        "a = xx\n" + "a = %(a)%(a)\n" * 60,
+        "a = x%(a)\n",
         "a = " + "$(BIG)" * 5000,
         "a = " + "x" * (VALUE + 1),
         "a = " + "%p" * 32_000,
@@ -127,10 +133,10 @@ def test_many_files_and_sections_are_read_up_to_a_bound() -> None:
 )
 def test_what_grows_ends_at_a_bound_and_the_rest_is_not_known(text: str) -> None:
     found, _ = read(f"[uwsgi]\nsocket = s\n{text}")
-    assert found["socket"] == ["s"]
+    assert found.found("socket") == ["s"]
     assert total(found) <= WHOLE
-    assert max(len(value) for values in found.values() for value in values) <= VALUE
-    assert not found.complete
+    assert max(len(value) for value in found.found(*found.names())) <= VALUE
+    assert found.gap
 
 
 @pytest.mark.parametrize(
@@ -141,16 +147,18 @@ def test_what_grows_ends_at_a_bound_and_the_rest_is_not_known(text: str) -> None
         ("ini = :more", True),
         ("ini = gone.ini", False),
         ("include = more.ini", True),
-        ("inherit-template = more.ini", False),
+        ("inherit = more.ini", True),
+        ("inherit = gone.ini", False),
+        ("inherit-template = more.ini", True),
         ("yaml = more.yaml", False),
         ("config = more", False),
-        ("inherited = 1", False),
+        ("inherited = 1", True),
         ("includes-nothing = 1", True),
     ],
 )
 def test_whether_all_is_known_is_said(text: str, complete: bool) -> None:
     found, _ = read(f"[uwsgi]\n{text}\n[more]\nx = y\n", more="[uwsgi]\nx = y\n")
-    assert found.complete is complete
+    assert bool(found.gap) is not complete
 
 
 FRAGMENTS = [
@@ -176,42 +184,78 @@ def test_whatever_a_config_says_it_is_bounded(text: str, more: str) -> None:
     found, reads = read(text, more=more)
     assert reads <= FILES
     assert total(found) <= WHOLE
-    assert isinstance(found.complete, bool)
+    assert isinstance(found.gap, str)
 
 
 BOUNDED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
-from uwsgi_reload_hook.site import vassal_config
-from uwsgi_reload_hook.uwsgi.known_options import known_options
-config = sys.argv[1]
+from uwsgi_reload_hook.site import process_options, vassal_config
+config = sys.argv[1] + sys.argv[3]
 with open(config, "w") as file:
     text = eval(sys.argv[2])
     file.write(text[: vassal_config.LONGEST])
-vassal_config.may_subscribe(config)
-vassal_config.vassal_options(0, config)
-known_options(["uwsgi", "--ini", config], "/", {}, vassal_config.read_text, {"subscribe-to"})
+process_options.may_subscribe(0, config)
+process_options.of_vassal(0, config).possible("subscribe-to")
 print("ended")
 """
 
 
+INIS = [
+    "'\\n' * (1 << 20)",
+    "' ' * (1 << 20)",
+    "'[uwsgi]\\n' + 'inherit' * (1 << 18)",
+    "'[uwsgi]\\na = ' + '%(' * 30_000",
+    "'[uwsgi]\\na = ' + '%(a)' * 15_000",
+    "'[uwsgi]\\nb =\\n' + 'a = ' + '%(b)' * 15_000",
+    "'[uwsgi]\\na = ' + '%(((' * 15_000",
+    "'[uwsgi]\\na = ' + '@(/dev/zero)' * 5_000",
+    "'[uwsgi]\\na = ' + '%p' * 32_000",
+    "'[uwsgi]\\n# ' + '%(' * (1 << 19)",
+    "'[uwsgi]\\n# ' + '% ' * (1 << 19)",
+    "'[uwsgi]\\n' + 'a = %(a)%(a)x\\n' * (1 << 16)",
+    "'[uwsgi]\\n' + '\\n'.join(f'a{n} = {\"x\" * 60_000}' for n in range(17))",
+    "'[uwsgi]\\n' + 'ini = %p\\nini = %d/./%s\\n' * (1 << 15)",
+    "'[uwsgi]\\nfor-times = 999999999\\na = b\\n'",
+    "'[uwsgi]\\nfor = ' + 'a ' * 30_000 + '\\n' + 'a = %(_)\\n' * 1000",
+    "'[uwsgi]\\nfor-readline = /dev/zero\\na = %(_)\\n'",
+    "'[uwsgi]\\nfor-readline = %p\\n' + 'a = %(_)\\n' * 30_000",
+    "'[uwsgi]\\ninject-before = %p\\n' + 'ini = :uwsgi\\n' * 30_000",
+]
+YAMLS = [
+    "'a: &a [x]\\n' + ''.join(f'{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\\n' for n in range(24))",
+    "'uwsgi: ' + '[' * (1 << 19)",
+    "'uwsgi: ' + '{a: ' * (1 << 17)",
+    "'uwsgi:\\n' + '  a: b\\n' * (1 << 17)",
+    "'uwsgi:\\n  a: \"' + 'x' * (1 << 19)",
+    "'uwsgi:\\n  a: |\\n' + '    x\\n' * (1 << 17)",
+]
+JSONS = [
+    "'{\"uwsgi\": ' + '[' * (1 << 19)",
+    "'{\"uwsgi\": ' + '{\"a\": ' * (1 << 17)",
+    "'{\"uwsgi\": {\"a\": ' + '9' * (1 << 19) + '}}'",
+    "'{\"uwsgi\": {\"a\": [' + '1,' * (1 << 18) + '1]}}'",
+]
+XMLS = [
+    "'<!DOCTYPE a [' + ''.join(f'<!ENTITY a{n} \"&a{n-1};&a{n-1};\">' for n in range(24)) + ']><uwsgi>&a23;</uwsgi>'",
+    "'<uwsgi>' + '<a>' * (1 << 18)",
+    "'<uwsgi>' + '><!-- ' * (1 << 17)",
+    "'<uwsgi>' + '>  ' * (1 << 18)",
+    "'<uwsgi>' + '<a>b</a>' * (1 << 16) + '</uwsgi>'",
+]
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("extension", "text"),
     [
-        "'\\n' * (1 << 20)",
-        "' ' * (1 << 20)",
-        "'[uwsgi]\\n' + 'inherit' * (1 << 18)",
-        "'[uwsgi]\\na = ' + '%(' * 30_000",
-        "'[uwsgi]\\n# ' + '%(' * (1 << 19)",
-        "'[uwsgi]\\n# ' + '% ' * (1 << 19)",
-        "'[uwsgi]\\n' + 'a = %(a)%(a)x\\n' * (1 << 16)",
-        "'[uwsgi]\\n' + '\\n'.join(f'a{n} = {\"x\" * 60_000}' for n in range(17))",
-        "'[uwsgi]\\n' + 'ini = %p\\nini = %d/./%s\\n' * (1 << 15)",
+        (extension, text)
+        for extension, texts in ((".ini", INIS), (".yaml", YAMLS), (".json", JSONS), (".xml", XMLS))
+        for text in texts
     ],
 )
-def test_the_longest_config_takes_little_time_and_memory(tmp_path: Path, text: str) -> None:
+def test_the_longest_config_takes_little_time_and_memory(tmp_path: Path, extension: str, text: str) -> None:
     """The kernel ends the child that takes 1 GiB, or 10 s of a CPU."""
-    with python("-c", BOUNDED, str(tmp_path / "app.ini"), text) as child:
+    with python("-c", BOUNDED, str(tmp_path / "app"), text, extension) as child:
         out, err = child.communicate()
     assert (out, err) == ("ended\n", "")

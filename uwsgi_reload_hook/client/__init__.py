@@ -1,1 +1,1 @@
-"""Whoever asks from outside: follows a roll by the status file."""
+"""Follows a roll from outside the hook, by the status file."""

@@ -1,4 +1,4 @@
-"""Touches a trigger for somebody, and follows the roll of that touch by the status file."""
+"""Touches a trigger, and follows the roll of that touch by the status file."""
 
 from __future__ import annotations
 
@@ -28,39 +28,39 @@ __all__ = ["Follower", "Status", "has_run", "touch"]
 LOOK = 0.1
 """Seconds between two looks at the status file."""
 ABSENCE = 1.2
-"""Seconds without a living hook after which there is none: a mule that was killed is back sooner."""
+"""Seconds without a living hook after which none is running, because a killed mule is back sooner."""
 RETURN = 15.0
-"""The same for a hook that was seen alive: an Emperor that is restarted takes its time."""
+"""The same after a living hook was seen, because a restarted Emperor takes longer to start the hook again."""
 KEYS = frozenset({"message", "request-id", "only"})
-"""What a trigger may say; trigger.py reads them, and this limits."""
+"""The keys of a trigger's text; these and the limits, in characters, are those of site/trigger.py."""
 TEXT_LIMIT = 4096
 VALUE_LIMIT = 256
 
 
-def touch(trigger: Path, said: Mapping[str, str]) -> int:
-    """Touch the trigger, with text if there is something to say; returns its mtime in ns.
+def touch(trigger: Path, fields: Mapping[str, str]) -> int:
+    """Touch the trigger, with a text of `fields` if there are any; returns its mtime in ns.
 
-    Content that is not the hook's (a REVISION, say) is never changed: a touch without text leaves it, one with text
-    raises OSError, as for a link. What was said before is not said again. The file keeps its owner and mode.
+    Foreign content (a REVISION, say) is never changed: a touch without text leaves it, one with text raises OSError, as
+    for a link. The text of an earlier touch is replaced or removed. The file keeps its owner and mode.
     """
     directory = Directory(trigger.parent)
-    if not said and not _says_something(directory, trigger.name):
+    if not fields and not _has_text(directory, trigger.name):
         return directory.touch(trigger.name)
-    # The hook reads a line as far as this, and a value that had several lines could name other keys in them.
-    values = {key: " ".join(value.splitlines())[:VALUE_LIMIT] for key, value in said.items()}
+    # The hook reads no more of a value. Its lines are joined, because a second one could name another key.
+    values = {key: " ".join(value.splitlines())[:VALUE_LIMIT] for key, value in fields.items()}
     text = "".join(f"{key}={value}\n" for key, value in values.items())
     try:
         return directory.rewrite(trigger.name, text, _is_ours, TEXT_LIMIT)
     except UntrustedError as error:
         raise UntrustedError(
-            trigger, f"{error.strerror}; name the trigger itself, a file that is empty or that was written by this"
+            trigger, f"{error.strerror}; name the trigger itself, a file that is empty or has only the text of a touch"
         ) from error
 
 
-def _says_something(directory: Directory, name: str) -> bool:
+def _has_text(directory: Directory, name: str) -> bool:
     try:
         content = directory.read(name, TEXT_LIMIT, anybodys=True)
-    except OSError:  # there is none, or it is a link, or has more than a trigger can say
+    except OSError:  # no such file, or a link, or longer than a trigger's text
         return False
     return content != b"" and _is_ours(content)
 
@@ -84,9 +84,9 @@ class Status:
 
     @property
     def hook_pid(self) -> int | None:
-        """The process that writes it, None if it does not run: not another one that has its number by now.
+        """The pid of the hook that writes it; None if that process has ended, even where another one has its pid now.
 
-        A status without the ticks of its process, as an earlier version wrote it, is of nobody who is known to live.
+        A status without start ticks, as an earlier version wrote it, counts as one of an ended process.
         """
         if self.document is None or not status_reader.is_alive(self.document["hook"]):
             return None
@@ -158,7 +158,7 @@ def has_run(trigger: Path, directory: Path) -> bool:
 
 
 class Follower:
-    """Follows one roll: that of a touch, also when several touches are answered by one roll."""
+    """Follows the roll that answers a touch; one roll may answer several touches."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class Follower:
         changed: Callable[[str, VassalDocument], None],
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Make it before the touch: what has ended by now is no answer to it, whatever the clocks say.
+        """Create it before the touch, because rolls that have ended by then are no answer, whatever the clocks say.
 
         `directory` is the hook's state directory, if that is not the trigger's. `changed` is called for each change of
         a vassal's phase, with its id and its entry in the status file; `note` with what else is worth a line.
@@ -185,7 +185,7 @@ class Follower:
         self._past = roll if roll is not None and roll["result"] in OF_RESULT else None
 
     def read(self) -> Status:
-        """Read the status file; what cannot be read is as good as absent."""
+        """Read the status file; one that cannot be read counts as absent."""
         try:
             return Status(status_reader.read(self._path))
         except (OSError, status_reader.StatusError):
@@ -201,7 +201,7 @@ class Follower:
             roll = self._answer(status.roll, mtime_ns, followed)
             if roll is not None:
                 followed = roll["id"]
-                self._tell(roll)
+                self._report(roll)
                 if (code := OF_RESULT.get(roll["result"] or "")) is not None:
                     return code, _verdict(roll)
             if status.document is not None and status.document.get("void_mtime_ns", -1) >= mtime_ns:
@@ -234,7 +234,7 @@ class Follower:
     def _answer(self, shown: RollDocument | None, mtime_ns: int, followed: str | None) -> RollDocument | None:
         """The roll that answers the touch, None if none has begun.
 
-        Between two looks one may have ended and the next begun: then only the history has the first.
+        Between two looks one roll may end and the next one begin: then only the history has the first.
         """
         now = [] if shown is None else [shown]
         candidates = now if shown is not None and shown["id"] == followed else [*self._ended(), *now]
@@ -245,7 +245,7 @@ class Follower:
 
     def _ended(self) -> Iterator[RollDocument]:
         if self._directory.size(self._history) < self._ended_before:
-            self._ended_before = 0  # a new one was begun
+            self._ended_before = 0  # the history was begun again
         try:
             lines = self._directory.read(
                 self._history, status_reader.LIMIT, offset=self._ended_before, anybodys=True
@@ -256,7 +256,7 @@ class Follower:
             with contextlib.suppress(status_reader.StatusError):
                 yield status_reader.decode_roll(line)
 
-    def _tell(self, roll: RollDocument) -> None:
+    def _report(self, roll: RollDocument) -> None:
         for id_, entry in roll["vassals"].items():
             known = (roll["id"], id_)
             if self._phases.get(known, "pending") != entry["phase"]:

@@ -35,7 +35,7 @@ class StoppedError(Exception):
 
 
 class Signals:
-    """SIGINT, SIGTERM and SIGHUP as a wish that every wait looks at: nothing is cut between two steps of a start."""
+    """Notes SIGINT, SIGTERM and SIGHUP for the next wait, so that no signal cuts a start in the middle."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -92,12 +92,12 @@ def run(*, vassals: int = 4, load_seconds: float = 1.0, keep: bool = False) -> i
 
 
 def _guarded(site: Site, signals: Signals) -> int:
-    """Run the show; whatever happens, nothing is left running when this returns."""
+    """Run the demo; nothing is left running when this returns."""
     client = Client(site.port)
     try:
-        code = _told(site, client, signals)
+        code = _run(site, client, signals)
     finally:
-        # Nothing is said here: the reader of a pipe may be gone, and that must not keep anything running.
+        # Nothing is printed here, because a pipe without a reader must not keep anything running.
         signals.heeded = False
         client.stop()
         gone = site.stop(signals.wait_until)
@@ -107,8 +107,8 @@ def _guarded(site: Site, signals: Signals) -> int:
     return code
 
 
-def _told(site: Site, client: Client, signals: Signals) -> int:
-    """Run the show; its exit code, and why, in words, where that is not 0."""
+def _run(site: Site, client: Client, signals: Signals) -> int:
+    """Run the demo, print why it stopped or failed, and return the exit code."""
     code = 0
     try:
         _show(site, client, signals)
@@ -135,7 +135,7 @@ def _show(site: Site, client: Client, signals: Signals) -> None:
         raise DemoFailedError(f"the roll ended as {view.result}: {view.reason}")
     client.forget()
     if not signals.wait_until(lambda: client.bodies >= answers_of(site, NEW), 10):
-        raise DemoFailedError(f"version {NEW} does not come from every vassal, but: {sorted(client.bodies)}")
+        raise DemoFailedError(f"not every vassal answers with version {NEW}: {sorted(client.bodies)}")
     client.stop()
     _summary(site, client, seconds)
 
@@ -159,8 +159,8 @@ def _start(site: Site, client: Client, signals: Signals) -> None:
         )
     client.start()
     if not signals.wait_until(lambda: client.bodies >= answers_of(site, OLD), 10):
-        raise DemoFailedError(f"version {OLD} does not come from every vassal, but: {sorted(client.bodies)}")
-    say(f"All serve version {OLD} at http://127.0.0.1:{site.port}/ and are requested all the while.")
+        raise DemoFailedError(f"not every vassal answers with version {OLD}: {sorted(client.bodies)}")
+    say(f"All serve version {OLD} at http://127.0.0.1:{site.port}/ under steady requests.")
 
 
 def _follow(site: Site, signals: Signals) -> View:
@@ -187,7 +187,7 @@ def _follow(site: Site, signals: Signals) -> View:
 
 
 def _summary(site: Site, client: Client, seconds: float) -> None:
-    """Say what came of it; raise if it is not what was promised."""
+    """Print the figures; raise DemoFailedError if a request failed or an old version was answered."""
     say(f"""
 versions   {OLD} before, {NEW} after, on all {len(site.names)} vassals
 requests   {client.made} made, {len(client.failures)} failed, the slowest took {client.slowest:.3f} s
@@ -195,15 +195,15 @@ roll       {seconds:.2f} s""")
     if client.failures:
         raise DemoFailedError(f"{len(client.failures)} requests failed, the first: {client.failures[0]}")
     if client.bodies != answers_of(site, NEW):
-        raise DemoFailedError(f"not only version {NEW} is answered after the roll: {sorted(client.bodies)}")
+        raise DemoFailedError(f"other answers than version {NEW} after the roll: {sorted(client.bodies)}")
 
 
 def answers_of(site: Site, version: str) -> frozenset[str]:
-    """What all vassals together answer when each has that version."""
+    """The answers of all vassals when each has that version."""
     return frozenset(f"version {version} {name}" for name in site.names)
 
 
 def say(text: str) -> None:
-    """Show lines at once, to a pipe too."""
+    """Print lines, and flush each, because stdout may be a pipe."""
     for line in text.split("\n"):
         write_line(sys.stdout, line)

@@ -1,4 +1,4 @@
-"""Steady requests through the HTTP front while the vassals roll, and what came of them."""
+"""Steady requests through the HTTP front while the vassals roll, and their outcome."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Client:
             self._bodies.clear()
 
     def start(self) -> None:
-        """Begin to request."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Make no further request, and wait for those under way."""
+        """Make no further request, and wait for those in flight."""
         self._stop.set()
         for thread in self._threads:
             if thread.ident is not None:

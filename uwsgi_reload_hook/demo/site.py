@@ -88,8 +88,8 @@ def find_uwsgi() -> Path | None:
     beside = Path(sys.executable).with_name("uwsgi")
     if os.access(beside, os.X_OK):
         return beside
-    found = shutil.which("uwsgi")
-    return Path(found) if found else None
+    on_path = shutil.which("uwsgi")
+    return Path(on_path) if on_path else None
 
 
 class Site:
@@ -133,8 +133,8 @@ class Site:
         follow.touch(self.directory / TRIGGER, {})
 
     def start(self) -> None:
-        """Start the Emperor's instance, in a session of its own so that a Ctrl-C here is not one there."""
-        # uWSGI takes every UWSGI_* variable for an option, this package's own too.
+        """Start the Emperor's instance, in a session of its own so that a Ctrl-C in the terminal does not reach it."""
+        # uWSGI reads every UWSGI_* variable as an option, this package's own too.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
         with log_stream(self.log) as log:
             self._process = subprocess.Popen(  # noqa: S603 - find_uwsgi's binary with the file written above
@@ -159,7 +159,7 @@ class Site:
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
     def stop(self, wait_until: Callable[[Callable[[], bool], float], bool]) -> bool:
-        """Stop the instance, then kill what is left of it; whether all is gone.
+        """Stop the instance, then kill what is left of it; returns whether all is gone.
 
         `wait_until(condition, seconds)` waits.
         """
@@ -175,7 +175,7 @@ class Site:
         return not self._left()
 
     def _kill_left(self) -> bool:
-        """Kill what is left; whether nothing was. One that was just forking leaves work for the next call."""
+        """Kill what is left; returns whether nothing was. A process that was forking leaves work for the next call."""
         left = self._left()
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
@@ -183,8 +183,8 @@ class Site:
         return not left
 
     def _left(self) -> list[int]:
-        """Pids of the uWSGI processes whose working directory is in the demo's own: those that this demo started."""
-        found = []
+        """Pids of the uWSGI processes of this demo, which are those with a working directory in its directory."""
+        pids = []
         for entry in Path("/proc").iterdir():
             try:
                 ours = (entry / "exe").samefile(self._uwsgi) and (entry / "cwd").readlink().is_relative_to(
@@ -193,8 +193,8 @@ class Site:
             except OSError:  # no process, one that has just ended, or another user's
                 continue
             if ours and entry.name.isdigit():
-                found.append(int(entry.name))
-        return found
+                pids.append(int(entry.name))
+        return pids
 
 
 def free_port() -> int:

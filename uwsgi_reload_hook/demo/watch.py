@@ -23,7 +23,7 @@ class View:
     """One look at a roll."""
 
     state: str | None
-    """The hook's state, None where it has not written its status yet."""
+    """The hook's state; None before it has written its status."""
     phases: dict[str, str]
     """Each vassal's phase, by the vassal's id; empty while no roll was seen."""
     result: str | None
@@ -34,11 +34,11 @@ class View:
 
 
 def look(status: Path, router_stats: Path) -> View:
-    """Read both once."""
-    told = read_status(status)
-    roll = None if told is None else told["roll"]
+    """Read the status file and the router's stats once."""
+    document = read_status(status)
+    roll = None if document is None else document["roll"]
     return View(
-        state=None if told is None else told["state"],
+        state=None if document is None else document["state"],
         phases={} if roll is None else {vassal: row["phase"] for vassal, row in roll["vassals"].items()},
         result=None if roll is None else roll["result"],
         reason="" if roll is None else roll["reason"],
@@ -47,7 +47,7 @@ def look(status: Path, router_stats: Path) -> View:
 
 
 def read_status(path: Path) -> StatusDocument | None:
-    """What the status file says, None where there is none."""
+    """The document in the status file; None where there is none."""
     try:
         return status_reader.read(path)
     except (OSError, status_reader.StatusError):

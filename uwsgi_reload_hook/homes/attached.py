@@ -1,4 +1,4 @@
-"""The hook as a Python vassal attached to the Emperor: it speaks the Emperor's protocol, and has no uWSGI in it."""
+"""The hook as a Python vassal without uWSGI, which speaks the Emperor's protocol itself."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from uwsgi_reload_hook.homes.daemon import cannot_start, config_of, serve
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt
 from uwsgi_reload_hook.settings import parse
-from uwsgi_reload_hook.site import processes, vassal_config
+from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.discovery import Home
+from uwsgi_reload_hook.site.process_options import of_vassal
 from uwsgi_reload_hook.uwsgi import emperor_protocol
 from uwsgi_reload_hook.uwsgi.emperor_protocol import ToVassal
 
@@ -30,28 +31,28 @@ log = logging.getLogger(__name__)
 
 
 class Line:
-    """The pipe to the Emperor. A thread reads one message that means something, and leaves word in the inbox."""
+    """The pipe to the Emperor. A thread reads it up to a message that ends the hook, and then stops the loop."""
 
     def __init__(self, descriptor: int, inbox: Inbox) -> None:
         self._descriptor = descriptor
         self._inbox = inbox
-        self.said: ToVassal | None = None
+        self.message: ToVassal | None = None
 
     def listen(self) -> None:
-        """Begin to read. The thread is a daemon: a blocked read cannot be ended, and holds nothing."""
+        """Begin to read, in a daemon thread, because a blocked read cannot be ended."""
         threading.Thread(target=self._read, name="emperor-line", daemon=True).start()
 
     def _read(self) -> None:
-        while self.said is None:
+        while self.message is None:
             try:
                 data = os.read(self._descriptor, 1)  # what comes after a reload is for the next image
             except OSError:
                 data = b""
-            self.said = next(iter(emperor_protocol.decode(data)), None)
+            self.message = next(iter(emperor_protocol.decode(data)), None)
         self._inbox.stop()
 
     def greet(self) -> None:
-        """Tell the Emperor that the hook works. It may have gone: the read says so."""
+        """Report to the Emperor that the hook works. If the Emperor has gone, the read ends the hook."""
         try:
             os.write(self._descriptor, emperor_protocol.greeting())
         except OSError:
@@ -78,15 +79,15 @@ def run(given: Mapping[str, list[str]], log_stream: TextIO) -> int:
         _serve(hook, log_stream, line, inbox)
     except ConfigError as error:
         cannot_start(error, hook.given, "vassal", inbox)
-    if line.said is ToVassal.RELOAD and hook.has_another_command():
+    if line.message is ToVassal.RELOAD and hook.has_another_command():
         log.info("ends, so that the Emperor starts what its config names now")
-    elif line.said is ToVassal.RELOAD:
-        log.info("executes itself anew, as the Emperor asks")
+    elif line.message is ToVassal.RELOAD:
+        log.info("re-executing: the Emperor asked for a reload")
         logging.shutdown()
         os.set_inheritable(int(descriptor), True)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - what it was started with
     else:
-        log.info("ends: %s", "the Emperor has gone" if line.said is ToVassal.GONE else "it was told to stop")
+        log.info("ends: %s", "the Emperor has gone" if line.message is ToVassal.GONE else "it was asked to stop")
     return 0
 
 
@@ -109,8 +110,8 @@ def _serve(hook: _Hook, log_stream: TextIO, line: Line, inbox: Inbox) -> None:
     if (config := config_of(home, hook.given, inbox)) is None:
         return
     hook.config, hook.command = config, own_config.command_lines(config)
-    written = from_uwsgi_opt(vassal_config.vassal_options(os.getpid(), config))
-    hook.given = {**written, **hook.given}
+    options = from_uwsgi_opt(of_vassal(home.own_pid, config).as_dict())
+    hook.given = {**options, **hook.given}
     own_config.refuse_lost_percents(config)
     settings = parse(hook.given)
     log_to(log_stream, quiet=settings.quiet)
@@ -118,7 +119,7 @@ def _serve(hook: _Hook, log_stream: TextIO, line: Line, inbox: Inbox) -> None:
 
 
 def _home() -> Home:
-    """Find the Emperor above: uWSGI starts a patched binary by way of a shell, which may stay between the two."""
+    """Find the Emperor: the parent, or that of a shell, because uWSGI starts a patched binary through a shell."""
     own, above = os.getpid(), os.getppid()
     if processes.command_line(above)[1:2] == ["-c"]:
         own, above = above, processes.parent(above) or 0

@@ -1,4 +1,4 @@
-"""Wires the hook together, for whichever home it runs in."""
+"""Wires the hook together, for the homes in which it keeps running."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PATIENCE = 10.0
-"""Seconds in which an Emperor that is just starting has its sockets up; only then is their lack worth a line."""
+"""Seconds that a starting Emperor gets to open its sockets; only then their absence is logged."""
 RETRY = 0.25
 SLOW_RETRY = 2.0
 
@@ -39,16 +39,16 @@ SLOW_RETRY = 2.0
 def serve(settings: Settings, home: Home, inbox: Inbox, ready: Callable[[], None] = lambda: None) -> None:
     """Run the hook until the inbox says to stop; `ready` is called when it holds the lock.
 
-    Raises ConfigError for what only an operator can mend.
+    Raises ConfigError for what only an operator can fix.
     """
     trigger = Trigger(settings.trigger, inbox.wake)
     _say_who_may_change(state_directory(settings, trigger))
-    recorder = recorder_of(settings, trigger, home.mode)  # before all that may take its time
+    recorder = recorder_of(settings, trigger, home.mode)  # before any wait, so that each touch from now on gives a roll
     recorder.delayed("")
-    found = _until_it_works(lambda: _find(settings, home), inbox, recorder.delayed)
-    if found is None:
+    parts = _until_it_works(lambda: _find(settings, home), inbox, recorder.delayed)
+    if parts is None:
         return
-    site, process, emperor = found
+    site, process, emperor = parts
     with _lock(process, emperor, inbox, recorder.delayed) as held:
         if held:
             log.info("waits for %s to be touched, to roll the vassals of the Emperor in %s", trigger.path, emperor.name)
@@ -57,12 +57,12 @@ def serve(settings: Settings, home: Home, inbox: Inbox, ready: Callable[[], None
 
 
 def _say_who_may_change(directory: Path) -> None:
-    with contextlib.suppress(OSError):  # one that is gone by now is said by the store
+    with contextlib.suppress(OSError):  # the store reports a directory that has gone
         if others := changeable_by(directory):
             log.warning(
-                "the state directory %s can be changed by %s: they can remove or replace the hook's files there, so "
-                "that its status is false or a touch is rolled again, and nothing else; reload-hook-state-directory "
-                "can name one that only %s can change",
+                "the state directory %s can be changed by %s: by replacing the hook's files there they can falsify its "
+                "status or repeat the roll of a touch, and nothing else; set reload-hook-state-directory to one that "
+                "only %s can change",
                 directory.absolute(),
                 " and ".join(others),
                 user(os.geteuid()),
@@ -72,20 +72,20 @@ def _say_who_may_change(directory: Path) -> None:
 def _find(settings: Settings, home: Home) -> tuple[UwsgiSite, EmperorProcess, Emperor]:
     endpoints = discover(settings, home)
     site = UwsgiSite(settings, home, endpoints)
-    site.look((), Look())  # lists the host's sockets now, so that the first roll has not to wait for it
+    site.look((), Look())  # lists the host's sockets now, so that the first roll need not wait for it
     process = EmperorProcess(endpoints, settings)
     return site, process, process.identify()
 
 
 def cannot_start(error: ConfigError, given: Mapping[str, Sequence[str]], mode: str, inbox: Inbox) -> None:
-    """Say what only an operator can mend, in the log and in the status, and wait to be stopped or reloaded."""
-    log.error("does not run until this is mended and its config is touched: %s", error)
-    delay_teller(given, mode)(f"{error}; mend it, and touch the hook's config")
+    """Say what only an operator can fix, in the log and in the status, and wait to be stopped or reloaded."""
+    log.error("does not run until this is fixed and its config is touched: %s", error)
+    delay_teller(given, mode)(f"{error}; fix it, and touch the hook's config")
     inbox.wait(None)
 
 
 def _until_it_works(attempt: Callable[[], T], inbox: Inbox, delayed: Delayed) -> T | None:
-    """Try until it succeeds or the hook is stopped (None); complain once, when patience is over."""
+    """Try until it succeeds or the hook is stopped (None); log its failure once, after `PATIENCE`."""
     began = time.monotonic()
     complained = False
     while True:
@@ -105,7 +105,7 @@ def _until_it_works(attempt: Callable[[], T], inbox: Inbox, delayed: Delayed) ->
 
 @contextlib.contextmanager
 def _lock(process: EmperorProcess, emperor: Emperor, inbox: Inbox, delayed: Delayed) -> Iterator[bool]:
-    """Hold the Emperor's lock; gives False if the hook is stopped before it is free."""
+    """Hold the Emperor's lock; gives False if the hook is stopped before the lock is free."""
     complained = False
     while True:
         with contextlib.ExitStack() as claim:

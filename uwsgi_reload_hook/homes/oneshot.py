@@ -1,4 +1,4 @@
-"""`uwsgi-reload-hook reload`: one roll from a shell, in place of the script that did it before."""
+"""`uwsgi-reload-hook reload`: one roll from a shell, in place of the old external script."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 
 
 def reload(settings: Settings, say: Say, *, resume: bool) -> int:
-    """Roll once, and return the contract's exit code. `say` takes the old script's lines; the rest is on stderr.
+    """Roll once, and return the contract's exit code. `say` prints the old script's lines; the rest goes to stderr.
 
     With `resume` the roll is the one that an earlier reload left unfinished, if there is one.
     """
@@ -74,7 +74,7 @@ def _complain(code: int, text: str) -> int:
 
 
 def recorder(emperor: str, settings: Settings, say: Say) -> Recorder:
-    """One with the journal in this user's own directory, and status and history beside the trigger, if one is named."""
+    """A recorder with the journal of this user, and with status and history if there is a state directory."""
     observers: list[Observer] = [log_event]
     if settings.state_directory:
         store = Store(Path(settings.state_directory), Path(settings.trigger).name)
@@ -84,20 +84,20 @@ def recorder(emperor: str, settings: Settings, say: Say) -> Recorder:
 
 
 def roll(controller: Controller, *, resume: bool) -> int:
-    """Make the roll that is asked for, whatever an earlier reload has left; returns the exit code."""
+    """Make a roll, after the vassals that an earlier reload left out of service; returns the exit code."""
     unfinished = controller.unfinished_roll()
     if unfinished is None and resume:
         return _complain(ExitCode.DONE, "there is no unfinished roll to resume")
     if unfinished is None:
         return _code(controller.run_once(_request()))
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unfinished.started_wall))
-    # One that was being brought back belongs to a reload that was asked for a whole roll, and has not made it.
+    # A restore belongs to a reload whose whole roll has yet to follow, so --resume makes that too.
     if resume and unfinished.mode is Mode.WHOLE:
         _warn(f"finishes the roll that began at {began}, and makes no other one")
         return _code(controller.resume_roll(unfinished))
     _warn(
-        f"the roll that began at {began} was not finished: its vassals in flight are brought back first, then all "
-        "vassals are rolled, because the code may have changed since (--resume would only finish it)"
+        f"the roll that began at {began} was not finished: its vassals out of service are brought back first, then "
+        "all vassals are rolled, because the code may have changed since (--resume would only finish it)"
     )
     controller.restore(unfinished)
     return _code(controller.run_once(_request()))
@@ -114,27 +114,27 @@ def _code(ended: Roll | None) -> int:
 
 
 def _ask(process: EmperorProcess, emperor: Emperor, settings: Settings, say: Say, *, resume: bool) -> int:
-    """Have the hook that holds the lock roll, by a touch of its trigger, and follow it."""
+    """Touch the trigger of the hook that holds the lock, and follow the roll."""
     peer = lock_holder(emperor.identity, process.authority().may_act)
     holder = peer.pid if peer else 0
-    found = _files(*process.hook_options(peer)) if peer and holder else None
+    files = _files(*process.hook_options(peer)) if peer and holder else None
     lines = OutputLines(say, settings.vassal_config_file_suffix)
 
     def changed(id_: str, entry: VassalDocument) -> None:
         lines.vassal(id_, entry["phase"], entry["reason"], entry.get("failure"))
 
-    follower = found and follow.Follower(*found, changed)
-    if found is None and peer and holder and peer.uid not in own_users():
+    follower = files and follow.Follower(*files, changed)
+    if files is None and peer and holder and peer.uid not in own_users():
         return _complain(ExitCode.USAGE, _not_led(peer, emperor))
-    if found is None or follower is None or follower.read().hook_pid != holder:
+    if files is None or follower is None or follower.read().hook_pid != holder:
         who = f"pid {holder}{_running(holder, process.authority())}" if holder else "a process that cannot be seen"
         words = f"another roll is under way: {who} holds the lock of the Emperor in {emperor.name}"
         return _complain(ExitCode.USAGE, words)
-    trigger, _ = found
+    trigger, _ = files
     if resume:
         return _complain(
             ExitCode.USAGE,
-            f"a hook runs here (pid {holder}) and takes up its own rolls, so there is nothing to resume from a shell; "
+            f"a hook runs here (pid {holder}) and resumes its own rolls, so there is nothing to resume from a shell; "
             "without --resume it is asked for a whole roll",
         )
     _warn(f"asks the hook that runs here (pid {holder}), with its own options, by {trigger}")
@@ -148,8 +148,8 @@ def _ask(process: EmperorProcess, emperor: Emperor, settings: Settings, say: Say
 
 def _not_led(holder: Peer, emperor: Emperor) -> str:
     return (
-        f"{person(holder)} holds the lock of the Emperor in {emperor.name}, and this user is not led by it, because "
-        "its words and its config are not root's or this user's own: touch that hook's trigger yourself, or run "
+        f"{person(holder)} holds the lock of the Emperor in {emperor.name}, and its command line and config are not "
+        "trusted, because they belong neither to root nor to this user: touch that hook's trigger yourself, or run "
         "`reload` as its user"
     )
 
@@ -164,13 +164,13 @@ def _files(options: Mapping[str, list[str]], base: str) -> tuple[Path, Path] | N
 
 
 def _running(pid: int, authority: Authority) -> str:
-    """What a process runs, in words; of another user's process nothing, because it may call itself anything."""
+    """The command line of a process, for a message; empty for another user's, who may write anything there."""
     arguments = processes.command_line(pid) if processes.user(pid) in authority.trusted else ()
     return f" ({' '.join(arguments)})" if arguments else ""
 
 
 class OutputLines:
-    """Says what becomes of each vassal in the words of the old script. An observer."""
+    """Prints the outcome of each vassal as the old script did. An observer."""
 
     def __init__(self, say: Say, suffix: str) -> None:
         """`suffix` is cut off the ids."""
@@ -178,7 +178,7 @@ class OutputLines:
         self._suffix = suffix
 
     def __call__(self, event: Event) -> None:
-        """Say it. Of a roll that is only restored, only failures are said, because a whole roll follows."""
+        """Print an outcome. Of a restore only failures are printed, because a whole roll follows."""
         match event:
             case VassalMoved(Roll(mode=Mode.RESTORE), _, new):
                 if new.phase is Phase.FAILED:
@@ -191,7 +191,7 @@ class OutputLines:
                 pass
 
     def vassal(self, id_: str, phase: str, reason: str, failure: str | None) -> None:
-        """Say that a vassal is done, or has failed; the words are those of the status file."""
+        """Print that a vassal is done, or has failed; the arguments are the values of the status file."""
         if phase == Phase.DONE.value:
             self._say(f"{self._name(id_)}: reloaded")
         elif phase == Phase.FAILED.value:
@@ -203,12 +203,12 @@ class OutputLines:
         _warn(f"{self._name(id_)}: failed: {reason}")
 
     def _name(self, id_: str) -> str:
-        """What the old script calls a vassal. Where the Emperor scans a glob, its id is a path."""
+        """The vassal's name as the old script printed it. Where the Emperor scans a glob, the id is a path."""
         return Path(id_).name.removesuffix(self._suffix)
 
 
 class NoTrigger:
-    """There is none: the command itself is the request."""
+    """Stands for the trigger, because the command itself is the request."""
 
     def start(self) -> None:
         """Nothing to watch."""

@@ -1,9 +1,9 @@
-"""Vassals that a router does not list are not known to be down: they have time to announce themselves. Pure.
+"""Vassals that accept and that no router lists: the roll gives them time to announce themselves. Pure.
 
-A router that is started anew has an empty table, and an answer may lack nodes for other reasons. A vassal that accepts
-announces itself within ten cycles of its master (core/master.c), or later where `subscribe-freq` says so. Until then
-nobody is taken out of service because no router lists it. However long that lasts, a vassal that accepts never counts
-as one that serves nothing: it is taken only while enough others accept, by the Emperor's word.
+A missing node does not show that its vassal is down, because a restarted router begins with an empty table. A vassal
+that accepts announces itself every ten cycles of its master (core/master.c), or as often as `subscribe-freq` says.
+Until then it is not taken. Afterwards it still counts as one that may serve: it is taken only while the Emperor reports
+that enough others accept.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ __all__ = ["is_awaited", "key_routers", "note_absence", "note_routers", "routed"
 
 
 def key_routers(snapshot: Snapshot) -> dict[str, frozenset[str]]:
-    """For each key the routers that send requests for it to some vassal."""
-    found: dict[str, set[str]] = {}
+    """For each key the routers that list a live node under it."""
+    by_key: dict[str, set[str]] = {}
     for nodes in snapshot.live.values():
         for node in nodes:
-            found.setdefault(node.key, set()).add(node.router)
-    return {key: frozenset(routers) for key, routers in found.items()}
+            by_key.setdefault(node.key, set()).add(node.router)
+    return {key: frozenset(routers) for key, routers in by_key.items()}
 
 
 def note_absence(progress: Progress, vassal: Vassal, context: Context) -> Progress:
     """Note since when a pending vassal accepts without being listed under all of its keys.
 
-    One without any key is noted too where its config may subscribe it: its keys are only not known yet.
+    A vassal without keys is noted too if its config may subscribe it, because its keys are then only not known yet.
     """
     served = context.snapshot.served[vassal.id]
     listed = served >= progress.keys if progress.keys else not vassal.may_subscribe
@@ -46,10 +46,10 @@ def is_awaited(progress: Progress, vassal: Vassal, context: Context) -> bool:
 
 
 def routed(vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
-    """The nodes of a vassal that requests may be sent to: the live ones, else those that a router lists all the same.
+    """The nodes of a vassal that may get requests: the live ones; where there are none, those without a death mark.
 
-    One that was not announced for long may be live at a router whose `subscription-tolerance` is longer than it is
-    known to be.
+    A node whose last announcement is old may get requests, because its router may tolerate a longer silence
+    (`subscription-tolerance`) than the hook knows of.
     """
     live = snapshot.live[vassal.id]
     if live or not vassal.accepting:
@@ -58,18 +58,18 @@ def routed(vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
 
 
 def note_routers(roll: Roll, context: Context) -> Roll:
-    """Note which routers are another process than at the look before: their tables were emptied."""
+    """Note which routers were restarted since the look before, because their tables began empty."""
     seen = context.snapshot.routers
     if seen == roll.routers:
         return roll
-    anew = {name: context.now for name, pid in seen.items() if roll.routers.get(name, pid) != pid}
-    return replace(roll, routers=seen, forgot={**roll.forgot, **anew})
+    restarted = {name: context.now for name, pid in seen.items() if roll.routers.get(name, pid) != pid}
+    return replace(roll, routers=seen, forgot={**roll.forgot, **restarted})
 
 
 def unsettled(roll: Roll, context: Context) -> str:
-    """The router that vassals have yet to announce themselves to, as it was restarted; empty = none.
+    """The restarted router to which vassals have yet to announce themselves; empty = none.
 
-    Those that the roll has out of service are announced by the roll.
+    Vassals out of service are not waited for, because the roll itself subscribes them again.
     """
     for router, since in roll.forgot.items():
         if context.now - since < ANNOUNCE_WAIT and _lacks_vassals(router, roll, context.snapshot):

@@ -1,4 +1,4 @@
-"""What a step decides: the acts, as data that somebody else performs, and the next look. Immutable values."""
+"""What a step decides: the acts, which site/actuator.py performs, and the next look. Immutable values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Unsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Announce these nodes to their routers, as they were."""
+    """Subscribe these nodes at their routers, with the attributes that they had."""
 
     vassal: str
     nodes: tuple[Node, ...]
@@ -39,7 +39,7 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """Set the mtime of a config; `mtime` in whole Unix seconds, None = now, where only that is allowed."""
+    """Set the mtime of a config: `mtime` in whole Unix seconds; None = now, because the hook may set no other."""
 
     vassal: str
     path: str
@@ -48,14 +48,14 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class ClearBlacklist:
-    """Have the Emperor forget its blacklist, so that it starts these vassals at once."""
+    """Have the Emperor clear its blacklist, so that it starts these vassals at once."""
 
     vassals: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class WakeMaster:
-    """Wake a master whose workers have gone: by itself it notices within a second (core/master.c)."""
+    """Wake a master whose workers have gone, because by itself a master notices up to 1 s later (core/master.c)."""
 
     vassal: str
     pid: int
@@ -63,7 +63,7 @@ class WakeMaster:
 
 @dataclass(frozen=True, slots=True)
 class SendProbe:
-    """Ask a vassal over its own socket; `nodes` are those it had, for address and host. A later look has the answer."""
+    """Send the probe to a vassal's own socket; `nodes` give address and host. A later look has the answer."""
 
     vassal: str
     nodes: tuple[Node, ...]
@@ -71,7 +71,7 @@ class SendProbe:
 
 @dataclass(frozen=True, slots=True)
 class Suspend:
-    """Keep a vassal that must not serve out of the routers until it is reloaded, by uWSGI's own pause (SIGTSTP)."""
+    """Suspend a vassal by uWSGI's own SIGTSTP, so that it announces itself to no router until it is reloaded."""
 
     vassal: str
     pid: int
@@ -85,11 +85,11 @@ class Look:
     """When to look next, and at what besides the stats."""
 
     wait: float = 0.0
-    """Seconds until then."""
+    """Seconds until that look."""
     inspect: tuple[str, ...] = ()
     """The vassals whose processes and configs are read too, which costs the most."""
     inspect_if_accepting: tuple[str, ...] = ()
-    """Those of which that is read once the Emperor says that they accept."""
+    """The vassals of which the same is read once the Emperor reports that they accept."""
 
 
 @dataclass(frozen=True, slots=True)

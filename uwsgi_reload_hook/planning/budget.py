@@ -1,4 +1,4 @@
-"""The budget: which vassals the minimum lets the roll take out of service now, counted once a step and kept up.
+"""The budget: which vassals the minimum lets the roll take out of service now, counted once a step.
 
 The invariant, after every step and for every subscription key, is `leaves_enough`. Taking, evicting, recalling and
 refusing a roll all ask that one expression, each with the count of those that serve at that time.
@@ -22,7 +22,7 @@ __all__ = ["Budget", "leaves_enough"]
 
 
 def leaves_enough(serving: int, minimum: int) -> bool:
-    """Whether a key keeps its minimum without one of the `serving` vassals, of which the one in question is counted."""
+    """Whether a key keeps its minimum when one of its `serving` vassals is taken out of service."""
     return serving - 1 >= minimum
 
 
@@ -48,7 +48,7 @@ class Budget:
 
     @cached_property
     def _accepting(self) -> Counter[str]:
-        """By the Emperor's word. Seldom asked for, so it is counted on demand."""
+        """How many vassals of each key accept, as the Emperor reports; counted on demand, because few steps ask."""
         return counts.accepting_by_key(self._context.snapshot, self._roll)
 
     def short_keys(self, keys: Iterable[str], *, counted: bool = True) -> list[str]:
@@ -70,7 +70,7 @@ class Budget:
     def to_recall(self, draining: Sequence[Progress]) -> list[Progress]:
         """The draining vassals that return to service, because another one died and a key is below its minimum.
 
-        The one that was taken last is recalled first. One that did not serve when it was taken would be of no help. The
+        The one that was taken last is recalled first. One that did not serve when it was taken would not help. The
         count that allowed a vassal to be taken, the router's or the Emperor's, decides whether it is recalled.
         """
         listed: Counter[str] = Counter(self._serving)
@@ -126,7 +126,7 @@ class Budget:
     def _short_unlisted(self, one: Candidate) -> list[str]:
         """The keys that may fall below their minimum without a vassal that accepts, and that no router lists there.
 
-        Enough others have to serve. Once it had time to announce itself, it is enough that others accept.
+        Enough others have to serve; once the vassal is overdue, it is enough that they accept.
         """
         short = self.short_keys(one.unlisted, counted=False)
         if not short or not one.overdue:
@@ -141,7 +141,7 @@ class Budget:
         """Take a vassal out of service, and return those of its `live` nodes that are to be unsubscribed.
 
         A node whose key no other vassal serves stays in the router, so that requests queue in the vassal's socket
-        instead of failing. So does one at a router that takes no packets of the hook.
+        instead of failing. So does one at a router that ignores the hook's packets.
         """
         self.spend(one.serves)
         self._taken[one] += 1

@@ -1,6 +1,6 @@
 """The first wave of a roll, the canary: it has to live for `canary-time` once it serves, before the rest starts.
 
-New code that accepts requests and dies a second later shows that within this time, so that one vassal is lost to it.
+New code may die a second after it accepts. That is within this time, so that it costs the first wave only.
 Each subscription key has a first wave too, because other keys may be of another application.
 """
 
@@ -22,10 +22,10 @@ SLACK = 1e-6
 
 
 class FirstWaves:
-    """Counts how far the first wave of the whole roll, and of each key, has come."""
+    """The first waves of the whole roll and of each key: how many began, are done, and have proven the code."""
 
     def __init__(self, roll: Roll, settings: Settings, now: float, candidates: Iterable[Candidate]) -> None:
-        """`candidates` are all that are pending: one that is about to be a better canary goes first."""
+        """`candidates` are those of all pending vassals, because one that is starting may become the better canary."""
         self._size = settings.canary
         self._better_canary = any(candidate.settling for candidate in candidates)
         self._begun: Counter[str] = Counter()

@@ -16,26 +16,26 @@ __all__ = ["EVERYTHING", "LAST", "Candidate", "in_order"]
 LAST = 2
 """The rank of a vassal without a router."""
 EVERYTHING = ""
-"""Stands beside the real keys where a first wave is counted: the first wave of the whole roll."""
+"""The group of all vassals, counted beside those of the keys: its first wave is that of the whole roll."""
 _NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """All that decides whether a pending vassal may be taken; vassals that are alike in it share one object."""
+    """The facts that decide whether a pending vassal may be taken. Vassals with the same facts share one object."""
 
     serves: frozenset[str]
     keys: frozenset[str]
     down: bool = False
-    """Nothing is lost by reloading it, so it is the best canary."""
+    """It serves no requests, so it is the best canary."""
     settling: bool = False
-    """It is starting by itself: a touch would mix the two starts, and its announcement would be lost."""
+    """It is starting by itself, and is not touched yet, because a reload in the middle would lose its announcement."""
     unlisted: frozenset[str] = _NONE
-    """Keys under which no router lists it, though it accepts: it may serve them all the same."""
+    """Keys under which no router lists it although it accepts: it may serve them nevertheless."""
     overdue: bool = False
-    """It had time to announce itself, so the Emperor's word decides whether it can be taken."""
+    """Its time to announce itself is over, so it can be taken if the Emperor reports that enough others accept."""
     unknown: bool = False
-    """It accepts, and its config may subscribe it, but its keys are not known: it goes alone, once that is overdue."""
+    """It accepts, and its config may subscribe it, but its keys are not known: once overdue, it is taken alone."""
     lost: bool = False
     """The Emperor runs it, and its config was not found."""
 
@@ -53,7 +53,7 @@ class Candidate:
 
 
 def in_order(roll: Roll, context: Context) -> list[tuple[str, Candidate]]:
-    """The pending vassals in the order in which they are taken. There are few different candidates."""
+    """The pending vassals in the order in which they are taken, each with the candidate that it shares."""
     seen, served = context.snapshot.vassals, context.snapshot.served
     in_grace = context.now - roll.started < context.settings.timeout
     alike: dict[tuple[frozenset[str], frozenset[str], bool, bool, frozenset[str], bool, bool, bool], Candidate] = {}

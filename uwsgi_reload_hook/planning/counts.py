@@ -24,7 +24,7 @@ _NONE: frozenset[str] = frozenset()
 
 
 def is_down(vassal: Vassal) -> bool:
-    """Whether it does not run as it should, whatever the routers say."""
+    """Whether the Emperor does not run it, has cursed it, or has it in the blacklist, whatever the routers list."""
     return not vassal.present or vassal.cursed or vassal.blacklisted is not None
 
 
@@ -34,20 +34,20 @@ def is_starting(vassal: Vassal) -> bool:
 
 
 def may_announce_itself(vassal: Vassal) -> bool:
-    """Whether its keys are not known, and its config has some: a router that was restarted lists nobody at first."""
+    """Whether no router lists it, and its config subscribes it: a restarted router lists nobody at first."""
     return vassal.present and not vassal.nodes and vassal.may_subscribe
 
 
 def serving_by_key(snapshot: Snapshot, roll: Roll) -> Counter[str]:
-    """The vassals that serve: they accept, are subscribed, and the roll does not have them out of service."""
+    """How many vassals serve each key: they accept, are subscribed, and the roll does not have them out of service."""
     out = {progress.id for progress in roll.out}
     return Counter(chain.from_iterable(served for id_, served in snapshot.served.items() if id_ not in out))
 
 
 def accepting_by_key(snapshot: Snapshot, roll: Roll) -> Counter[str]:
-    """The vassals that accept by the Emperor's word, are known to serve the key, and are not out of service.
+    """How many vassals of each key accept, as the Emperor reports, and are not out of service.
 
-    This number stays the same when a router forgets its vassals.
+    A restart of a router changes none of these numbers.
     """
     return Counter(
         chain.from_iterable(
@@ -60,7 +60,7 @@ def accepting_by_key(snapshot: Snapshot, roll: Roll) -> Counter[str]:
 
 
 def members_by_key(snapshot: Snapshot, roll: Roll) -> Counter[str]:
-    """The vassals of each key: those that serve it, and those of the roll that are known to."""
+    """How many vassals each key has: those that a router lists under it, and those that the roll knows to serve it."""
     in_roll, excluded_keys = roll.vassals, roll.excluded_keys
     return Counter(
         chain.from_iterable(

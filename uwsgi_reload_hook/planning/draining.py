@@ -26,7 +26,7 @@ __all__ = ["ignoring_routers", "observe", "restart", "return_to_service", "take"
 def take(
     progress: Progress, vassal: Vassal, live: tuple[Node, ...], nodes: tuple[Node, ...], context: Context
 ) -> Transition:
-    """Take a pending vassal out of service: `nodes` are those of its `live` nodes that are unsubscribed."""
+    """Take a pending vassal out of service: `nodes` are those of its `live` nodes to unsubscribe."""
     reason = "unsubscribed"
     if not nodes:
         reason = "keeps its traffic until its reload" if live else "has no traffic to drain"
@@ -50,7 +50,7 @@ def return_to_service(
 
 
 def observe(progress: Progress, vassal: Vassal, context: Context) -> Transition:
-    """Judge a draining vassal: whether it still lives, whether the routers took the packet, what keeps it untouched."""
+    """Judge a draining vassal: whether it is alive, whether the routers took the packet, whether it can be touched."""
     drain = progress.drain
     if drain.was_serving and (not vassal.present or vassal.cursed or vassal.pid != progress.first_pid):
         return fail(progress, context.now, Failure.DIED, "died by itself while it was drained"), ()
@@ -58,7 +58,7 @@ def observe(progress: Progress, vassal: Vassal, context: Context) -> Transition:
         if vassal.pid != progress.first_pid:
             return restarting.new_process(progress, vassal, context, "was started by the Emperor after the trigger"), ()
         if vassal.cursed:
-            return unless_late(progress, context, "is dying, and does not end"), ()
+            return unless_late(progress, context, "is cursed by the Emperor, and does not end"), ()
     again = evidence.still_routed(drain, vassal, context.snapshot, context.ignored_by)
     if not again:
         progress = progress._replace(unnoticed_looks=0) if progress.unnoticed_looks else progress
@@ -67,7 +67,7 @@ def observe(progress: Progress, vassal: Vassal, context: Context) -> Transition:
     progress = progress._replace(unnoticed_looks=looks)
     if _is_overdue(progress, context) or is_unnoticed(looks, _seconds(progress, context)):
         return _observe_config(progress, vassal, context)
-    # At looks 1, 2, 4, 8 …: a packet is taken before a router answers, or never.
+    # Sent again at looks 1, 2, 4, 8 … only, because a router that takes packets does so before it answers.
     return progress, (Unsubscribe(progress.id, again),) if looks & (looks - 1) == 0 else ()
 
 
@@ -91,7 +91,7 @@ def _observe_config(progress: Progress, vassal: Vassal, context: Context) -> Tra
 
 
 def ignoring_routers(progress: Progress, vassal: Vassal, context: Context) -> frozenset[str]:
-    """The routers that are seen to take no packets of the hook for this draining vassal."""
+    """The routers that have ignored the hook's packets for this draining vassal."""
     if not is_unnoticed(progress.unnoticed_looks, _seconds(progress, context)):
         return frozenset()
     again = evidence.still_routed(progress.drain, vassal, context.snapshot, context.ignored_by)
@@ -140,7 +140,7 @@ def restart(progress: Progress, vassal: Vassal, context: Context, reason: str) -
 
 
 def _why_drained(progress: Progress, vassal: Vassal, context: Context) -> str:
-    """How a vassal was drained, in words; empty = it is not."""
+    """Why the drain is over, in words; empty = it is not."""
     drain = progress.drain
     if _is_overdue(progress, context):
         return "drain-timeout reached"
@@ -160,7 +160,7 @@ def _is_overdue(progress: Progress, context: Context) -> bool:
 
 
 def _waits_for_the_clock(vassal: Vassal, context: Context) -> bool:
-    """Whether a touch would show nothing, because it can only give the config the second that it has."""
+    """Whether the Emperor would miss a touch, because the hook can only set the second that the config has already."""
     may_not_choose = vassal.details is not None and not vassal.details.may_set_mtime
     return may_not_choose and int(context.snapshot.wall) <= vassal.last_mod
 
@@ -172,6 +172,6 @@ def _drained_words(drain: Drain, context: Context) -> str:
         return "drained"
     elsewhere = "drained elsewhere; " if routers - ignoring else ""
     return (
-        f"{elsewhere}not drained at {', '.join(sorted(ignoring))}: the router takes no packets of the hook "
+        f"{elsewhere}not drained at {', '.join(sorted(ignoring))}: the router ignores the hook's packets "
         "(are subscriptions signed, or credentials checked?)"
     )

@@ -1,4 +1,4 @@
-"""What one look proves about one vassal, held against what was noted before its reload."""
+"""What one look proves about one vassal, compared with what was noted before its reload."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def why_dead(before: Baseline, vassal: Vassal) -> str:
 
 
 def is_another(before: Baseline, vassal: Vassal) -> bool:
-    """Whether a vassal that was done is another process now, or none: the quick check of each, at every step."""
+    """Whether a vassal that was done is another process now, or none. Quick, because every step asks it of each."""
     return vassal.pid != before.pid or vassal.cursed or not vassal.present
 
 
 def runs_new_code(progress: Progress, vassal: Vassal) -> bool:
-    """Whether the vassal's processes are those of after the touch, whatever `accepting` says.
+    """Whether the vassal's processes began after the touch, whatever `accepting` says.
 
-    A graceful reload re-executes the master, which shows in its environment. uWSGI's old `lazy` option replaces only
-    the workers, and where the environment belongs to another user only the workers can be told apart.
+    A graceful reload re-executes the master, which shows in its environment. Where it does not, the workers are
+    compared: uWSGI's old `lazy` option replaces only them, and another user's environment cannot be read.
     """
     details, before = vassal.details, progress.before
     if progress.image.is_new:
@@ -57,7 +57,7 @@ def runs_new_code(progress: Progress, vassal: Vassal) -> bool:
 
 
 def has_reexecuted(before: Baseline, vassal: Vassal) -> bool:
-    """Whether the master is seen to have re-executed itself since the touch."""
+    """Whether the master's environment shows that it has re-executed itself since the touch."""
     details = vassal.details
     if details is None or details.reloads is None or before.reloads is None:
         return False
@@ -65,7 +65,7 @@ def has_reexecuted(before: Baseline, vassal: Vassal) -> bool:
 
 
 def has_new_workers(progress: Progress, vassal: Vassal) -> bool:
-    """Whether it has a child that it had not before its touch, as far as that can be seen."""
+    """Whether the master has a child that is newer than the touch; true where its children cannot be read."""
     details = vassal.details
     if progress.image is Image.NEW_PROCESS or details is None or details.children is None:
         return True
@@ -87,9 +87,9 @@ def is_drained(drain: Drain, vassal: Vassal, ignored_by: frozenset[str]) -> bool
 
 
 def still_routed(drain: Drain, vassal: Vassal, snapshot: Snapshot, ignored_by: frozenset[str]) -> tuple[Node, ...]:
-    """Nodes that were unsubscribed and get requests all the same, because a vassal goes on announcing itself.
+    """Nodes that were unsubscribed and get requests again, because the vassal has announced itself since.
 
-    Those at a router that takes no packets of the hook are left out, because nothing can be done about them.
+    Those at a router that ignores the hook's packets are left out, because another packet would not help.
     """
     live = snapshot.live[vassal.id]
     if not live:
@@ -99,6 +99,6 @@ def still_routed(drain: Drain, vassal: Vassal, snapshot: Snapshot, ignored_by: f
 
 
 def unrouted(drain: Drain, vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
-    """Those of its nodes that get no requests now: to announce one that does would only reset its load."""
+    """The drained nodes that get no requests now. The others get no packet, because it would reset their load."""
     live = {node.identity for node in snapshot.live[vassal.id]}
     return tuple(node for node in drain.nodes if node.identity not in live)

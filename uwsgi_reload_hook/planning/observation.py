@@ -48,7 +48,7 @@ def apply(roll: Roll, moves: Iterable[Transition]) -> tuple[Roll, tuple[Action, 
 def _observe(progress: Progress, vassal: Vassal, context: Context) -> Transition:
     """Move one vassal.
 
-    A config that is not found counts as removed once the Emperor stops the vassal too, or has forgotten it.
+    A config that is not found counts as removed once the Emperor stops the vassal too, or no longer lists it.
     """
     if progress.phase is Phase.DONE:
         return _observe_done(progress, vassal, context), ()
@@ -67,7 +67,7 @@ def _observe_pending(progress: Progress, vassal: Vassal, context: Context) -> Tr
 
 
 def _observe_done(progress: Progress, vassal: Vassal, context: Context) -> Progress:
-    """Fail a vassal that died after it was done, because the new code may do that to every one."""
+    """Fail a vassal that died after it was done, because the new code may kill the others too."""
     why = evidence.why_dead(progress.before, vassal)
     if not why or not vassal.config_exists:
         return progress

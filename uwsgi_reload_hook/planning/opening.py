@@ -22,10 +22,10 @@ NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What earlier looks and rolls have shown."""
+    """What is known from earlier looks and rolls."""
 
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """The keys that each vassal was last seen to serve: a vassal that is down shows none."""
+    """The keys that each vassal was last seen to serve, because no router lists a vassal that is down."""
     usual_load: float | None = None
     """Seconds that the quickest load of the last roll took; None = not known."""
 
@@ -41,7 +41,7 @@ def open_roll(
 
     Nothing is taken out of service yet.
 
-    A vassal that does not subscribe any more is not waited for.
+    Remembered keys are dropped where the config no longer subscribes the vassal, so that none is waited for.
     """
     excluded = {
         vassal.id: why for vassal in snapshot.vassals.values() if (why := _exclusion(vassal, settings, request))
@@ -75,7 +75,7 @@ def _opened(vassal: Vassal, memory: Memory, now: float) -> Progress:
 
 
 def _nobody(excluded: Mapping[str, str]) -> str:
-    """Why a roll has no vassal: the first few that are left alone, and what for."""
+    """Why a roll has no vassal: the first few that are left alone, and why."""
     if not excluded:
         return "there is no vassal to roll: the Emperor runs none"
     named = [f"{id_}: {why}" for id_, why in sorted(excluded.items())]
@@ -98,19 +98,19 @@ def _exclusion(vassal: Vassal, settings: Settings, request: Request) -> str:
 
 
 def refusal(snapshot: Snapshot, roll: Roll) -> str:
-    """Why a roll of which nobody was taken yet cannot be made, in words; empty = it can."""
+    """Why a roll that has no vassal out of service cannot be made, in words; empty = it can."""
     seen = snapshot.vassals
     if lost := [id_ for id_ in roll.vassals if seen[id_].is_lost]:
         return (
-            f"the Emperor runs {', '.join(lost[:NAMED])}, of which the hook finds no config: see that "
-            "reload-hook-emperor-path, if it is set, names where the Emperor finds them"
+            f"the Emperor runs {', '.join(lost[:NAMED])}, of which the hook finds no config: check that "
+            "reload-hook-emperor-path, if it is set, is the directory or glob that the Emperor scans"
         )
     keyless = [id_ for id_, one in roll.vassals.items() if not one.keys and _may_be_unowned(seen[id_])]
     if snapshot.unowned and keyless:
         return (
-            f"it cannot be told whether {min(snapshot.unowned)}, a node at the router, is {keyless[0]}, so no minimum "
-            "can be kept: run the hook as the user of the Emperor, name the sockets of vassals after their configs, or "
-            "roll only vassals that subscribe (reload-hook-vassals)"
+            f"the router's node {min(snapshot.unowned)} may belong to {keyless[0]}, so no minimum can be kept: run the "
+            "hook as the user of the Emperor, name the sockets of vassals after their configs, or roll only vassals "
+            "that subscribe (reload-hook-vassals)"
         )
     unknown = [snapshot.vassals[id_] for id_, progress in roll.vassals.items() if not progress.keys]
     if any(counts.is_down(vassal) or counts.may_announce_itself(vassal) for vassal in unknown):
@@ -128,7 +128,7 @@ def refusal(snapshot: Snapshot, roll: Roll) -> str:
 
 
 def _may_be_unowned(vassal: Vassal) -> bool:
-    """Whether a node of nobody may be this vassal's: of one that subscribes nowhere none is, whoever announces what."""
+    """Whether an unowned node may be this vassal's: never where its config subscribes it to no router."""
     return vassal.accepting and vassal.may_subscribe
 
 

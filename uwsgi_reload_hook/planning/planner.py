@@ -40,8 +40,8 @@ def see_nothing(roll: Roll, why: str, settings: Settings, now: float) -> Step:
 def end_at_once(roll: Roll, now: float, result: Result, reason: str) -> Step:
     """End a roll without a look, and return to service whoever was drained and not touched.
 
-    For the two cases in which winding down is impossible: the hook is stopped, or nothing can be seen. A roll that was
-    stopping keeps the result and the reason of that, and an interruption only puts it off.
+    For the two cases in which winding down is impossible: the hook is stopped, or the stats cannot be read. A roll that
+    was stopping keeps that result and reason; after an interruption the next hook ends it with them.
     """
     roll, actions = apply(roll, return_drained(roll, now, reason))
     if result is not Result.INTERRUPTED:
@@ -53,7 +53,7 @@ def end_at_once(roll: Roll, now: float, result: Result, reason: str) -> Step:
 def fail_vassal(roll: Roll, id_: str, reason: str, now: float) -> Step:
     """Record that the system refused an act on a vassal, and give back its traffic; the next step stops the roll.
 
-    One that has failed already, for its answer to the probe, keeps that reason too.
+    A vassal that has already failed its probe keeps that reason too.
     """
     progress = roll.vassals[id_]
     move: Transition

@@ -14,7 +14,7 @@ from uwsgi_reload_hook.settings import Settings
 __all__ = ["interval", "look_after", "next_look"]
 
 IMMEDIATELY = 0.0
-"""Seconds before the look that follows a packet or a touch: what was sent first is taken first."""
+"""Seconds before the look after a packet or a touch, because a server takes what was sent before it answers."""
 CHANGE_EXPECTED = 0.005
 """Seconds between looks at a drain, a touch, a restart or an announcement that has just begun."""
 OVERDUE = 0.03
@@ -24,16 +24,17 @@ OVERDUE_AFTER = 1.0
 LOAD_ENDING = 0.012
 """Seconds between looks at a load that is about to end."""
 LOAD_SHARE = 0.025
-"""Of the time that a load has taken so far: looking so often costs a roll a hundredth of it, and few looks."""
+"""Wait between looks, as a part of the time that the load has taken so far: its end is seen about 1% late."""
 LOAD_ENDING_FROM = 0.95
 """Part of the load time of the quickest vassal before which no other is expected to accept.
 
-The last roll's tells for the first of a roll. Where a deploy made it shorter, they are seen a check-interval late.
+For the first vassals of a roll, that of the last roll. If a deploy made the load shorter, its end is seen up to one
+check-interval late.
 """
 REST = 4
-"""Times the length of a read of the Emperor's stats that the next look waits at least.
+"""After a read of the Emperor's stats that took t seconds, the next look waits at least 4 t.
 
-The Emperor has one thread, and does nothing else while its stats are read: reading takes a fifth of its time at most.
+The Emperor is single-threaded, so that reading may take at most a fifth of its time.
 """
 
 
@@ -46,7 +47,7 @@ def next_look(actions: Sequence[Action], roll: Roll, context: Context) -> Look:
 
 
 def look_after(seconds: float, roll: Roll) -> Look:
-    """A look that waits for `seconds`, and reads of the processes what the roll has to know."""
+    """The look after `seconds`, with the vassals whose processes are inspected."""
     restarting = roll.within(Phase.RESTARTING)
     waits_for_cpu = any(one.image is Image.OLD for one in restarting)
     return Look(

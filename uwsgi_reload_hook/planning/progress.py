@@ -24,7 +24,7 @@ class Phase(Enum):
     WITHDRAWN = "withdrawn"
 
     __hash__ = object.__hash__
-    """The hash of Enum is a function in Python, and each step hashes a phase per vassal."""
+    """Enum's own hash is a Python function; this one is faster, and each step hashes a phase per vassal."""
 
     def __init__(self, word: str) -> None:
         """Work out once what every look asks of every vassal."""
@@ -63,7 +63,7 @@ class Image(Enum):
 
 
 class Times(NamedTuple):
-    """When what happened to a vassal in this roll."""
+    """The times of a vassal in this roll."""
 
     started: Monotonic | None = None
     """When it left `pending`."""
@@ -80,7 +80,7 @@ class Drain(NamedTuple):
     nodes: tuple[Node, ...] = ()
     """Its live nodes as they were before it was taken, to subscribe them again as they were."""
     unsubscribed: tuple[Node, ...] = ()
-    """Those of them that the hook has unsubscribed, and owes back."""
+    """Those of them that the hook has unsubscribed, and has to subscribe again."""
     was_serving: bool = False
     """Whether its process was there and accepted."""
 
@@ -101,11 +101,11 @@ class Baseline(NamedTuple):
     accepts: bool = True
     """Whether it is expected to accept: a vassal of mules only never does."""
     blacklisted: Blacklisting | None = None
-    """Its blacklist entry when the hook had the blacklist cleared."""
+    """Its entry in the blacklist when the hook cleared that."""
 
 
 class Warmup(NamedTuple):
-    """What was learnt since a vassal runs its new code. Written by planning/warming.py."""
+    """What was learnt while a vassal warmed up. Written by planning/warming.py."""
 
     admitted: Monotonic | None = None
     """Since when it may be in the routers; None = the answer to its first probe is awaited first."""
@@ -119,8 +119,7 @@ class Warmup(NamedTuple):
 class Progress(NamedTuple):
     """One vassal in one roll: where it is, and what was learnt of it, grouped by when that was.
 
-    A tuple, because to copy a dataclass of so many fields with a change takes five times as long, which was most of the
-    time of a step.
+    A named tuple, because a changed copy of a dataclass takes five times as long, which was most of a step's time.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""How a roll is resumed whose process has ended: to finish it, or only to restore service."""
+"""How a roll goes on whose hook has ended: it is finished, or its vassals only return to service."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["restore", "resume"]
 
 
 def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> Step:
-    """Resume a roll that another hook left: each vassal goes back to where its present state can be judged from.
+    """Resume a roll that another hook left: each vassal goes back to a phase from which it can be judged.
 
-    One that was done and is another process since is waited for once more if its Emperor is another one too; under the
+    A vassal that was done and is another process now is waited for again if the Emperor was restarted too. Under the
     same Emperor it died by itself, and that stops the roll.
     """
     context = Context(snapshot, settings, now)
@@ -54,13 +54,13 @@ def _recover(progress: Progress, vassal: Vassal, context: Context) -> Transition
         progress.phase is Phase.TOUCHED and vassal.present and vassal.last_mod <= progress.before.last_mod
     )
     if not vassal.config_exists:
-        return progress, ()  # it is withdrawn; its address may be somebody else's by now
+        return progress, ()  # the next look withdraws it; another vassal may have its address by now
     if not _is_same_process(progress, vassal):
-        why = "was restarted while no hook was there"
+        why = "was restarted while no hook was running"
         started = restarting.new_process(progress, vassal, context, why, RECOVERED)
         return started, () if vassal.present else (ClearBlacklist((progress.id,)),)
     if undelivered:
-        why = "given its traffic back: its hook ended before it was reloaded"
+        why = "given its traffic back: the hook ended before the touch of its config"
         return draining.return_to_service(progress, context.now, why, RECOVERED)
     if progress.warmup.awaits_answer:
         return warming.probe(progress, context)
@@ -68,8 +68,8 @@ def _recover(progress: Progress, vassal: Vassal, context: Context) -> Transition
 
 
 def _fail_done(progress: Progress, context: Context) -> Transition:
-    """Fail a vassal that was done, and died by itself while no hook was there."""
-    why = "after it was done: its process ended while no hook was there; see its log"
+    """Fail a vassal that was done, and died by itself while no hook was running."""
+    why = "after it was done: its process ended while no hook was running; see its log"
     return fail(progress, context.now, Failure.DIED, why), ()
 
 
@@ -79,7 +79,7 @@ def _is_same_process(progress: Progress, vassal: Vassal) -> bool:
 
 
 def _was_done(progress: Progress, snapshot: Snapshot) -> bool:
-    """Whether a vassal was done, and is another process since."""
+    """Whether a vassal was done, and is another process now."""
     vassal = snapshot.vassals[progress.id]
     return progress.phase is Phase.DONE and vassal.config_exists and not _is_same_process(progress, vassal)
 
@@ -87,7 +87,7 @@ def _was_done(progress: Progress, snapshot: Snapshot) -> bool:
 def _is_still_out(progress: Progress, snapshot: Snapshot) -> bool:
     """Whether a vassal is still out of service as the roll left it.
 
-    One that is another process, or serves another key, has been through more since: its sockets may be others too.
+    One that is another process, or serves another key, is not, because its sockets may be others too.
     """
     vassal = snapshot.vassals[progress.id]
     lacks_keys = snapshot.served[vassal.id] < progress.keys

@@ -35,7 +35,7 @@ def observe_touched(progress: Progress, vassal: Vassal, context: Context) -> Tra
         return looked, ()
     why = (
         "the Emperor did not notice the touch of its config: if that is a symlink, set emperor-nofollow on the "
-        "Emperor; if the Emperor runs as another user, see that it can read the file"
+        "Emperor; if the Emperor runs as another user, check that it can read the file"
     )
     return fail_and_return(looked, context.now, Failure.UNNOTICED, why)
 
@@ -51,7 +51,7 @@ def observe_restarting(progress: Progress, vassal: Vassal, context: Context) -> 
     accepts = vassal.accepting or not progress.before.accepts
     if not (vassal.present and accepts and evidence.runs_new_code(progress, vassal)):
         return _wait_for_code(progress, vassal, context)
-    # The Emperor may still report the accepting byte of the start before; only new workers prove that of this one.
+    # The Emperor may still report the accepting byte of the previous start; only new workers prove this one.
     seen = progress.image is Image.NEW_PROCESS or vassal.details is not None
     if not seen or not evidence.has_new_workers(progress, vassal):
         return unless_late(progress, context, "does not start its workers"), ()
@@ -73,7 +73,7 @@ def new_process(
 ) -> Progress:
     """Judge a vassal by its new process, which began after the roll did.
 
-    One that serves already stays in service while it is probed, because the minimum may need it.
+    A vassal that serves already stays in service while it is probed, because the minimum may need it.
     """
     now, times = context.now, progress.times
     return enter(

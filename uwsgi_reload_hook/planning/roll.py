@@ -16,10 +16,10 @@ class Stage(Enum):
     """Where a roll is; planning/stages.py says how it moves on."""
 
     WAITING = "waiting"
-    """No vassal was taken yet: what has to be there before the first touch is waited for here."""
+    """No vassal was taken yet, and the roll can still be refused."""
     ROLLING = "rolling"
     WINDING_DOWN = "winding down"
-    """No further vassal is taken. Those that are out of service come back, and what was there for the roll goes."""
+    """No further vassal is taken, and those out of service come back."""
     OVER = "over"
 
 
@@ -68,7 +68,7 @@ class Roll:
     excluded: Mapping[str, str] = field(default_factory=dict)
     """Vassals that are not rolled, and why."""
     excluded_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """The keys of those vassals as the roll began: they count as members of a key, whatever a router forgets."""
+    """The keys of those vassals as the roll began: they stay members of a key after a restart of its router."""
     minimum: Mapping[str, int] = field(default_factory=dict)
     """Key to the number of vassals that must serve."""
     key_routers: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Roll:
     routers: Mapping[str, int] = field(default_factory=dict)
     """Router to the pid of its process at the last look."""
     ignored_by: frozenset[str] = frozenset()
-    """Routers that take no packets of the hook (signed, or with credentials): nobody is drained there in vain."""
+    """Routers that ignore the hook's packets (signed, or with credentials), so that no vassal is drained there."""
     emperor_pid: int = 0
     """The Emperor that runs the vassals; 0 = not known."""
     forgot: Mapping[str, Monotonic] = field(default_factory=dict)
@@ -111,5 +111,5 @@ class Roll:
         return [progress for progress in self.vassals.values() if progress.phase is phase]
 
     def wall(self, time: float | None) -> float | None:
-        """`time` on the wall clock as that stood when the roll began, whatever jumps it has made since."""
+        """`time` on the wall clock as set when the roll began, so that later jumps of that clock change nothing."""
         return None if time is None else self.started_wall + (time - self.started)

@@ -1,7 +1,7 @@
 """What the roll does at one look: the transitions that are chosen, for all vassals together.
 
-Evict, wake, return or recall, touch, take. Each of them chooses among vassals in another phase, so none can edit what
-another one has chosen.
+Evict, wake, return or recall, touch, take: each chooses among vassals of another phase, so that none changes what
+another has chosen.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def schedule(roll: Roll, context: Context) -> tuple[Roll, tuple[Action, ...]]:
 
 
 def return_drained(roll: Roll, now: float, reason: str) -> list[Transition]:
-    """Return to service whoever was drained and not touched."""
+    """Return to service the vassals that were drained and not touched."""
     why = f"given its traffic back: {reason}"
     return [draining.return_to_service(progress, now, why) for progress in roll.within(Phase.DRAINING)]
 
 
 def _evict(roll: Roll, budget: Budget, context: Context) -> Iterable[Transition]:
-    """Keep requests from new code that its probe has not proven, unless the minimum needs the vassal."""
+    """Keep requests away from new code without a good answer to its probe, unless the minimum needs the vassal."""
     for progress in [*roll.within(Phase.WARMING), *roll.within(Phase.FAILED)]:
         actions = warming.eviction(progress, context.snapshot.vassals[progress.id], context)
         if not actions:

@@ -2,11 +2,9 @@
 
     waiting -> rolling -> winding down -> over
 
-*Waiting*: nobody was taken yet, and the roll can still be refused. Whatever has to be there before the first touch,
-such as the permission of other hosts, is waited for here.
-*Rolling*: vassals are taken, reloaded, and let in again.
-*Winding down*: nobody further is taken, because all were, or because the roll stops. Whatever is out of service comes
-back, and what was there for the roll only goes.
+*Waiting*: no vassal was taken yet, and the roll can still be refused.
+*Rolling*: vassals are taken, reloaded, and returned to service.
+*Winding down*: no further vassal is taken, because all were, or because the roll stops. Those out of service come back.
 *Over*: the roll has its result.
 """
 
@@ -31,13 +29,13 @@ def stop(roll: Roll, result: Result, reason: str) -> Roll:
 
 
 def end(roll: Roll, result: Result, reason: str, now: float) -> Roll:
-    """Give a roll its result: a restore is always interrupted, because the roll that it belongs to is."""
+    """Give a roll its result. That of a restore is `interrupted`, because the roll that it belongs to was."""
     result = Result.INTERRUPTED if roll.mode is Mode.RESTORE else result
     return replace(roll, stage=Stage.OVER, result=result, reason=reason, finished=now)
 
 
 def stop_if_needed(roll: Roll, context: Context) -> Roll:
-    """Stop a roll of which a vassal has failed, whose deadline was reached, or that turns out to be impossible."""
+    """Stop a roll with a failed vassal, with its deadline reached, or that keys listed late make impossible."""
     if roll.stopping is not None or roll.mode is Mode.RESTORE:
         return roll
     if roll.within(Phase.FAILED):
@@ -47,7 +45,7 @@ def stop_if_needed(roll: Roll, context: Context) -> Roll:
     if limit and left and context.now - roll.started >= limit:
         return stop(roll, Result.TIMED_OUT, f"the deadline of {limit:g} s was reached")
     if roll.stage is Stage.WAITING and not roll.out and (why := refusal(context.snapshot, roll)):
-        return stop(roll, Result.REFUSED, why)  # a router has listed keys late, and they leave no room
+        return stop(roll, Result.REFUSED, why)  # a router listed keys late, and their minimum spares no vassal
     return roll
 
 
@@ -75,7 +73,7 @@ def _failures(roll: Roll) -> str:
 
 
 def _stop_if_stalled(roll: Roll, context: Context) -> Roll:
-    """Stop a roll that waits for room which does not come, because a vassal died by itself, or never came back."""
+    """Stop a roll whose minimum has spared no vassal for `timeout`, because one died by itself or never came back."""
     settings, seen = context.settings, context.snapshot.vassals
     waited = context.now - max(roll.last_change, canary.watched_until(roll, settings))
     if roll.stage is Stage.WINDING_DOWN or waited < settings.timeout or absence.unsettled(roll, context):
@@ -99,5 +97,5 @@ def _stalled(roll: Roll, pending: list[Progress], context: Context) -> str:
     waiting = sorted(progress.id for progress in pending)
     reason = f"no room for {', '.join(waiting)} within {context.settings.timeout:g} s (serving under {short})"
     if lost := [id_ for id_ in waiting if not context.snapshot.vassals[id_].config_exists]:
-        reason += f"; the Emperor runs {', '.join(lost)}, of which no config is found"
+        reason += f"; the Emperor runs {', '.join(lost)}, of which the hook finds no config"
     return reason

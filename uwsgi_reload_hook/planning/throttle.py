@@ -1,13 +1,13 @@
 """How many vassals are touched, and how many masters woken, at one look: no more at a time than there are CPUs.
 
-A vassal that is touched ends its workers, which takes a CPU for some 10 ms. Of 16 that end on two CPUs at the same
-time, requests saw up to 80 ms. Touching a vassal later costs no time: touched earlier, it would only have queued for
-its master to be woken. Where hundreds are reloaded at once, an eighth of them is touched at a time, because a look at
-so many takes long, and a wave should wait for a few of them only.
+A vassal that is touched ends its workers, which takes a CPU for some 10 ms. When 16 vassals did so on two CPUs at
+the same time, requests took up to 80 ms. Touching a vassal later costs no time: touched earlier, it would only have
+queued for its master to be woken. Where hundreds are reloaded at once, an eighth of them is touched at a time, because
+a look at so many takes long, and a wave should wait for a few such looks only.
 
-A master that is woken starts its interpreter, which takes a CPU for 0.1 s and more. Seven of them on two CPUs all need
-as long as the seven together; one after another, the first are back and make room long before the last, and a request
-finds a CPU in between. No vassal waits for longer than a second, because then a master wakes by itself (core/master.c).
+A master that is woken starts its interpreter, which takes a CPU for 0.1 s and more. Seven at once on two CPUs are all
+back as late as the last of them. One after another, the first are back long before the last, and requests find a CPU in
+between. No vassal waits for longer than a second, because then a master wakes by itself (core/master.c).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from uwsgi_reload_hook.snapshot import Snapshot
 __all__ = ["free_for_touches", "to_wake"]
 
 ENDING = 0.1
-"""Seconds for which the old workers of a touched vassal keep their CPU: those that take longer hold nobody back."""
+"""Seconds after which the old workers of a touched vassal count as gone, so that slow ones delay no other touch."""
 BATCHES = 8
 """In how many steps a wave is touched, at most."""
 

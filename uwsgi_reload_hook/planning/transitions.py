@@ -4,7 +4,7 @@
 
 There are two kinds of transitions.
 
-*Seen*: the world did it. The Emperor noticed a touch, a master re-executed itself, a vassal accepts, died, or lost its
+*Seen*: the site did it. The Emperor noticed a touch, a master re-executed itself, a vassal accepts, died, or lost its
 config. Each vassal is judged by itself, in observation.py and in the module that bears the name of the phase.
 
 *Chosen*: the hook does it. A vassal is taken, touched, woken, recalled or evicted. schedule.py chooses for all vassals
@@ -66,9 +66,9 @@ ANNOUNCE_WAIT = 12.0
 """Seconds in which a vassal announces itself, if it ever does: every 10 master cycles (core/master.c)."""
 
 UNNOTICED_LOOKS = 5
-"""Looks after which a touch, or an unsubscribe packet, counts as not noticed, though the second should show it.
+"""Looks after which a touch, or an unsubscribe packet, counts as not noticed.
 
-A read of the Emperor's stats makes it scan when it has answered; a router takes a packet before it answers.
+The second look should show it: the Emperor scans after it answers, and a router takes a packet before it answers.
 """
 UNNOTICED_SECONDS = 2.0
 
@@ -83,7 +83,7 @@ class Context:
     settings: Settings
     now: float
     ignored_by: frozenset[str] = frozenset()
-    """Routers that take no packets of the hook: what they list is not waited for."""
+    """Routers that ignore the hook's packets, so that no drain there is waited for."""
 
 
 def enter(
@@ -122,12 +122,12 @@ def subscribe(progress: Progress, nodes: tuple[Node, ...]) -> tuple[Action, ...]
 
 
 def is_unnoticed(looks: int, seconds: float) -> bool:
-    """Whether what was done so many looks and seconds ago will never show an effect."""
+    """Whether a touch or a packet has shown no effect for so many looks and seconds that it never will."""
     return looks >= UNNOTICED_LOOKS and seconds >= UNNOTICED_SECONDS
 
 
 def unless_late(progress: Progress, context: Context, complaint: str) -> Progress:
-    """Leave a vassal as it is until its timeout, then fail it with a complaint."""
+    """Leave a vassal as it is until its timeout, then fail it with `complaint` as the reason."""
     times = progress.times
     start = times.started if times.restarted is None else times.restarted
     limit = context.settings.timeout

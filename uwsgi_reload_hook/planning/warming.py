@@ -1,4 +1,4 @@
-"""The phase `warming`: from the first accepted request of the new code, by the probe, back into the routers."""
+"""The phase `warming`: the new code accepts, is probed if the settings ask for it, and returns to the routers."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ANNOUNCE_AGAIN = 1.0
 PROBE_AGAIN = 1.0
 """Seconds between two probes of a vassal that has to stay healthy for a time."""
 STAY = 2.0
-"""Seconds that a vassal without a router must live: one whose code does not load shows it within about one."""
+"""Seconds that a vassal without a router must live, because one whose code does not load dies within about one."""
 
 
 def begin(progress: Progress, vassal: Vassal, context: Context) -> Transition:
-    """Let a vassal that accepts in again: announce it, or probe it first."""
+    """Return a vassal that accepts to its routers, or probe it first."""
     times = progress.times
     loading = context.now - (context.now if times.restarted is None else times.restarted)
     warming = enter(
@@ -63,7 +63,7 @@ def observe(progress: Progress, vassal: Vassal, context: Context) -> Transition:
 
 
 def eviction(progress: Progress, vassal: Vassal, context: Context) -> tuple[Action, ...]:
-    """The acts that keep a vassal's new code from getting requests; none where nothing speaks against that code yet.
+    """The acts that keep requests away from a vassal's new code, none where that code may serve.
 
     A vassal announces itself to the routers as soon as it accepts. Until its first probe is answered it is unsubscribed
     again; after a bad answer it is suspended too, because only that ends its announcements.
@@ -72,7 +72,7 @@ def eviction(progress: Progress, vassal: Vassal, context: Context) -> tuple[Acti
     out = (Unsubscribe(progress.id, traffic),) if traffic else ()
     warmup = progress.warmup
     if progress.failure is Failure.PROBE and progress.since == context.now:
-        # One without a key is in no router: a pause would only make its direct clients hang.
+        # A vassal without a key is in no router: to suspend it would only make its direct clients hang.
         return (*out, Suspend(progress.id, vassal.pid)) if progress.keys else ()
     unanswered = warmup.awaits_answer and warmup.admitted is None
     concerned = progress.phase is Phase.WARMING or (progress.phase is Phase.FAILED and progress.since == context.now)
@@ -81,7 +81,7 @@ def eviction(progress: Progress, vassal: Vassal, context: Context) -> tuple[Acti
 
 
 def probe(progress: Progress, context: Context) -> Transition:
-    """Ask the vassal over its own socket."""
+    """Send the probe to the vassal's own socket."""
     asked = progress.warmup._replace(probed=context.now, awaits_answer=True)
     return progress._replace(warmup=asked), (SendProbe(progress.id, progress.drain.nodes),)
 
@@ -95,7 +95,7 @@ def _announce(progress: Progress, vassal: Vassal, context: Context) -> Transitio
 def _judge_answer(progress: Progress, vassal: Vassal, context: Context) -> Transition:
     """Judge the answer to a probe. A bad one is final.
 
-    A vassal announces itself every ten seconds, so broken code would get requests while it was asked again.
+    A vassal announces itself every ten seconds, so broken code would get requests while it was probed again.
     """
     answer = vassal.probe
     if answer is None:
@@ -107,7 +107,7 @@ def _judge_answer(progress: Progress, vassal: Vassal, context: Context) -> Trans
 
 
 def _prove_health(progress: Progress, context: Context) -> Transition:
-    """Let a healthy vassal stay healthy for as long as it has to, and ask it again meanwhile."""
+    """Wait until the vassal has been healthy for long enough, and probe it again meanwhile."""
     now, warmup = context.now, progress.warmup
     since = now if warmup.healthy_since is None else warmup.healthy_since
     if now - since >= _proof_seconds(progress, context.settings):
@@ -119,7 +119,7 @@ def _prove_health(progress: Progress, context: Context) -> Transition:
 
 
 def _proof_seconds(progress: Progress, settings: Settings) -> float:
-    """Seconds that the vassal has to stay healthy: more where no router vouches for it."""
+    """Seconds that the vassal has to stay healthy: more where no router's subscription proves it."""
     if progress.keys:
         return settings.minimum_healthy_time
     return max(settings.minimum_healthy_time, ANNOUNCE_WAIT if progress.image is Image.NEW_PROCESS else STAY)

@@ -1,1 +1,1 @@
-"""What is kept and told of a roll: the journal, the status, the history, and the one place that writes files."""
+"""The records of a roll: its events, journal, log lines, status and history, and the only module that writes files."""

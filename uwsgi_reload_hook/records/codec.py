@@ -1,11 +1,11 @@
 """Turns records (dataclasses and named tuples, one inside another) into JSON, and reads them back by their type hints.
 
-A record is written with only what differs from its defaults. A field that a record gains is written, read and moved to
-another clock by its hint, so that there is no list of fields to keep.
+Only the fields of a record that differ from their defaults are written. A new field is written, read and moved to
+another clock by its type hint, so that there is no list of fields to maintain.
 
-Reading is strict, because a torn file, or one that somebody has edited, must not become a value that the code elsewhere
-trips over: a bool is no number, a number is finite and bounded, and every field is known. Only a document (a TypedDict)
-may have fields that are not known, because a later version may add some; they are kept as they are.
+Reading is strict, so that a torn or edited file fails here and not in other code: a bool is no number, a number is
+finite and bounded, and every field is known. Only a document (a TypedDict) may have unknown fields, because a later
+version may add some; they are kept as they are.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, g
 __all__ = ["LARGEST_FLOAT", "LARGEST_INT", "decode", "hints", "plain", "words", "written"]
 
 LARGEST_INT = 1 << 96
-"""A file's mtime is the largest number there is: 64-bit seconds, as nanoseconds, take 94 bits."""
+"""The largest number is a file's mtime: 64-bit seconds, as nanoseconds, take 94 bits."""
 LARGEST_FLOAT = 1e13
-"""Seconds on either side of 1970, or of the boot: some 300,000 years, which `time.localtime` still takes."""
+"""Seconds before or after 1970, or the boot: some 300,000 years, which `time.localtime` still accepts."""
 
 T = TypeVar("T")
 Reader = Callable[[object], Any]
 
 
 def decode(plain: object, kind: type[T]) -> T:
-    """Make a `kind`, a record, of decoded JSON. Raises ValueError that names the place."""
+    """Make a record of type `kind` from decoded JSON. Raises ValueError that names the place."""
     return cast("T", _reader(cast("Any", kind))(plain))
 
 
 def plain(value: object) -> object:
-    """The `default` of `json.dumps`, for records: the encoder calls it again for what is inside."""
+    """The `default` of `json.dumps` for records; the encoder calls it for each record, Enum and set inside too."""
     if isinstance(value, frozenset):
         return sorted(value)
     return value.value if isinstance(value, Enum) else written(value)
@@ -54,7 +54,7 @@ def written(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any record
 
 
 def _unfolded(value: Any) -> Any:  # noqa: ANN401 - any value of a field
-    """Make objects of the named tuples in a value, because the encoder takes them for lists."""
+    """Make objects of the named tuples in a value, because the encoder would write them as lists."""
     if isinstance(value, tuple):
         return written(value) if hasattr(value, "_fields") else [*map(_unfolded, value)]
     return {name: _unfolded(one) for name, one in value.items()} if isinstance(value, Mapping) else value
@@ -66,7 +66,7 @@ def _is_folded(hint: object) -> bool:
 
 @cache
 def hints(kind: type) -> Mapping[str, Any]:
-    """The fields of a record with their hints, `Annotated` and all."""
+    """The fields of a record with their type hints, including `Annotated`."""
     return get_type_hints(kind, include_extras=True)
 
 
@@ -123,12 +123,12 @@ _SCALARS: Mapping[object, Reader] = {str: _text, bool: _flag, int: _whole, float
 
 
 def words(kind: type[Enum]) -> tuple[str, ...]:
-    """The values of an Enum, to stand beside a hint: `Annotated` limits what is read to them."""
+    """The values of an Enum, for `Annotated`, which limits the values that are read to them."""
     return tuple(one.value for one in kind)
 
 
 def _within(read: Reader, limits: list[Sequence[object]]) -> Reader:
-    """Limit a reader to the values in each of the sequences beside a hint."""
+    """Limit a reader to the values that are in each of `limits`."""
     if not limits:
         return read
 

@@ -1,7 +1,7 @@
-"""Opens what lies at a path so that no other user can lead the caller elsewhere, and tells who may change a directory.
+"""Opens the file or directory at a path so that no other user can redirect it, and lists who may change a directory.
 
-The hook is usually root, and its files usually lie in a directory of the deploy user, who can replace any part of the
-path below his own directories at any moment.
+The hook is usually root, and its files are usually in a directory of the deploy user, who can replace any part of the
+path below his own directories at any time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class UntrustedError(OSError):
-    """What lies at a path may be another user's trap. `strerror` says why: "it is a symlink"."""
+    """A file or directory is not used, because another user may control it. `strerror` says why: "it is a symlink"."""
 
     def __init__(self, path: object, reason: str) -> None:
         """`reason` becomes `strerror`."""
@@ -50,10 +50,10 @@ def opened(path: Path, *, private: bool = False) -> Iterator[int]:
 
 @contextlib.contextmanager
 def located(path: Path) -> Iterator[int]:
-    """Give an O_PATH descriptor of whatever lies at an absolute path. Raises OSError.
+    """Give an O_PATH descriptor of the file or directory at an absolute path. Raises OSError.
 
-    A symlink that belongs to another user is followed only to something of that same user, because he could lead the
-    caller anywhere else by it. So `current`, a link that a deploy user switches between his own releases, works.
+    A symlink of another user is followed only to a file or directory of that user, because it could otherwise redirect
+    the caller to any file. So `current`, a link that a deploy user switches between his own releases, works.
     """
     descriptor, followed = _walk(path)
     try:
@@ -71,8 +71,8 @@ def located(path: Path) -> Iterator[int]:
 def _walk(path: Path) -> tuple[int, list[tuple[str, int]]]:
     """Open a path part by part; returns the descriptor, and each symlink that was followed with its owner.
 
-    Each directory is held open while the next name is looked up in it, because another user may replace any of them
-    meanwhile. `paths.walk` goes by the names alone, so that it can only judge.
+    Each directory is held open while the next name is looked up in it, because another user may replace it meanwhile.
+    `paths.walk` holds none open, so that its result may only be judged, and not opened.
     """
     followed: list[tuple[str, int]] = []
     ahead = [*reversed(path.parts)]
@@ -99,12 +99,12 @@ def _walk(path: Path) -> tuple[int, list[tuple[str, int]]]:
 
 
 def _trusted() -> set[int]:
-    """Root, this process's user, and the owner of `/`, which is what root looks like in another user namespace."""
+    """Root, this process's user, and the owner of `/`, because in another user namespace root has that uid."""
     return {0, os.geteuid(), os.stat("/").st_uid}  # noqa: PTH116 - beside os.geteuid
 
 
 def changeable_by(path: Path) -> list[str]:
-    """Those besides root and this process's user who may create, replace and remove files in a directory."""
+    """The users besides root and this process's own who may create, replace and remove files in a directory."""
     with opened(path) as descriptor:
         status = os.fstat(descriptor)
     others = [] if status.st_uid in {0, os.geteuid()} else [user(status.st_uid)]
@@ -116,10 +116,10 @@ def changeable_by(path: Path) -> list[str]:
 
 
 def existing(directory: int, name: str, flags: int, owners: Collection[int] | None) -> int:
-    """Open a regular file under one name alone, of one of the `owners` (None = of whoever). Raises OSError.
+    """Open a regular file that has one name only and belongs to one of `owners` (None = anybody). Raises OSError.
 
-    Whoever may write to the directory can have put a link there, to any file of anybody. The look before is because to
-    open may be an act; what counts is the look after that, because the file cannot be exchanged any more.
+    Another user who may write to the directory can put a link to any file there. The file is checked before it is
+    opened, because to open a device or a pipe has effects, and again afterwards, because nobody can exchange it then.
     """
     _refuse(name, os.stat(name, dir_fd=directory, follow_symlinks=False), owners)
     descriptor = os.open(name, flags | FILE, dir_fd=directory)
@@ -132,7 +132,7 @@ def existing(directory: int, name: str, flags: int, owners: Collection[int] | No
 
 
 def _refuse(name: str, status: os.stat_result, owners: Collection[int] | None) -> None:
-    """Raise OSError for what is no regular file under one name alone, or does not belong to one of the `owners`."""
+    """Raise OSError unless it is a regular file that has one name only and belongs to one of `owners`."""
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
     if stat.S_ISLNK(status.st_mode):

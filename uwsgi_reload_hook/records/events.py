@@ -1,7 +1,7 @@
-"""What happens to a roll, as values. The recorder tells each to its observers: the log, the status file, the history.
+"""The events of a roll, as values. The recorder passes each to its observers: the log, the status file, the history.
 
-A new sink is a new observer in a file of its own, and one line where a home wires it. Observers run in the loop, one
-after the other, so an observer must not wait; what it cannot write it keeps for a later event.
+A new sink is a new observer in a module of its own, and one line where a home wires it. Observers run in the loop, one
+after the other, so an observer must not block; it keeps what it cannot write for a later event.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class TouchVoid:
 
 @dataclass(frozen=True)
 class RollEvent:
-    """What happens to one roll: `roll` as it is then."""
+    """An event of one roll; `roll` is its state at that time."""
 
     roll: Roll
 
@@ -51,11 +51,11 @@ class RollBegan(RollEvent):
     """A roll was opened, or refused at once; no act was made yet."""
 
     touched_before: Seconds
-    """How long before that the trigger was touched."""
+    """Seconds from the touch of the trigger to the beginning of the roll."""
 
 
 class RollResumed(RollEvent):
-    """A roll that another process has begun is taken up. `VassalMoved` follows for what was seen of each vassal."""
+    """A roll of an earlier process is resumed. `VassalMoved` follows for each vassal that is in another phase now."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class StepTaken(RollEvent):
     """The acts of a step are made."""
 
     changed: bool
-    """Whether the step has changed what is on record of the roll."""
+    """Whether the step has changed the journal."""
 
 
 class RollInterrupted(RollEvent):
@@ -83,20 +83,20 @@ class RollInterrupted(RollEvent):
 
 
 class RollRestored(RollEvent):
-    """What an unfinished roll had taken out of service is back, or failed, or the hook was stopped before.
+    """The vassals of an unfinished roll are back in service, or failed, or the hook was stopped before.
 
-    A whole roll is still owed.
+    A whole roll has yet to follow.
     """
 
 
 class RollEnded(RollEvent):
-    """A roll has its result, and is still in the journal: told again if the hook is killed before `RollClosed`."""
+    """A roll has its result, and is still in the journal: it comes again if the hook is killed before `RollClosed`."""
 
 
 class RollClosed(RollEvent):
-    """A roll that has ended has left the journal: told once, or never if the hook is killed after `RollEnded`."""
+    """An ended roll has left the journal: it comes once, or never if the hook is killed after `RollEnded`."""
 
 
 Event = HookStarted | HookDelayed | TouchVoid | RollEvent
 Observer = Callable[[Event], None]
-"""Whoever is told what happens."""
+"""Is called with each event."""

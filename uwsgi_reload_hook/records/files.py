@@ -1,7 +1,7 @@
 """The only module of the package that creates, writes, renames or removes files.
 
-Every act takes place inside one directory, opened anew by descriptor (directories.py), so that a directory that was
-removed and made again is found, and no link in it leads to a file elsewhere.
+Each call opens its directory again (directories.py), so that it finds one that was removed and made again. Files are
+reached by that descriptor, so that no link leads to a file elsewhere.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from uwsgi_reload_hook.users import user
 __all__ = ["Directory", "log_stream", "make_private"]
 
 EVERYBODY = 0o666
-"""The mode that `touch` gives a new file; the umask takes its part of it."""
+"""The mode that `touch` gives a new file, before the umask."""
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -38,12 +38,12 @@ class Directory:
         return opened(self.path, private=self._private)
 
     def check(self) -> None:
-        """Open it, and do nothing."""
+        """Raise OSError unless the directory can be opened."""
         with self._opened():
             pass
 
     def replace(self, name: str, text: str, mode: int) -> None:
-        """Write a file beside and rename it, so that a reader never sees half of one; its mode ignores the umask.
+        """Write a new file and rename it, so that a reader never sees half of one; its mode ignores the umask.
 
         No fsync: the hook's files only matter while the vassals run, and a power cut ends those too.
         """
@@ -52,12 +52,12 @@ class Directory:
             os.rename(beside, name, src_dir_fd=directory, dst_dir_fd=directory)
 
     def create(self, name: str, text: str = "", mode: int | None = None) -> None:
-        """Write a file that does not exist yet; without a `mode` it gets the one that `touch` would give it."""
+        """Write a file that does not exist yet; without `mode` it gets the mode that `touch` gives."""
         with self._opened() as directory, _new(directory, name, text, mode):
             pass
 
     def append(self, name: str, text: str, mode: int) -> None:
-        """Add to a file of this process's user, or begin it. What cannot be added whole is not added at all."""
+        """Append to a file of this process's user, or create it. A text that does not fit whole is removed again."""
         with self._opened() as directory, _appendable(directory, name, mode, {os.geteuid()}) as descriptor:
             before = os.fstat(descriptor).st_size
             try:
@@ -72,7 +72,7 @@ class Directory:
     def read(self, name: str, limit: int, *, offset: int = 0, anybodys: bool = False) -> bytes:
         """Read a file of at most `limit` bytes, from `offset` on.
 
-        Its content is this process's user's or root's own, unless `anybodys` says that the caller trusts it in nothing.
+        It must belong to this process's user or root, unless `anybodys` says that the caller trusts nothing in it.
         """
         with self._opened() as directory:
             descriptor = existing(directory, name, os.O_RDONLY, None if anybodys else {0, os.geteuid()})
@@ -93,26 +93,26 @@ class Directory:
         return 0
 
     def remove(self, name: str) -> None:
-        """Remove a file, or the link that lies in its place; that there is none is as good."""
+        """Remove a file, or the link in its place, if it exists."""
         with self._opened() as directory, contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=directory)
 
     def set_aside(self, name: str, new_name: str) -> None:
-        """Rename a file, whatever it is. What had the new name is gone."""
+        """Rename a file, or the link in its place. It replaces a file of the new name."""
         with self._opened() as directory:
             os.rename(name, new_name, src_dir_fd=directory, dst_dir_fd=directory)
             with contextlib.suppress(FileNotFoundError):  # rename(2) leaves both names of one file as they are
                 os.unlink(name, dir_fd=directory)
 
     def link(self, name: str, target: str) -> None:
-        """Make a symlink that does not exist yet."""
+        """Create a symlink that does not exist yet."""
         with self._opened() as directory:
             os.symlink(target, name, dir_fd=directory)
 
     def touch(self, name: str) -> int:
-        """Set a file's mtime to now, or make an empty one; returns the mtime in ns. No content changes.
+        """Set a file's mtime to now, or create an empty file; returns the mtime in ns. No content changes.
 
-        Through a symlink its target is touched.
+        Of a symlink, the target is touched.
         """
         with self._opened() as directory:
             try:
@@ -138,9 +138,9 @@ class Directory:
             raise UntrustedError(self.path / name, f"it is a symlink to {target}, which does not exist") from error
 
     def rewrite(self, name: str, text: str, replaceable: Callable[[bytes], bool], limit: int) -> int:
-        """Put text in the place of content that is `replaceable`, of at most `limit` bytes, or make the file.
+        """Replace content that is `replaceable` and has at most `limit` bytes, or create the file.
 
-        The file stays the same one, with its owner and mode. Returns its mtime in ns, which is now.
+        The file keeps its inode, owner and mode. Returns its mtime in ns, which is now.
         """
         with self._opened() as directory:
             try:
@@ -160,7 +160,7 @@ class Directory:
 
 
 def make_private(path: Path) -> None:
-    """Make a directory, and those above it that do not exist, for this user alone. Raises OSError."""
+    """Create a directory, and its missing parents, for this user alone. Raises OSError."""
     missing = []
     while not os.path.lexists(path):
         missing.append(path)
@@ -171,7 +171,7 @@ def make_private(path: Path) -> None:
 
 
 def log_stream(path: Path) -> TextIO:
-    """Open a log to add lines to: a file of this process's user or of root, or a new one. Raises OSError."""
+    """Open a log to append to: a file of this process's user or of root, or a new one. Raises OSError."""
     owners = {0, os.geteuid()}
     with opened(path.absolute().parent) as above, _appendable(above, path.name, 0o644, owners) as descriptor:
         return open(os.dup(descriptor), "a", buffering=1)  # noqa: PTH123 - a descriptor, the caller's
@@ -179,7 +179,7 @@ def log_stream(path: Path) -> TextIO:
 
 @contextlib.contextmanager
 def _appendable(directory: int, name: str, mode: int, owners: Collection[int]) -> Iterator[int]:
-    """A descriptor at the end of a file; one that is new gets the mode."""
+    """Give a descriptor that appends to a file; a new file gets `mode`."""
     try:
         descriptor = existing(directory, name, os.O_WRONLY | os.O_APPEND, owners)
     except FileNotFoundError:
@@ -193,9 +193,10 @@ def _appendable(directory: int, name: str, mode: int, owners: Collection[int]) -
 
 @contextlib.contextmanager
 def _new(directory: int, name: str, text: str, mode: int | None) -> Iterator[None]:
-    """Make a file that does not exist, for the time of the block; it stays if nothing fails.
+    """Create a file that does not exist, and remove it if the block fails.
 
-    Its mode ignores the umask; None = the one that `touch` would give it, and root's belongs to the directory's owner.
+    Its mode ignores the umask; None = the mode that `touch` gives. A new file of root's without a `mode` belongs to the
+    directory's owner.
     """
     descriptor = os.open(name, NEW, EVERYBODY if mode is None else 0o600, dir_fd=directory)
     try:
@@ -224,9 +225,9 @@ def _write(descriptor: int, content: bytes) -> None:
 
 
 def _exchange(descriptor: int, old: bytes, new: bytes) -> None:
-    """Exchange a small file's content so that a reader never sees less than the new one, only blank lines after it.
+    """Replace a small file's content so that a reader sees all of the new content, at most with blank lines after it.
 
-    Where the new content has no room, the old one is put back.
+    If the new content does not fit on the disk, the old content is put back.
     """
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
@@ -240,9 +241,9 @@ def _exchange(descriptor: int, old: bytes, new: bytes) -> None:
 
 
 def _set_now(path: str | int, **where: int | bool) -> None:
-    """Set the mtime to the nanosecond, so that two touches within one tick of the kernel's clock are two."""
+    """Set the mtime in nanoseconds, so that two touches within one tick of the kernel's clock differ."""
     now = time.time_ns()
     try:
         os.utime(path, ns=(now, now), **where)  # type: ignore[arg-type]
-    except PermissionError:  # who may write to a file but does not own it can only set the present (utimensat(2))
+    except PermissionError:  # a writer who is not the owner may only set the present time (utimensat(2))
         os.utime(path, **where)  # type: ignore[arg-type]

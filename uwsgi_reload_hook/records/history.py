@@ -1,4 +1,4 @@
-"""Adds each roll that has ended to the history."""
+"""Appends each roll that has ended to the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must outlive the hook, as text: the journal, made of a roll and made a roll again."""
+"""The journal: what the next hook needs to go on after this one ends, encoded as JSON and decoded again."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What the next hook must know."""
+    """The content of the journal."""
 
     handled: tuple[int, int] | None = None
     """(mtime in ns, inode) of the trigger when it was last acted on; None = there was no file."""
     keys: Mapping[str, frozenset[str]] | None = None
     """The subscription keys that each vassal was seen to serve."""
     roll: Roll | None = None
-    """The roll that was under way; each step is here before it is taken."""
+    """The roll under way; each step is written here before its acts."""
     saved: Monotonic = 0.0
-    """The monotonic moment of writing."""
+    """When it was written."""
     usual_load: Seconds | None = None
     """Seconds that the quickest load of the last roll took; None = not known."""
 
 
 _ALWAYS: Mapping[str, object] = {"handled": None, "keys": None, "roll": None, "saved": 0.0}
-"""The fields that every journal has, as an empty one has them. Other fields are only there if they differ from that."""
+"""The fields that every journal has, with their defaults. Other fields are only written if they differ."""
 
 
 def encode(journal: Journal) -> str:
-    """Make the journal JSON, as fast as it can be: it is written before every step of a thousand vassals."""
+    """Make the journal JSON. Speed counts, because each step waits for it, with 1,000 vassals too."""
     return json.dumps({"schema": SCHEMA, **_ALWAYS, **codec.written(journal)}, default=codec.plain)
 
 
 def decode(text: str) -> Journal:
-    """Read a journal. Raises ValueError, in words, where it is none of this schema."""
+    """Read a journal. Raises ValueError, in words, for text that is no journal of this schema."""
     try:
         document = json.loads(text)
         json.dumps(document, ensure_ascii=False).encode(errors="surrogateescape")
@@ -69,13 +69,13 @@ def decode(text: str) -> Journal:
 
 
 def shifted(roll: Roll, seconds: float) -> Roll:
-    """Move every moment of a roll: the time in which no hook ran does not count, nor does another boot's clock."""
+    """Move every time of a roll by `seconds`, so that neither time without a hook nor another boot's clock counts."""
     later: Roll = moved(roll, Roll, seconds)
     return replace(later, blind_since=None)
 
 
 def moved(value: Any, hint: Any, seconds: float) -> Any:  # noqa: ANN401, PLR0911 - one return for each kind of hint
-    """The value with every moment in it moved whose hint is `Monotonic`, in the records inside it too."""
+    """The value with each time in it moved whose hint is `Monotonic`, in the records inside it too."""
     origin, arguments = get_origin(hint), get_args(hint)
     if value is None:
         return None

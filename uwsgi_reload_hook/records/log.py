@@ -1,4 +1,4 @@
-"""The log's lines of a roll."""
+"""The log lines of a roll."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ log = logging.getLogger(__name__)
 
 
 def log_event(event: Event) -> None:
-    """Log what an operator follows a roll by. An observer."""
+    """Log the lines by which an operator follows a roll. An observer."""
     match event:
         case events.RollBegan(roll, touched_before):
             _begin(roll, touched_before)
         case events.RollResumed(roll):
-            log.info("roll %s is taken up where the process before this one was", roll.id)
+            log.info("roll %s is resumed where the previous hook left it", roll.id)
         case events.VassalMoved(_, before, after):
             _move(before, after)
         case events.RollStopping(roll):
-            log.error("roll %s takes no further vassal: %s", roll.id, roll.reason)
+            text = "roll %s stops: %s. No further vassal is reloaded; those out of service are finished"
+            log.error(text, roll.id, roll.reason)
         case events.RollInterrupted(roll):
             end = _end(roll)
-            log.info("roll %s is interrupted after %.2f s: %s. It goes on when the hook is back", *end, roll.reason)
+            log.info("roll %s is interrupted after %.2f s: %s. The hook's next start resumes it", *end, roll.reason)
         case events.RollRestored(roll):
             out = [one.id for one in roll.vassals.values() if one.phase.is_out or one.phase is Phase.FAILED]
             text = "roll %s is undone after %.2f s, because a whole roll follows; not back in service: %s"
@@ -65,8 +66,8 @@ def _close(roll: Roll) -> None:
         log.info("roll %s is done after %.2f s: %d vassals reloaded%s", *_end(roll), reloaded, reason)
         return
     log.error(
-        "roll %s is over after %.2f s, %s: %s. Reloaded: %d; failed: %s; not touched, on the code they had: %s. "
-        "Mend it and touch again",
+        "roll %s is over after %.2f s, %s: %s. Reloaded: %d; failed: %s; not touched, still on the old code: %s. "
+        "Fix the cause and touch the trigger again",
         *_end(roll),
         roll.result.value if roll.result else "unfinished",
         roll.reason,

@@ -1,6 +1,6 @@
-"""The hook's memory: which touch was acted on last, the roll under way, and what a later roll needs to know.
+"""The hook's memory: the touch that was acted on last, the roll under way, and what a later roll needs to know.
 
-The journal keeps it, and is written before any act. Whatever else is told of a roll is told by the observers.
+It is kept in the journal, which is written before any act. Log, status file and history are the work of the observers.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ class JournalStore(Protocol):
         """Replace the journal."""
 
     def read_journal(self) -> Journal | None:
-        """The journal of the hook before; None if there is none."""
+        """The journal of the previous hook; None if there is none."""
 
     def flush(self) -> None:
         """Write what could not be written before."""
 
 
 class Recorder:
-    """Keeps the journal, and tells the observers what happens."""
+    """Writes the journal, and passes each event to the observers."""
 
     def __init__(self, store: JournalStore, observers: Iterable[Observer]) -> None:
-        """Nothing is read or written yet. The observers are told in this order."""
+        """Each event goes to the observers in this order."""
         self._store = store
         self._observers = tuple(observers)
         self._journal = Journal()
         self._found: Journal | None = None
-        """What a first start ever begins with; None = the process has not begun to wait, or is not the first."""
+        """The journal of the first start ever; None = this process is not the first, or does not wait yet."""
         self._changed = False
-        """Whether the step that is being acted on has changed the journal."""
+        """Whether the present step has changed the journal."""
 
     def waits(self, trigger: Request | None) -> None:
         """Note the trigger as it is when the process begins to wait: for its sockets, for the lock, then for a touch.
 
-        At the first start ever, the trigger as it is counts as acted on, and whatever comes later as news. That is
-        written down at once, so that a process which ends while it stands by loses no touch either.
+        At the first start ever, the touches so far count as acted on, and later ones as new. The journal records that
+        at once, so that no touch is lost if the process ends while it waits.
         """
         journal = self._store.read_journal()
         if journal is not None and journal != Journal():
@@ -68,10 +68,10 @@ class Recorder:
         self.flush()
 
     def resume(self, trigger: Request | None, now: float) -> Roll | None:
-        """Go on from the hook before; returns the roll that it left unfinished, its moments moved to the present.
+        """Go on from the previous hook; returns its unfinished roll, with the times moved to this process's clock.
 
-        At the first start ever, the trigger as it was when the process began to wait counts as acted on: as it is, for
-        one that has not waited.
+        At the first start ever, the touches before the process began to wait count as acted on; without a wait, the
+        touches so far.
         """
         self._journal = self._store.read_journal() or self._found or Journal(_signature(trigger))
         unfinished = self._journal.roll and shifted(self._journal.roll, now - self._journal.saved)
@@ -103,15 +103,15 @@ class Recorder:
         return self._journal.usual_load
 
     def saw(self, snapshot: Snapshot, roll: Roll) -> None:
-        """Remember the keys of every vassal that has nodes; one in flight may have lost some of them to the roll."""
+        """Remember the keys of every vassal in service that has nodes, because the roll unsubscribes the others."""
         out = {one.id for one in roll.out}
-        seen = {one.id: one.keys for one in snapshot.vassals.values() if one.keys and one.id not in out}
-        self._journal = replace(self._journal, keys={**self.known_keys, **seen})
+        keys = {one.id: one.keys for one in snapshot.vassals.values() if one.keys and one.id not in out}
+        self._journal = replace(self._journal, keys={**self.known_keys, **keys})
 
     def begun(self, roll: Roll, touched_before: float) -> None:
         """Record the beginning of a roll, `touched_before` seconds after its trigger was touched.
 
-        The keys go into the journal: should the hook be killed in the middle, its vassals in flight show none.
+        The journal holds the keys, because after a crash no router lists the vassals that are out of service.
         """
         keys = {one.id: one.keys for one in roll.vassals.values() if one.keys}
         self._journal = replace(self._journal, keys={**self.known_keys, **keys})
@@ -119,12 +119,12 @@ class Recorder:
         self._tell(events.RollBegan(roll, touched_before))
 
     def resumed(self, before: Roll, after: Roll, now: float) -> None:
-        """Record that a roll is taken up which an earlier hook has begun. It may have fewer vassals than before."""
+        """Record that a roll of an earlier hook is resumed. It may have fewer vassals than before."""
         self._save(after, now)
         self._tell(events.RollResumed(after), *_moves(before, after))
 
     def moved(self, before: Roll, after: Roll, now: float) -> None:
-        """Record what one step changes, before it is acted on."""
+        """Record what one step changes, before its acts."""
         stopping = [events.RollStopping(after)] if after.stopping is not None and before.stopping is None else []
         changes = [*_moves(before, after), *stopping]
         if after.result is None and (changes or after.minimum != before.minimum):
@@ -133,13 +133,13 @@ class Recorder:
         self._tell(*changes)
 
     def acted(self, roll: Roll) -> None:
-        """Record that a step has been acted on."""
+        """Record that the acts of a step are made."""
         self._tell(events.StepTaken(roll, self._changed))
         self._changed = False
         self.flush()
 
     def flush(self) -> None:
-        """Write what could not be written so far, and can be now."""
+        """Write what could not be written before."""
         self._store.flush()
 
     def ended(self, roll: Roll, now: float) -> None:
@@ -149,7 +149,7 @@ class Recorder:
             self._save(replace(roll, result=None, reason=reason, finished=None), now)
             self._tell(events.RollRestored(roll) if roll.mode is Mode.RESTORE else events.RollInterrupted(roll))
             return
-        # The status first: a hook killed in between ends the roll once more; the other way nobody would hear of it.
+        # The status first: a hook killed in between ends the roll again, and the result is not lost.
         self._tell(events.RollEnded(roll))
         usual = self._journal.usual_load if roll.quickest_load is None else roll.quickest_load
         self._journal = replace(self._journal, handled=_signature(roll.request), usual_load=usual)

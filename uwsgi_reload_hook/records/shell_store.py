@@ -1,4 +1,4 @@
-"""The journal of a roll from a shell, in the user's own directory: the one beside a trigger is the hook's."""
+"""The journal of a roll from a shell, in the user's own directory, because the one beside a trigger is the hook's."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ __all__ = ["NoJournal", "own_journal"]
 Complain = Callable[[str], None]
 
 WITHOUT = (
-    "the roll is made all the same, but the next reload cannot take it up if this one is killed; "
-    "XDG_STATE_HOME can name another place"
+    "the roll is made all the same, but if it is killed the next reload cannot resume it; XDG_STATE_HOME can name "
+    "another directory"
 )
 
 
 class NoJournal:
-    """Stands for a journal that cannot be kept."""
+    """A store that keeps nothing, for a user without a directory for the journal."""
 
     def write_journal(self, journal: Journal) -> None:
-        """Lose it."""
+        """Keep nothing."""
 
     def read_journal(self) -> None:
         """There is none."""
 
     def flush(self) -> None:
-        """Nothing is owed."""
+        """Nothing waits to be written."""
 
 
 def own_journal(emperor: str, environment: Mapping[str, str], complain: Complain) -> Store | None:
-    """Where this user keeps the journal of the Emperor in the directory `emperor`; None, and said, if it cannot be."""
+    """Open this user's journal for the Emperor in the directory `emperor`; None, after a complaint, if that fails."""
     name = quote(os.fsencode(Path(emperor).absolute()), safe="")
     try:
         directory = _state_home(environment) / "uwsgi-reload-hook"
@@ -56,29 +56,29 @@ def own_journal(emperor: str, environment: Mapping[str, str], complain: Complain
 
 
 def _state_home(environment: Mapping[str, str]) -> Path:
-    """As the XDG Base Directory Specification has it: what is no absolute path counts as not set."""
+    """XDG_STATE_HOME or its default; a relative path counts as not set (XDG Base Directory Specification)."""
     given = Path(environment.get("XDG_STATE_HOME", ""))
     return given if given.is_absolute() else Path.home() / ".local" / "state"
 
 
 class _OwnStore(Store):
-    """Has a journal only as long as a roll is unfinished, in a directory of this user alone."""
+    """Keeps the journal only while a roll is unfinished, in a directory of this user alone."""
 
     def __init__(self, directory: Path, name: str, complain: Complain) -> None:
         super().__init__(directory, name, private=True)
         self._complain = complain
 
     def write_journal(self, journal: Journal) -> None:
-        """Replace it, or remove it: the keys that it holds may be of last year when the next reload comes."""
+        """Replace the journal, or remove it after a roll, because its keys may be a year old at the next reload."""
         if journal.roll is not None:
             super().write_journal(journal)
         else:
             self._put(self._journal, None)
 
     def not_written(self, path: Path, reason: str) -> None:
-        """Say what it means."""
+        """Complain, and say what that means."""
         self._complain(f"the journal {path} cannot be written ({reason}): {WITHOUT}")
 
     def written_again(self) -> None:
-        """Say that the next reload can take this one up after all."""
+        """Say that the next reload can resume this one after all."""
         self._complain("the journal is written again")

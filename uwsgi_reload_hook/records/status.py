@@ -44,7 +44,7 @@ class State(Enum):
     IDLE = "idle"
     ROLLING = "rolling"
     HELD = "held"
-    """The last roll failed: the site stays as that left it until the next touch."""
+    """The last roll did not end in `done`: the site stays as that roll left it until the next touch."""
 
 
 class _HookDocument(TypedDict):
@@ -55,9 +55,9 @@ class _HookDocument(TypedDict):
 
 
 class HookDocument(_HookDocument, total=False):
-    """Who writes the files. `started` is Unix time; earlier versions do not tell the rest.
+    """The process that writes the files; `started` in Unix seconds. Earlier versions do not write the rest.
 
-    Linux has a pid in 31 bits.
+    A pid has 31 bits in Linux.
     """
 
     start_ticks: int | None
@@ -66,7 +66,7 @@ class HookDocument(_HookDocument, total=False):
 
 
 class RequestDocument(TypedDict):
-    """What was asked for."""
+    """What the touch asked for."""
 
     mtime_ns: int
     request_id: str
@@ -85,7 +85,7 @@ class _VassalDocument(TypedDict):
 
 
 class VassalDocument(_VassalDocument, total=False):
-    """One vassal in a roll. All times are Unix seconds; earlier versions do not tell the rest."""
+    """One vassal in a roll. All times are Unix seconds. Earlier versions do not write the rest."""
 
     failure: Annotated[str, words(Failure)] | None
 
@@ -122,23 +122,23 @@ class StatusDocument(_StatusDocument, total=False):
 
 @dataclass(frozen=True, slots=True)
 class HookInfo:
-    """Who writes the files."""
+    """The process that writes the files."""
 
     pid: int
     mode: str
     version: str
     started: float
-    """Unix seconds, for people: a wall clock tells no process from another."""
+    """Unix seconds, for people; `start_ticks` and `boot_id` identify the process, because a wall clock may jump."""
     start_ticks: int | None = None
     """When the process was started, in clock ticks since boot; None = not known."""
     boot_id: str = ""
-    """Of which boot: another one may have the same pid and ticks."""
+    """The id of the boot, because another boot may have the same pid and ticks."""
     pid_namespace: int = 0
     """Where the pid counts; 0 = not known."""
 
     @classmethod
     def of_this_process(cls, mode: str) -> HookInfo:
-        """Describe the process that asks."""
+        """Describe this process."""
         pid = os.getpid()
         ticks, boot, namespace = processes.started(pid), processes.boot_id(), processes.pid_namespace()
         return cls(pid, mode, __version__, time.time(), ticks, boot, namespace)

@@ -1,4 +1,4 @@
-"""Keeps the status file up to date with a roll."""
+"""Writes the status file as a roll goes on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StatusStore(Protocol):
 
 
 class StatusFile:
-    """An observer that shows the present state, and the last roll."""
+    """An observer that writes the present state, and the last roll."""
 
     def __init__(self, store: StatusStore, hook: HookInfo) -> None:
         """`hook` is this process."""
@@ -48,7 +48,7 @@ class StatusFile:
         self._void: int | None = None
 
     def __call__(self, event: Event) -> None:
-        """Write what an event changes. A step is shown after its acts, because the roll does not wait for a file."""
+        """Write what an event changes. A step is written after its acts, so that they do not wait for the file."""
         match event:
             case events.TouchVoid(mtime_ns):
                 self._void = mtime_ns

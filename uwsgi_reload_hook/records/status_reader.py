@@ -1,7 +1,7 @@
-"""The one reader of the status file and the history, for whoever looks at a hook from outside.
+"""The one reader of the status file and the history, for programs outside the hook.
 
-Whoever may write to the state directory can have written them, so nothing in them is taken for granted: what is given
-back has every field of status.py's documents, with its type.
+Another user who may write to the state directory can have forged them, so that all of it is checked: a document that is
+returned has every field of its class in status.py, with its type.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from uwsgi_reload_hook.site import processes
 __all__ = ["LIMIT", "StatusError", "decode", "decode_roll", "encode", "is_alive", "read"]
 
 LIMIT = 16 * 2**20
-"""Bytes: fifty times the status of a roll of 1,000 vassals, about 300 kB."""
+"""Bytes: fifty times the status of a roll of 1,000 vassals, which has about 300 kB."""
 DIGITS = 20
-"""The longest whole number, the trigger's mtime, has 19 digits. To read one takes the square of its length."""
+"""The longest whole number, the trigger's mtime in ns, has 19. Time to read one grows with the square of its digits."""
 
 T = TypeVar("T")
 
 
 class StatusError(ValueError):
-    """A status file is none; the text says why, in one line."""
+    """A file is no status file; the text says why, in one line."""
 
 
 def read(path: Path) -> StatusDocument:
-    """Read a status file, whoever wrote it. Raises OSError, or StatusError where it is none."""
+    """Read a status file, whoever owns it. Raises OSError, or StatusError where it is no status file."""
     return decode(Directory(path.parent).read(path.name, LIMIT, anybodys=True))
 
 
 def decode(content: bytes) -> StatusDocument:
-    """Raise StatusError for what is no status of this schema. Fields that are not known are kept, and not looked at."""
+    """Decode a status. Raises StatusError if it is none of this schema. Unknown fields are kept, and not checked."""
     return _decoded(content, StatusDocument)
 
 
@@ -46,7 +46,7 @@ def decode_roll(content: bytes) -> RollDocument:
 
 
 def encode(document: StatusDocument) -> str:
-    """Make JSON of it again, in ASCII only. Raises StatusError where an unknown field is nested too deeply."""
+    """Make a status JSON again, in ASCII. Raises StatusError where an unknown field is nested too deeply."""
     try:
         return json.dumps(document, indent=1)
     except RecursionError as error:

@@ -1,4 +1,4 @@
-"""The files beside the trigger: what is going on (status), what must outlive the hook (journal), what was (history)."""
+"""The files beside the trigger: the status, the journal for the next hook, and the history."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 READABLE = 0o644
 PRIVATE = 0o600
 JOURNAL_LIMIT = 64 * 2**20
-"""Bytes: that of a roll of 1,000 vassals has about 1 MB."""
+"""Bytes; the journal of a roll of 1,000 vassals has about 1 MB."""
 OWED_LINES = 100
-"""Lines of the history that are kept while they cannot be written; older ones are lost."""
+"""Lines of the history kept in memory while they cannot be written; older ones are lost."""
 
 
 class Store:
@@ -49,13 +49,13 @@ class Store:
         self._journal = journal_name(name)
         self._history = history_name(name)
         self._owed: dict[str, str | None] = {}
-        """What the files should hold and do not, by their names; None = it should not be there."""
+        """File name to the text that is still to be written; None = the file is to be removed."""
         self._lines: deque[str] = deque(maxlen=OWED_LINES)
-        """Those that the history lacks."""
+        """Lines still to be appended to the history."""
         self._complaints: set[str] = set()
-        """What was said since files could not be written."""
+        """The errors that were logged since the last success, so that each is logged once."""
         self._put_aside: set[str] = set()
-        """The names from which something was set aside, which is said once of each."""
+        """The names of the files that were set aside, which is logged once for each."""
         if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
             raise ConfigError(
                 f"the state directory {directory} cannot be written to by user {os.geteuid()}; "
@@ -90,7 +90,7 @@ class Store:
         self._put(self._journal, encode(journal) + "\n")
 
     def read_journal(self) -> Journal | None:
-        """The journal of the hook before; None if there is none. One that cannot be used is set aside, and said."""
+        """The journal of the previous hook; None if there is none. An unusable one is set aside, with a warning."""
         path = self._directory.path / self._journal
         try:
             return decode_journal(self._directory.read(self._journal, JOURNAL_LIMIT).decode())
@@ -107,12 +107,12 @@ class Store:
             return Journal()
 
     def append_history(self, document: RollDocument) -> None:
-        """Add the line of a roll that has ended."""
+        """Append the line of a roll that has ended."""
         self._lines.append(json.dumps(document) + "\n")
         self.flush()
 
     def flush(self) -> None:
-        """Write what could not be written before. Cheap where that is nothing."""
+        """Write what could not be written before; cheap where there is nothing to write."""
         written = [name for name in self._owed if self._tried(name, self._write)]
         for name in written:
             del self._owed[name]
@@ -127,7 +127,7 @@ class Store:
         self.flush()
 
     def _tried(self, name: str, write: Callable[[str], None]) -> bool:
-        """Log a failed write, and go on: with a full disk, to finish the roll matters more than to record it."""
+        """Log a failed write, and go on, because with a full disk finishing the roll matters more than recording it."""
         try:
             try:
                 write(name)
@@ -153,7 +153,7 @@ class Store:
         self._directory.append(name, "".join(self._lines), READABLE)
 
     def _set_aside(self, name: str, error: OSError) -> None:
-        """Make room for a new file. Raises the `error` that the old one has given where that fails too."""
+        """Rename an unusable file, so that a new one can be written. Raises `error` if that fails too."""
         aside = f"{name}.unusable"
         try:
             self._directory.set_aside(name, aside)
@@ -165,9 +165,9 @@ class Store:
             log.warning("%s cannot be used (%s): set aside as %s, a new one is begun", path, error.strerror, aside)
 
     def not_written(self, path: Path, reason: str) -> None:
-        """Say that files cannot be written, once for each reason."""
-        log.error("%s cannot be written (%s); the hook goes on without, and writes it when it can", path, reason)
+        """Log that a file cannot be written, once for each reason."""
+        log.error("%s cannot be written (%s): the hook goes on without it, and tries again later", path, reason)
 
     def written_again(self) -> None:
-        """Say that all files are as they should be."""
+        """Log that all files are up to date again."""
         log.warning("the files in %s are written again, and are up to date", self._directory.path)

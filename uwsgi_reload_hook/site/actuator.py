@@ -22,8 +22,8 @@ from uwsgi_reload_hook.settings import PREFIX
 from uwsgi_reload_hook.site import processes, vassal_config
 from uwsgi_reload_hook.site.master import wake
 from uwsgi_reload_hook.site.prober import Prober
+from uwsgi_reload_hook.site.process_options import of_vassal
 from uwsgi_reload_hook.site.sockets import accepts, resolve, send
-from uwsgi_reload_hook.site.vassal_config import vassal_options
 from uwsgi_reload_hook.site.vassals import KnownVassals
 from uwsgi_reload_hook.uwsgi import packets
 
@@ -96,10 +96,10 @@ class Actuator:
         if self._prober is None:
             return
         pid = self._vassals.pids.get(action.vassal, 0)
-        options = vassal_options(pid, self._vassals.paths[action.vassal])
+        options = of_vassal(pid, self._vassals.paths[action.vassal])
         directory = processes.working_directory(pid)
-        over_http = [resolve(address, directory) for address in options.get("http-socket", [])]
-        plain = [resolve(one, directory) for name in ("socket", "uwsgi-socket") for one in options.get(name, [])]
+        over_http = [resolve(address, directory) for address in options.found("http-socket")]
+        plain = [resolve(address, directory) for address in options.found("socket", "uwsgi-socket")]
         addresses = [*(node.address for node in action.nodes), *_held(pid, [*plain, *over_http], directory)]
         if not addresses:
             self._prober.fail(action.vassal, "no socket of it was found, neither at a router nor in its config")

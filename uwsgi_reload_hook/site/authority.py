@@ -19,11 +19,11 @@ from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.option_sources import from_environment, from_uwsgi_opt
 from uwsgi_reload_hook.paths import walk
 from uwsgi_reload_hook.settings import OPTIONS
-from uwsgi_reload_hook.site import processes
+from uwsgi_reload_hook.site import process_options, processes
 from uwsgi_reload_hook.site.peers import Peer
-from uwsgi_reload_hook.site.vassal_config import read_text
+from uwsgi_reload_hook.site.vassal_config import read_bytes
 from uwsgi_reload_hook.users import user
-from uwsgi_reload_hook.uwsgi import ini, stats
+from uwsgi_reload_hook.uwsgi import stats
 
 __all__ = [
     "Authority",
@@ -149,14 +149,14 @@ class Authority:
 def options_of_hook(config: str, users: Collection[int]) -> dict[str, list[str]]:
     """The hook's options in a config file; none if it sets no trigger, or others than `users` can change it."""
 
-    def read(path: str) -> str | None:
-        return read_text(path) if is_kept(path, users) else None
+    def read(path: str) -> bytes | None:
+        return read_bytes(path) if is_kept(path, users) else None
 
-    ini_options = ini.options(["uwsgi", "--ini", config], str(Path(config).parent), {}, read)
-    variables = dict(text.partition("=")[::2] for text in ini_options.get("env", ()))
-    options = {**from_environment(variables), **from_uwsgi_opt(ini_options)}
+    configured = process_options.of_config(config, {}, read).as_dict()
+    variables = dict(text.partition("=")[::2] for text in configured.get("env", ()))
+    options = {**from_environment(variables), **from_uwsgi_opt(configured)}
     for privilege in ("privileged", "unprivileged"):  # a Python vassal may have its options in its command
-        for command in ini_options.get(f"{privilege}-binary-patch-arg", ()):
+        for command in configured.get(f"{privilege}-binary-patch-arg", ()):
             options.update(from_arguments(_words(command)))
     return options if "trigger" in options else {}
 

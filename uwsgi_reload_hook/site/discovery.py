@@ -8,19 +8,19 @@ has to belong to root or to the Emperor's user too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.option_sources import from_environment
 from uwsgi_reload_hook.settings import PREFIX, Settings
-from uwsgi_reload_hook.site import processes, routers, vassal_config
+from uwsgi_reload_hook.site import process_options, processes, routers
 from uwsgi_reload_hook.site.authority import Authority, from_arguments
 from uwsgi_reload_hook.site.peers import is_listener
+from uwsgi_reload_hook.site.process_options import NOFOLLOW
 from uwsgi_reload_hook.site.sockets import StatsSocket, resolve
-from uwsgi_reload_hook.site.vassal_config import NOFOLLOW, read_text
-from uwsgi_reload_hook.uwsgi import ini, stats
-from uwsgi_reload_hook.uwsgi.known_options import is_set
+from uwsgi_reload_hook.uwsgi import stats
+from uwsgi_reload_hook.uwsgi.options import is_on
 
 __all__ = ["Endpoints", "Home", "Instance", "Router", "discover", "find_emperor", "given_to", "instance_of"]
 
@@ -53,7 +53,7 @@ class Endpoints:
 class Instance:
     """A uWSGI instance: its options, and the directory that its relative paths start from."""
 
-    options: ini.Options
+    options: Mapping[str, list[str]]
     directory: str
 
     def values(self, names: Iterable[str]) -> Iterator[str]:
@@ -96,9 +96,9 @@ def discover(settings: Settings, home: Home) -> Endpoints:
         for stats_socket, router_stats in _routers(settings, emperor_stats, instance, trusted)
     )
     if home.host is not None:
-        nofollow: bool | None = is_set(instance.options, NOFOLLOW)
+        nofollow: bool | None = is_on(instance.options.get(NOFOLLOW, []))
     else:
-        nofollow = vassal_config.nofollow(emperor_stats.pid, instance.directory)
+        nofollow = process_options.nofollow(emperor_stats.pid)
     return Endpoints(emperor, emperor_stats.pid, known, _tolerance(instance), nofollow)
 
 
@@ -111,17 +111,9 @@ def find_emperor(settings: Settings, home: Home) -> tuple[StatsSocket, Instance 
 
 
 def instance_of(emperor_pid: int) -> Instance:
-    """Read the options of the Emperor's process.
-
-    Its relative paths start where its master is, if it has one, because the Emperor itself changes into the directory
-    that it scans.
-    """
-    environment = processes.environment(emperor_pid) or {}
-    above = processes.parent(emperor_pid)
-    arguments = processes.command_line(emperor_pid)
-    same_program = above is not None and processes.command_line(above) == arguments
-    directory = (processes.working_directory(above) if above and same_program else None) or environment.get("PWD", "/")
-    return Instance(ini.options(arguments, directory, environment, read_text), directory)
+    """Read the options of the Emperor's process."""
+    options, directory = process_options.of_instance(emperor_pid)
+    return Instance(options.as_dict(), directory)
 
 
 def given_to(pid: int) -> dict[str, list[str]]:

@@ -9,10 +9,11 @@ from uwsgi_reload_hook.option_sources import from_uwsgi_opt
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.authority import Authority, Emperor, identify, options_of_hook, own_users, vassal_of
-from uwsgi_reload_hook.site.discovery import Endpoints, Home, find_emperor, given_to, instance_of
+from uwsgi_reload_hook.site.discovery import Endpoints, Home, find_emperor, given_to
 from uwsgi_reload_hook.site.peers import Peer, is_listener
-from uwsgi_reload_hook.site.vassal_config import config_path, vassal_options
-from uwsgi_reload_hook.uwsgi import ini, stats
+from uwsgi_reload_hook.site.process_options import of_instance, of_vassal
+from uwsgi_reload_hook.site.vassal_config import config_path
+from uwsgi_reload_hook.uwsgi import stats
 
 __all__ = ["EmperorProcess", "own_config"]
 
@@ -53,9 +54,10 @@ class EmperorProcess:
             hooks = (options_of_hook(one.partition("=")[2] if one.startswith("--") else one, own) for one in named)
             options = next(filter(None, hooks), {})
             return {name: texts for name, texts in options.items() if os.path.isabs(texts[-1])}, "/"  # noqa: PTH117 - text
-        configured: ini.Options = {}
+        configured: dict[str, list[str]] = {}
         if is_listener(self._stats_socket.address, own) and processes.sole_user(emperor_stats.pid) in own:
-            configured = vassal_options(vassal, configs[vassal]) if vassal else instance_of(emperor_stats.pid).options
+            found = of_vassal(vassal, configs[vassal]) if vassal else of_instance(emperor_stats.pid)[0]
+            configured = found.as_dict()
         return {**from_uwsgi_opt(configured), **given_to(hook.pid)}, processes.working_directory(hook.pid) or "/"
 
     def _stats(self) -> stats.EmperorStats:

@@ -10,8 +10,9 @@ import time
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.peers import credentials
+from uwsgi_reload_hook.site.process_options import of_vassal
 from uwsgi_reload_hook.site.sockets import is_here, open_stream, resolve
-from uwsgi_reload_hook.site.vassal_config import open_as, vassal_options
+from uwsgi_reload_hook.site.vassal_config import open_as
 
 __all__ = ["wake"]
 
@@ -35,13 +36,13 @@ def wake(pid: int, config: str) -> bool:
     user = processes.user(pid)
     if user is None:
         return False
-    options = vassal_options(pid, config)
+    options = of_vassal(pid, config)
     directory = processes.working_directory(pid)
-    fifos = (resolve(path, directory) for path in options.get("master-fifo", [])[:MOST])
+    fifos = (resolve(path, directory) for path in options.found("master-fifo")[:MOST])
     held = (path for path in processes.open_files(pid) if path.startswith("/"))
     if any(time.monotonic() < end and _write(path, user) for path in (*fifos, *held)):
         return True
-    stats = [resolve(address, directory) for name in ("stats", "stats-server") for address in options.get(name, [])]
+    stats = [resolve(address, directory) for address in options.found("stats", "stats-server")]
     return any(time.monotonic() < end and _read(address, pid, user, end) for address in stats[-MOST:])
 
 

@@ -13,6 +13,7 @@ from uwsgi_reload_hook.site import processes, vassal_config
 from uwsgi_reload_hook.site.discovery import Endpoints
 from uwsgi_reload_hook.site.hook_vassals import HookVassals
 from uwsgi_reload_hook.site.prober import Prober
+from uwsgi_reload_hook.site.process_options import may_subscribe
 from uwsgi_reload_hook.site.sockets import is_here
 from uwsgi_reload_hook.site.subscriptions import ForeignKeys, configured_keys
 from uwsgi_reload_hook.site.vassals import KnownVassals
@@ -135,7 +136,7 @@ class Observer:
                 exclusion=self._exclusion(entry, path, hosts) if present else "",
                 nodes=nodes,
                 foreign_keys=foreign,
-                may_subscribe=bool(nodes) or not present or vassal_config.may_subscribe(path),
+                may_subscribe=bool(nodes) or not present or may_subscribe(entry.pid, path),
                 probe=answers.get(id_),
             )
         return vassals

@@ -21,6 +21,7 @@ __all__ = [
     "command_line",
     "environment",
     "is_hidden",
+    "is_linked",
     "is_running",
     "listening",
     "open_files",
@@ -28,6 +29,7 @@ __all__ = [
     "pid_namespace",
     "reloads",
     "send_signal",
+    "shares_hostname",
     "shares_network",
     "sole_user",
     "started",
@@ -163,6 +165,22 @@ def shares_network(pid: int) -> bool | None:
     """Whether a process is in this one's network namespace, None if that cannot be read."""
     try:
         return Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net")
+    except OSError:
+        return None
+
+
+def shares_hostname(pid: int) -> bool | None:
+    """Whether a process is in the UTS namespace of this one, None if that cannot be read."""
+    try:
+        return Path(f"/proc/{pid}/ns/uts").samefile("/proc/self/ns/uts")
+    except OSError:
+        return None
+
+
+def is_linked(pid: int, library: str) -> bool | None:
+    """Whether a process has a shared library, such as `libyaml`, in its memory; None if that cannot be read."""
+    try:
+        return f"/{library}" in Path(f"/proc/{pid}/maps").read_text(errors="replace")
     except OSError:
         return None
 

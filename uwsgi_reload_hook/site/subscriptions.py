@@ -8,15 +8,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import PurePath
+from dataclasses import dataclass, replace
 
 from uwsgi_reload_hook.logs import Seen
 from uwsgi_reload_hook.paths import walk
-from uwsgi_reload_hook.site.vassal_config import read_text
+from uwsgi_reload_hook.site.process_options import vassal_start
+from uwsgi_reload_hook.site.vassal_config import read_bytes
 from uwsgi_reload_hook.snapshot import Node
-from uwsgi_reload_hook.uwsgi.ini import Options
-from uwsgi_reload_hook.uwsgi.known_options import known_options
+from uwsgi_reload_hook.uwsgi.option_reader import read_options
 from uwsgi_reload_hook.uwsgi.stats import VassalStats
 
 __all__ = ["ForeignKeys", "configured_keys", "own_keys"]
@@ -36,7 +35,7 @@ _OTHERS_SPEAK = ("emperor", "attach-", "smart-attach-", "legion-attach-", "legio
 _NONE: frozenset[str] = frozenset()
 
 
-def own_keys(options: Options) -> frozenset[str] | None:
+def own_keys(options: Mapping[str, Sequence[str]]) -> frozenset[str] | None:
     """The keys under which a vassal with these options announces itself; None = not certain."""
     for name in options:
         speaks = "subscribe" in name and name not in _WANTED and name not in _HARMLESS
@@ -83,20 +82,20 @@ def configured_keys(
 
     `path` is that of its config; `arguments` and `environment` are those of its master, empty if they cannot be read.
     """
-    directory = path.removesuffix(str(PurePath(entry.id)))
-    started_plainly = arguments[1:] == ["--ini", entry.id] and "UWSGI_EMPEROR_FD" in environment
-    if not started_plainly or ":" in entry.id or directory == path:
+    start = vassal_start(entry.pid, path, arguments, environment)
+    if start is None or "UWSGI_EMPEROR_FD" not in environment:
         return None
     files: list[str] = []
 
-    def read(file: str) -> str | None:
+    def read(file: str) -> bytes | None:
         files.append(file)
-        return read_text(file)
+        return read_bytes(file)
 
-    options = known_options(arguments, directory or "/", environment, read, _WANTED, branches=True)
-    if options is None or any(_changed_since(file, entry.last_run) for file in files):
+    options = read_options(replace(start, read=read))
+    whole = options.possible(*_WANTED) is not None and not options.unsure
+    if not whole or any(_changed_since(file, entry.last_run) for file in files):
         return None
-    return own_keys(options)
+    return own_keys({name: options.possible(name) or [] for name in options.names()})
 
 
 def _changed_since(path: str, second: int) -> bool:

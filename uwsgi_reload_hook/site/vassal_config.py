@@ -5,31 +5,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from uwsgi_reload_hook.site import processes
-from uwsgi_reload_hook.uwsgi import ini
-from uwsgi_reload_hook.uwsgi.known_options import is_set, known_options
-
 __all__ = [
-    "NOFOLLOW",
     "Touchable",
     "config_path",
     "may_exist",
-    "may_subscribe",
-    "nofollow",
     "open_as",
-    "read_text",
+    "read_bytes",
     "touch",
     "touchable",
-    "vassal_options",
 ]
-
-NOFOLLOW = "emperor-nofollow"
 
 
 LONGEST = 1 << 20
@@ -149,49 +138,14 @@ def _owns(status: os.stat_result) -> bool:
     return os.geteuid() in {0, status.st_uid}
 
 
-def nofollow(emperor: int, directory: str) -> bool | None:
-    """Whether the options of the Emperor's process set `emperor-nofollow`; None = not known.
-
-    `directory` is where the process was started.
-    """
-    environment = processes.environment(emperor)
-    if environment is None:
-        return None
-    arguments = processes.command_line(emperor)
-    options = known_options(arguments, directory, environment, read_text, {NOFOLLOW})
-    if options is None or "emperor" not in options:  # every Emperor has this option, so this is not its command line
-        return None
-    return is_set(options, NOFOLLOW)
-
-
-def vassal_options(pid: int, config: str) -> ini.FoundOptions:
-    """The options in a vassal's config, with the environment of its process; not `complete` if some are unreadable."""
-    environment = processes.environment(pid) or {}
-    return ini.options(["uwsgi", "--ini", config], str(Path(config).parent), environment, read_text)
-
-
-def may_subscribe(config: str) -> bool:
-    """Whether a vassal's config subscribes it to a router, names another file that may, or cannot be read."""
-    text = read_text(config)
-    if text is None:
-        return True
-    lines = (line for line in text.splitlines() if not line.lstrip().startswith((";", "#")))
-    return _SUBSCRIBES.search("\n".join(lines)) is not None
-
-
-_SUBSCRIBES = re.compile(
-    r"(?<!un)subscri|^[ \t]*(st|ini|include|inherit\S*|yaml|yml|xml|json|config)[ \t]*[=:]", re.MULTILINE
-)
-
-
-def read_text(path: str) -> str | None:
-    """The text of a regular file; None if it cannot be read, or has more than 1 MiB."""
+def read_bytes(path: str) -> bytes | None:
+    """The bytes of a regular file; None if it cannot be read, or has more than 1 MiB."""
     try:
         with open(open_as(path, lambda status: stat.S_ISREG(status.st_mode), os.O_RDONLY), "rb") as file:
             data = file.read(LONGEST + 1)
     except OSError:
         return None
-    return os.fsdecode(data) if len(data) <= LONGEST else None  # because paths matter in it
+    return data if len(data) <= LONGEST else None
 
 
 def open_as(path: str, is_right: Callable[[os.stat_result], bool], flags: int) -> int:
