@@ -19,6 +19,7 @@ from uwsgi_reload_hook.site.authority import Authority, from_arguments
 from uwsgi_reload_hook.site.peers import is_listener
 from uwsgi_reload_hook.site.process_options import NOFOLLOW
 from uwsgi_reload_hook.site.sockets import StatsSocket, resolve
+from uwsgi_reload_hook.site.unanswered import no_emperor, no_router
 from uwsgi_reload_hook.uwsgi import stats
 from uwsgi_reload_hook.uwsgi.options import is_on
 
@@ -140,10 +141,7 @@ def _emperor_stats(settings: Settings, home: Home, instance: Instance) -> StatsS
     for socket, ask in (*((one, True) for one in configured), *((one, False) for one in held)):
         if (document := _answer(socket, ask=ask)) and stats.is_emperor(document):
             return socket
-    raise UnavailableError(
-        "the Emperor's stats socket was not found; set emperor-stats-server in the Emperor's config, and "
-        f"{PREFIX}emperor-stats-socket to the same address in the hook's"
-    )
+    raise UnavailableError(no_emperor(instance.options))
 
 
 def _held(pid: int | None) -> list[str]:
@@ -181,10 +179,7 @@ def _routers(
     if answering := _of_routers((socket, _answer(socket, ask=False)) for socket in sockets):
         return answering
     words = f" ({'; '.join(passed_over)})" if passed_over else ""
-    raise UnavailableError(
-        f"no router's stats socket was found in the Emperor's process tree{words}; set fastrouter-stats-server in the "
-        f"router's config, and {PREFIX}fastrouter-stats-socket to the same address in the hook's"
-    )
+    raise UnavailableError(no_router(instance.options, words))
 
 
 def _configured_routers(instance: Instance) -> list[tuple[StatsSocket, stats.RouterStats]]:
