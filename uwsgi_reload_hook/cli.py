@@ -128,7 +128,7 @@ def _reload(given: argparse.Namespace) -> int:
     options = _options(given)
     if "trigger" in options and "state-directory" not in options:
         options["state-directory"] = [str(Path(options["trigger"][0]).absolute().parent)]
-    settings = parse({"trigger": ["reload"], **options})
+    settings = parse({"trigger": ["reload"], "vassal-config-file-suffix": [".ini"], **options})
     log_to(sys.stderr, quiet=True)
     return oneshot.reload(settings, _say_nothing if settings.quiet else _say, resume=given.resume)
 

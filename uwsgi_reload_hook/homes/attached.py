@@ -110,8 +110,7 @@ def _serve(hook: _Hook, log_stream: TextIO, line: Line, inbox: Inbox) -> None:
     if (config := config_of(home, hook.given, inbox)) is None:
         return
     hook.config, hook.command = config, own_config.command_lines(config)
-    options = from_uwsgi_opt(of_vassal(home.own_pid, config).as_dict())
-    hook.given = {**options, **hook.given}
+    hook.given = {**from_uwsgi_opt(of_vassal(home.own_pid, config).as_dict()), **hook.given}
     own_config.refuse_lost_percents(config)
     settings = parse(hook.given)
     log_to(log_stream, quiet=settings.quiet)

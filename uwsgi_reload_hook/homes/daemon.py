@@ -78,7 +78,7 @@ def _find(settings: Settings, home: Home) -> tuple[UwsgiSite, EmperorProcess, Em
 
 
 def cannot_start(error: ConfigError, given: Mapping[str, Sequence[str]], mode: str, inbox: Inbox) -> None:
-    """Say what only an operator can fix, in the log and in the status, and wait to be stopped or reloaded."""
+    """Report what only an operator can fix, in the log and in the status, and wait to be stopped or reloaded."""
     log.error("does not run until this is fixed and its config is touched: %s", error)
     delay_teller(given, mode)(f"{error}; fix it, and touch the hook's config")
     inbox.wait(None)

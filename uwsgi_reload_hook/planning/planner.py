@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning import polling, stages
+from uwsgi_reload_hook.planning import announcing, polling, stages
 from uwsgi_reload_hook.planning.actions import Step
 from uwsgi_reload_hook.planning.observation import apply, observe
 from uwsgi_reload_hook.planning.progress import Drain, Failure, Phase
@@ -19,13 +19,14 @@ __all__ = ["end_at_once", "fail_vassal", "plan", "see_nothing"]
 
 def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step:
     """Take one step of a roll that is not over. `now` is in monotonic seconds."""
-    context = Context(snapshot, settings, now, roll.ignored_by)
+    context = Context(snapshot, settings, now, roll.ignored_by | snapshot.resubscribing)
     seen, reactions = observe(replace(roll, blind_since=None), context)
     seen = stages.stop_if_needed(seen, context)
-    context = replace(context, ignored_by=seen.ignored_by)
+    context = replace(context, ignored_by=seen.ignored_by | snapshot.resubscribing)
     chosen, actions = schedule(seen, context)
     after = stages.advance(chosen, roll, context)
-    return Step((*reactions, *actions), after, polling.next_look(actions, after, context))
+    kept = announcing.keep(snapshot, {one.id for one in (*after.out, *after.within(Phase.FAILED))})
+    return Step((*reactions, *actions, *kept), after, polling.next_look(actions, after, context))
 
 
 def see_nothing(roll: Roll, why: str, settings: Settings, now: float) -> Step:

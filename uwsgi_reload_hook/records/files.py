@@ -195,8 +195,7 @@ def _appendable(directory: int, name: str, mode: int, owners: Collection[int]) -
 def _new(directory: int, name: str, text: str, mode: int | None) -> Iterator[None]:
     """Create a file that does not exist, and remove it if the block fails.
 
-    Its mode ignores the umask; None = the mode that `touch` gives. A new file of root's without a `mode` belongs to the
-    directory's owner.
+    Its mode ignores the umask; None = the mode that `touch` gives, and root's belongs to the directory's owner.
     """
     descriptor = os.open(name, NEW, EVERYBODY if mode is None else 0o600, dir_fd=directory)
     try:

@@ -63,7 +63,8 @@ def _close(roll: Roll) -> None:
     reloaded = len(ids[Phase.DONE])
     if roll.result is Result.DONE:
         reason = f": {roll.reason}" if roll.reason else ""
-        log.info("roll %s is done after %.2f s: %d vassals reloaded%s", *_end(roll), reloaded, reason)
+        level = logging.WARNING if reason else logging.INFO
+        log.log(level, "roll %s is done after %.2f s: %d vassals reloaded%s", *_end(roll), reloaded, reason)
         return
     log.error(
         "roll %s is over after %.2f s, %s: %s. Reloaded: %d; failed: %s; not touched, still on the old code: %s. "

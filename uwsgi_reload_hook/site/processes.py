@@ -213,7 +213,7 @@ def listening(kind: str = "all") -> dict[int, frozenset[str]]:
         address = connection.laddr
         if connection.family == socket.AF_UNIX:
             if address:  # an accepted connection has its listener's path too, which does no harm
-                listeners.setdefault(connection.pid, set()).add(str(address).replace("\0", "@"))
+                listeners.setdefault(connection.pid, set()).update(_as_proc_writes(str(address)))
         elif connection.status == psutil.CONN_LISTEN and not isinstance(address, str) and address:
             host = f"[{address.ip}]" if ":" in address.ip else address.ip
             listeners.setdefault(connection.pid, set()).add(f"{host}:{address.port}")
@@ -230,6 +230,12 @@ def _unix_listeners() -> dict[int, set[str]]:
                 if link in addresses:
                     listeners.setdefault(int(process.name), set()).add(addresses[link])
     return listeners
+
+
+def _as_proc_writes(path: str) -> Iterable[str]:
+    """The addresses that a path of /proc/net/unix may mean, where each NUL is an `@`, uWSGI's last one too."""
+    address = path.replace("\0", "@")
+    return {address, address[:-1]} if len(address) > 1 and address[0] == address[-1] == "@" else {address}
 
 
 def open_files(pid: int) -> list[str]:
