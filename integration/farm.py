@@ -22,6 +22,7 @@ from integration.processes import Process, free_port
 from integration.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -128,9 +129,10 @@ class Farm:
             eventually(self._kill, "every process killed")
             self.process.wait()
 
-    def restart(self, patience: float) -> None:
+    def restart(self, patience: float, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Stops and starts the whole instance, the Emperor and its router in it."""
         self.halt(patience)
+        meanwhile()
         self._start()
 
     def crash(self, patience: float) -> None:

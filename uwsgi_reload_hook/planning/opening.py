@@ -48,8 +48,11 @@ def open_roll(
     excluded = {
         vassal.id: why for vassal in snapshot.vassals.values() if (why := _exclusion(vassal, settings, request))
     }
+    new = {id_ for id_, vassal in snapshot.vassals.items() if _began_after(vassal, request, snapshot.wall)}
     rolled = {
-        id_: _opened(vassal, memory, now) for id_, vassal in sorted(snapshot.vassals.items()) if id_ not in excluded
+        id_: _opened(vassal, memory, now, is_new=id_ in new)
+        for id_, vassal in sorted(snapshot.vassals.items())
+        if id_ not in excluded
     }
     roll = Roll(
         id=f"{request.mtime_ns}-{int(snapshot.wall * 1000)}",
@@ -67,15 +70,30 @@ def open_roll(
         last_change=now,
     )
     roll = replace(roll, minimum=counts.minimum_by_key(snapshot, roll, settings))
+    if rolled and rolled.keys() <= new:
+        return roll
     why = refusal(snapshot, roll) if rolled else _nobody(excluded)
     if not why:
         roll, why = exclude_unrollable(snapshot, roll)
     return replace(roll, stage=Stage.OVER, result=Result.REFUSED, finished=now, reason=why) if why else roll
 
 
-def _opened(vassal: Vassal, memory: Memory, now: float) -> Progress:
+def _began_after(vassal: Vassal, request: Request, wall: float) -> bool:
+    """Whether the process of a vassal was started after the touch, so that it has the code already.
+
+    As after a cold start, when a touch was made while everything was down. A reload that the Emperor has delivered does
+    not count, because its vassal may still show the accepting byte of its start.
+    """
+    touched_ns = max(request.mtime_ns, request.changed_ns)
+    started_ns = vassal.last_run * 1_000_000_000
+    runs = vassal.present and vassal.pid > 0 and not vassal.respawns
+    return runs and request.changed_ns > 0 and touched_ns <= started_ns <= wall * 1e9
+
+
+def _opened(vassal: Vassal, memory: Memory, now: float, *, is_new: bool) -> Progress:
+    """One that `is_new` is judged from its start, as one is that the Emperor starts in the middle of the roll."""
     remembered = memory.keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE
-    first_pid = vassal.pid if vassal.present else None
+    first_pid = vassal.pid if vassal.present and not is_new else None
     return Progress(vassal.id, since=now, keys=vassal.keys or remembered, first_pid=first_pid)
 
 

@@ -52,6 +52,8 @@ class Request:
     request_id: str = ""
     message: str = ""
     only: str = "*"
+    changed_ns: int = field(default=0, compare=False)
+    """When the file was changed in whatever way, in Unix nanoseconds: nobody can set that back; 0 = not known."""
 
 
 class OldAnswer(NamedTuple):

@@ -21,6 +21,7 @@ from uwsgi_reload_hook.site.process_options import NOFOLLOW
 from uwsgi_reload_hook.site.router_discovery import Router, answer, find_routers, read_named
 from uwsgi_reload_hook.site.router_options import GATEWAYS
 from uwsgi_reload_hook.site.sockets import StatsSocket, resolve
+from uwsgi_reload_hook.site.unanswered import no_emperor
 from uwsgi_reload_hook.uwsgi import stats
 from uwsgi_reload_hook.uwsgi.options import is_on
 
@@ -117,10 +118,7 @@ def _emperor_stats(settings: Settings, home: Home, instance: Instance) -> StatsS
     for socket, ask in (*((one, True) for one in configured), *((one, False) for one in held)):
         if (document := answer(socket, ask=ask)) and stats.is_emperor(document):
             return socket
-    raise UnavailableError(
-        "the Emperor's stats socket was not found; set emperor-stats-server in the Emperor's config, and "
-        f"{PREFIX}emperor-stats-socket to the same address in the hook's"
-    )
+    raise UnavailableError(no_emperor(instance.options))
 
 
 def _held(pid: int | None) -> list[str]:

@@ -29,6 +29,7 @@ __all__ = [
     "parent",
     "pid_namespace",
     "reloads",
+    "running",
     "send_signal",
     "shares_hostname",
     "shares_network",
@@ -116,6 +117,16 @@ def is_hidden(pid: int) -> bool:
     except OSError:
         return False
     return not os.path.exists(f"/proc/{pid}/stat")  # noqa: PTH110 - Path.exists raises where it may not look
+
+
+def running(program: str) -> list[int]:
+    """The pids of the processes whose command line begins with a program of about this name."""
+    found = []
+    for pid in psutil.pids():
+        arguments = command_line(pid)
+        if arguments and program in os.path.basename(arguments[0]).lower():  # noqa: PTH119 - a text
+            found.append(pid)
+    return found
 
 
 def is_running(pid: int) -> bool:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.settings import PREFIX, Settings
-from uwsgi_reload_hook.site import routers
+from uwsgi_reload_hook.site import process_options, routers
 from uwsgi_reload_hook.site.sockets import StatsSocket, same_socket
 from uwsgi_reload_hook.site.subscription_servers import by_option, host_of, remote_server
+from uwsgi_reload_hook.site.unanswered import no_router
 from uwsgi_reload_hook.uwsgi import stats
 
 __all__ = ["Router", "answer", "find_routers", "read_named"]
@@ -45,10 +46,7 @@ def find_routers(
     further = [one for one in further if one[1].pid not in {told.pid for _, told in known}]
     if not known and not further:
         words = f" ({'; '.join(passed_over)})" if passed_over else ""
-        raise UnavailableError(
-            f"no router's stats socket was found in the Emperor's process tree{words}; set fastrouter-stats-server in "
-            f"the router's config, and {PREFIX}fastrouter-stats-socket to the same address in the hook's"
-        )
+        raise UnavailableError(no_router(process_options.of_instance(emperor.pid)[0].as_dict(), words))
     if named:
         for socket, told in further:
             _say_it_is_left_out(socket, told, "it is not among them")
