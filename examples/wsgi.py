@@ -36,8 +36,10 @@ def get_wsgi_application() -> Application:
     return lazy
 
 
-# For Django, delete the function above and take this line in its place:
+# For Django, delete the function above and take these lines in its place; `mysite` is the package of settings.py:
+# import os  # noqa: ERA001
 # from django.core.wsgi import get_wsgi_application  # noqa: ERA001
+# os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"  # noqa: ERA001
 
 
 def warm(application: Application) -> Application:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from integration.commands import environment
 from integration.example_site import ExampleSite
 from integration.services import needed
+from integration.waiting import eventually
 from uwsgi_reload_hook.demo.client import Client
 
 if TYPE_CHECKING:
@@ -60,10 +62,16 @@ class Repository:
 
     def push(self, name: str, text: str, branch: str = "main") -> list[str]:
         """Commits a file and pushes; the lines that came from the other side."""
+        self.commit(name, text)
+        return self.push_commit("HEAD", branch)
+
+    def commit(self, name: str, text: str) -> None:
         (self.work / name).write_text(text)
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", f"{name} changed")
-        said = self.git("push", "origin", f"HEAD:{branch}")
+
+    def push_commit(self, commit: str, branch: str = "main") -> list[str]:
+        said = self.git("push", "origin", f"{commit}:refs/heads/{branch}")
         return [line.removeprefix("remote: ").strip() for line in said.splitlines() if line.startswith("remote: ")]
 
 
@@ -90,7 +98,9 @@ def test_a_good_push_reaches_everybody_and_a_broken_one_the_canary(site: Example
         before = site.workers()
         said = repository.push("wsgi.py", "import nothing_of_that_name\n")
         assert any(line.startswith("app-1.ini: failed: ") for line in said), said
-        assert said[-1].startswith("failed: 0 of 3 vassals reloaded; app-1.ini: ")
+        assert said[-2].startswith("failed: 0 of 3 vassals reloaded; app-1.ini: ")
+        commit = repository.git("rev-parse", "HEAD").strip()
+        assert said[-1].startswith(f"NOT DEPLOYED: {commit} is in {site.directory}/srv/site, but not every vassal")
         assert {vassal for vassal, workers in site.workers().items() if workers == before[vassal]} == set(
             site.vassals[1:]
         )
@@ -101,3 +111,47 @@ def test_a_good_push_reaches_everybody_and_a_broken_one_the_canary(site: Example
         client.stop()
     assert client.failures == []
     assert client.bodies == {"new"}
+
+
+def test_two_pushes_at_once_are_deployed_one_after_the_other(site: ExampleSite, tmp_path: Path) -> None:
+    repository = Repository(site, tmp_path)
+    commits = []
+    for version in ("one", "two"):
+        repository.commit("version.txt", f"{version}\n")
+        commits.append(repository.git("rev-parse", "HEAD").strip())
+    first, second = commits
+    with ThreadPoolExecutor() as pool:
+        earlier = pool.submit(repository.push_commit, first)
+        eventually((tmp_path / "bare.git/deploy.lock").exists, "the first deploy")
+        later = pool.submit(repository.push_commit, second)
+        said = [earlier.result(), later.result()]
+    for lines in said:
+        assert lines[-1] == "done: 3 of 3 vassals reloaded", said
+        assert not any("index.lock" in line or "NOT DEPLOYED" in line for line in lines)
+    assert site.status()["roll"]["request"]["request_id"] == second
+    assert (site.directory / "srv/site/version.txt").read_text() == "two\n"
+
+
+def test_a_push_that_cannot_be_checked_out_says_not_deployed(site: ExampleSite, tmp_path: Path) -> None:
+    repository = Repository(site, tmp_path)
+    lock = tmp_path / "bare.git/index.lock"
+    lock.touch()
+    said = repository.push("version.txt", "new\n")
+    assert said[-1] == f"NOT DEPLOYED: the checkout into {site.directory}/srv/site failed, so no vassal was reloaded"
+    assert site.status()["roll"] is None
+    lock.unlink()
+    (tmp_path / "bare.git/deploy.lock").unlink()
+    (tmp_path / "bare.git/deploy.lock").mkdir()
+    said = repository.push("version.txt", "newer\n")
+    assert said[-1] == f"NOT DEPLOYED: {tmp_path}/bare.git/deploy.lock cannot be locked"
+    assert site.status()["roll"] is None
+
+
+def test_a_push_whose_trigger_nobody_watches_says_not_deployed(site: ExampleSite, tmp_path: Path) -> None:
+    repository = Repository(site, tmp_path)
+    hook = tmp_path / "bare.git/hooks/post-receive"
+    hook.write_text(hook.read_text().replace("lib/uwsgi/reload\n", "lib/uwsgi/relaod\n"))
+    said = repository.push("version.txt", "new\n")
+    assert said[-1].startswith("NOT DEPLOYED: ")
+    assert any("relaod is not made, because no hook is running for it" in line for line in said)
+    assert site.status()["roll"] is None

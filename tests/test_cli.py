@@ -202,13 +202,45 @@ def test_the_package_runs_as_a_module_with_the_exit_code_of_its_command(trigger:
     assert "no hook has run" in err
 
 
-def test_a_touch_makes_the_trigger_and_needs_no_hook(trigger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trigger_is_made_where_a_hook_has_run(trigger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(trigger, None)
     assert main(["trigger", str(trigger)]) == 0
     assert trigger.read_bytes() == b""
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("flags", [[], ["--wait"], ["--message", "hello"]])
+def test_a_trigger_is_not_made_where_no_hook_has_ever_run(
+    trigger: Path, capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    assert main(["trigger", *flags, str(trigger)]) == 4
+    assert not trigger.exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (
+        "is not made, because no hook is running for it, and none ever has (trigger.status.json is not beside" in line
+    )
+
+
+def test_a_trigger_that_is_there_is_touched_before_the_first_hook_too(
+    trigger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trigger.touch()
+    before = trigger.stat().st_mtime_ns
+    assert main(["trigger", str(trigger)]) == 0
+    assert trigger.stat().st_mtime_ns > before
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "none ever has" in line
+    assert "this touch gives no roll" in line
+
+
+def test_a_journal_alone_shows_that_a_hook_has_run(trigger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trigger.with_name("trigger.journal").touch()
+    assert main(["trigger", str(trigger)]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_touch_says_what_it_is_given_to_say_and_the_next_one_no_more(trigger: Path) -> None:
+    write(trigger, None)
     assert main(["trigger", str(trigger), "--message", "a = b", "--request-id", "42", "--only", "app*"]) == 0
     assert parse_text(trigger.read_text()) == {"message": "a = b", "request-id": "42", "only": "app*"}
     assert main(["trigger", str(trigger)]) == 0

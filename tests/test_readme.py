@@ -13,7 +13,12 @@ from uwsgi_reload_hook.settings import OPTIONS, parse
 MOST_WORDS = 1000
 README = text("README.md")
 ROWS = dict(re.findall(r"^\| `([a-z-]+)` \| ([^|]+?) \|", README, re.MULTILINE))
-SAID_OTHERWISE = {"trigger": "required", "state-directory": "the trigger's", "probe": "none"}
+SAID_OTHERWISE = {
+    "trigger": "required",
+    "state-directory": "the trigger's",
+    "probe": "none",
+    "vassal-config-file-suffix": "all",
+}
 RESULTS = {"done", "failed", "timed-out", "refused", "interrupted"}
 
 READ = "integration/test_readme.py::"

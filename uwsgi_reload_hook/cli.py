@@ -14,6 +14,8 @@ from typing import NoReturn
 
 from uwsgi_reload_hook import __version__
 from uwsgi_reload_hook.client import follow
+from uwsgi_reload_hook.client.headline import headline
+from uwsgi_reload_hook.client.interrupts import InterruptedBySignal, interruptible
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.exit_codes import ExitCode
 from uwsgi_reload_hook.logs import log_to
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     0 done, 1 failed and stopped, 2 usage or configuration, 3 not finished in the time given, 4 no hook is running,
-    5 refused because the minimum cannot be kept.
+    5 refused because the minimum cannot be kept, 130 the command was interrupted.
     """
     given = _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names that are not UTF-8 are shown escaped, as on standard error
@@ -64,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = given.run
     try:
         return run(given)
+    except KeyboardInterrupt:
+        _note("uwsgi-reload-hook: interrupted")
+        return ExitCode.INTERRUPTED
     except ConfigError as error:
         write_line(sys.stderr, f"uwsgi-reload-hook: {error}")
         return ExitCode.USAGE
@@ -122,7 +127,7 @@ def _reload(given: argparse.Namespace) -> int:
     options = _options(given)
     if "trigger" in options and "state-directory" not in options:
         options["state-directory"] = [str(Path(options["trigger"][0]).absolute().parent)]
-    settings = parse({"trigger": ["reload"], **options})
+    settings = parse({"trigger": ["reload"], "vassal-config-file-suffix": [".ini"], **options})
     log_to(sys.stderr, quiet=True)
     return oneshot.reload(settings, _say_nothing if settings.quiet else _say, resume=given.resume)
 
@@ -152,16 +157,38 @@ def _vassal(given: argparse.Namespace) -> int:
 
 def _trigger(given: argparse.Namespace) -> int:
     fields = {"message": given.message, "request-id": given.request_id, "only": given.only}
-    follower = follow.Follower(given.file, given.state_directory, _follow_line)
+    follower = follow.Follower(given.file, given.state_directory, _follow_line, _note)
+    never = not follow.has_run(given.file, given.state_directory or given.file.parent)
+    if never and not os.path.lexists(given.file) and given.file.parent.is_dir():
+        _note(_nobody_watches(given.file))
+        return ExitCode.NO_HOOK
     try:
         mtime = follow.touch(given.file, {key: text for key, text in fields.items() if text is not None})
     except OSError as error:
         raise ConfigError(f"the trigger {given.file} cannot be touched: {error.strerror}") from error
     if not given.wait:
+        if absence := follower.absence():
+            _note(absence)
         return ExitCode.DONE
-    code, words = follower.follow(mtime, given.timeout)
+    try:
+        with interruptible():
+            code, words = follower.follow(mtime, given.timeout)
+    except InterruptedBySignal as signal:
+        code, words = ExitCode.INTERRUPTED, f"interrupted by {signal}: the roll goes on, and is not followed any more"
     write_line(sys.stderr if code else sys.stdout, words)
     return code
+
+
+def _nobody_watches(trigger: Path) -> str:
+    return (
+        f"{trigger} is not made, because no hook is running for it, and none ever has ({status_name(trigger.name)} is "
+        "not beside it): a touch would give no roll. See that the path is right, start the hook, or name its "
+        "--state-directory, if that is another one"
+    )
+
+
+def _note(words: str) -> None:
+    write_line(sys.stderr, words)
 
 
 def _follow_line(id_: str, entry: VassalDocument) -> None:
@@ -172,7 +199,8 @@ def _status(given: argparse.Namespace) -> int:
     path = (given.state_directory or given.file.parent) / status_name(given.file.name)
     try:
         document = status_reader.read(path)
-        lines = status_reader.encode(document).splitlines() if given.json else _lines(document)
+        code, first = headline(document)
+        lines = status_reader.encode(document).splitlines() if given.json else _lines(document, first)
     except FileNotFoundError:
         words = f"there is no {path}: no hook has run for this trigger, or it has another state-directory"
         write_line(sys.stderr, words)
@@ -183,14 +211,16 @@ def _status(given: argparse.Namespace) -> int:
         return ExitCode.USAGE
     for line in lines:
         _say(line)
-    return ExitCode.DONE
+    if code and given.json:
+        _note(first)
+    return code
 
 
-def _lines(document: StatusDocument) -> list[str]:
-    hook, roll = document["hook"], document["roll"]
-    lines = [f"{document['state']}: hook pid {hook['pid']} in a {hook['mode']}, version {hook['version']}"]
+def _lines(document: StatusDocument, first: str) -> list[str]:
+    roll, lines = document["roll"], [first]
     if roll is None:
-        return [*lines, "no roll yet"]
+        void = "; the last touch came before the first start of a hook, so it is void: touch again"
+        return [*lines, f"no roll yet{void if 'void_mtime_ns' in document else ''}"]
     lines.append(f"roll {roll['id']}: {roll['result'] or 'under way'} {_cut(roll['reason'])}".rstrip())
     width = min(WIDTH, max(map(len, roll["vassals"]), default=0))
     rows = [(id_, f"{one['phase']:10}  {_cut(one['reason'])}") for id_, one in roll["vassals"].items()]

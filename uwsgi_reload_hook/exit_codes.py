@@ -21,6 +21,8 @@ class ExitCode(IntEnum):
     NO_HOOK = 4
     REFUSED = 5
     """The minimum cannot be kept, or there is no vassal to roll."""
+    INTERRUPTED = 130
+    """A signal ended the command; as a shell has it, 128 and the number of SIGINT. A roll that it followed goes on."""
 
 
 OF_RESULT: Mapping[str, ExitCode] = {

@@ -6,6 +6,7 @@ imported in the master, this module registers itself.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -13,7 +14,9 @@ import sys
 
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ConfigError
-from uwsgi_reload_hook.homes.daemon import serve
+from uwsgi_reload_hook.homes.daemon import cannot_start, serve
+from uwsgi_reload_hook.homes.memory import delay_teller
+from uwsgi_reload_hook.homes.own_config import refuse_lost_percents
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt, texts, with_repeats
 from uwsgi_reload_hook.settings import parse
@@ -36,21 +39,36 @@ def run() -> None:
         signal.signal(number, lambda *_: inbox.stop())
     log_to(sys.stderr)
     code = 0
+    given: dict[str, list[str]] = {}
     try:
-        _serve(inbox)
+        given.update(_given())
+        _serve(given, inbox)
     except ConfigError as error:
-        log.error("does not run until this is fixed and its config is touched: %s", error)  # noqa: TRY400
-        inbox.wait(None)
-    except Exception:
+        cannot_start(error, given, _mode(), inbox)
+    except Exception as error:
         log.exception("met a bug, and starts again in %g s", CRASH_PAUSE)
+        _tell_of_bug(error, given)
         inbox.wait(CRASH_PAUSE)
         code = 1
     logging.shutdown()
     os._exit(code)  # under uwsgidecorators a mule that returns would stay, and its master would wait for it
 
 
-def _serve(inbox: Inbox) -> None:
-    settings = parse(_given())
+def _tell_of_bug(bug: Exception, given: dict[str, list[str]]) -> None:
+    """Show in the status why the hook does nothing for a while; what fails here too is in the log already."""
+    with contextlib.suppress(Exception):
+        words = f"met a bug ({type(bug).__name__}: {bug}), and starts again in {CRASH_PAUSE:g} s; its log has the rest"
+        delay_teller(given, _mode())(words)
+
+
+def _mode() -> str:
+    return "host" if "emperor" in texts(api.options()) else "mule"
+
+
+def _serve(given: dict[str, list[str]], inbox: Inbox) -> None:
+    if config := api.config_file():
+        refuse_lost_percents(config)
+    settings = parse(given)
     log_to(sys.stderr, quiet=settings.quiet)
     serve(settings, _home(), inbox)
 

@@ -81,6 +81,14 @@ def test_owner_and_mode_stay_when_root_says_something() -> None:
         assert os.listdir(directory) == ["trigger"]  # noqa: PTH208 - names
 
 
+@pytest.mark.parametrize("said", [{}, TEXT], ids=["bare", "with text"])
+def test_a_new_trigger_of_roots_belongs_to_the_owner_of_its_directory(said: dict[str, str]) -> None:
+    with own_directory() as directory:
+        os.chown(directory, STRANGER, STRANGER)
+        touch(directory / "trigger", said)
+        assert (directory / "trigger").stat().st_uid == STRANGER
+
+
 @pytest.fixture
 def revision(tmp_path: Path) -> Iterator[Path]:
     """A file of somebody's, that a link of the trigger's name leads to."""

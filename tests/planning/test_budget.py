@@ -20,10 +20,10 @@ from tests.support.build import (
     unsubscribed,
 )
 from tests.support.rolling import settings
-from uwsgi_reload_hook.planning.actions import Action, Suspend, Unsubscribe
+from uwsgi_reload_hook.planning.actions import Action, Subscribe, Suspend, Unsubscribe
 from uwsgi_reload_hook.planning.budget import Budget, leaves_enough
 from uwsgi_reload_hook.planning.candidates import Candidate
-from uwsgi_reload_hook.planning.counts import is_down, members_by_key
+from uwsgi_reload_hook.planning.counts import accepting_by_key, is_down, members_by_key
 from uwsgi_reload_hook.planning.progress import Phase, Progress
 from uwsgi_reload_hook.planning.roll import Roll, Stage
 from uwsgi_reload_hook.planning.schedule import schedule
@@ -71,6 +71,64 @@ def test_any_key_below_its_minimum_recalls_a_vassal() -> None:
     both = drained("a", NODE, a_node(key="other"))
     assert needs({"app": 2, "other": 1}, a=both) == "ab"
     assert needs({"app": 1, "other": 1}, a=both) == "a"
+
+
+def test_recalled_vassals_count_by_the_emperors_word_where_it_let_them_be_taken() -> None:
+    """No router lists `a` and `b`: `c` alone accepts, and with one more recalled the minimum is kept."""
+    a, b = (drained(id_, NODE)._replace(unseen_since=1.0) for id_ in "ab")
+    seen = a_snapshot(a_vassal("a"), a_vassal("b"), a_vassal("c"))
+    for minimum, expected in ((1, []), (2, [b]), (3, [b, a])):
+        roll = a_roll(a, b, a_progress("c", keys=APP), minimum={"app": minimum})
+        assert Budget(roll, Context(seen, settings(), 0.0)).to_recall([a, b]) == expected
+
+
+def unlisted(*, overdue: bool, minimum: int) -> int:
+    """How many of three are taken that accept, and that no router lists."""
+    vassals = [a_vassal(id_) for id_ in ("0", "1", "new")]
+    roll = a_roll(*(a_progress(one.id, keys=APP, unseen_since=0.0) for one in vassals), minimum={"app": minimum})
+    free = Budget(roll, Context(a_snapshot(*vassals), settings(canary=0), 0.0))
+    return taken(free, Candidate(frozenset(), APP, unlisted=APP, overdue=overdue), most=3)
+
+
+@pytest.mark.parametrize(("minimum", "expected"), [(0, 3), (1, 2), (2, 1), (3, 0)])
+def test_overdue_vassals_are_taken_while_enough_others_accept(minimum: int, expected: int) -> None:
+    assert unlisted(overdue=True, minimum=minimum) == expected
+    assert unlisted(overdue=False, minimum=minimum) == (3 if minimum == 0 else 0)
+
+
+def test_what_was_taken_under_another_key_leaves_the_accepting_ones() -> None:
+    vassals = [a_vassal(id_) for id_ in ("0", "1")]
+    roll = a_roll(*(a_progress(one.id, keys=APP, unseen_since=0.0) for one in vassals), minimum={"app": 1})
+    free = Budget(roll, Context(a_snapshot(*vassals, a_vassal("new")), settings(canary=0), 0.0))
+    free.take(candidate(OTHER, down=True), ())
+    assert free.refusal(Candidate(frozenset(), APP, unlisted=APP, overdue=True)) == ""
+
+
+def test_a_vassal_of_unknown_keys_waits_for_another_such_and_for_no_other() -> None:
+    one = Candidate(frozenset(), frozenset(), unknown=True, overdue=True)
+    silent = a_progress("", Phase.RESTARTING)
+    assert budget(rolling(silent), canary=0).refusal(one) == ""
+    assert (
+        budget(rolling(silent._replace(unseen_since=1.0)), canary=0).refusal(one).startswith("its keys are not known")
+    )
+    assert budget(rolling(silent._replace(unseen_since=1.0, keys=APP)), canary=0).refusal(candidate(down=True)) == ""
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ({}, 1),
+        ({"accepting": False}, 0),
+        ({"present": False}, 0),
+        ({"config_exists": False}, 0),
+        ({"cursed": True}, 0),
+    ],
+)
+def test_a_vassal_accepts_while_the_emperor_runs_and_keeps_it(there: dict[str, object], expected: int) -> None:
+    seen = a_snapshot(a_vassal("a", **there))  # type: ignore[arg-type]
+    assert accepting_by_key(seen, a_roll(a_progress("a", keys=APP)))["app"] == expected
+    assert accepting_by_key(seen, a_roll(a_progress("a", Phase.WARMING, keys=APP)))["app"] == 0
+    assert accepting_by_key(seen, a_roll(excluded_keys={"a": APP}))["app"] == expected
 
 
 def rolling(*progresses: Progress, minimum: dict[str, int] | None = None) -> Roll:
@@ -169,6 +227,14 @@ def test_a_vassal_whose_part_is_over_counts_under_the_key_it_has_now_as_well(
     assert members_by_key(a_snapshot(a_subscribed_vassal("0", "other")), roll) == expected
 
 
+@pytest.mark.parametrize(("there", "expected"), [({}, {"app": 2}), ({"config_exists": False}, {"app": 1})])
+def test_a_vassal_left_alone_is_a_member_until_its_config_is_removed(
+    there: dict[str, object], expected: dict[str, int]
+) -> None:
+    roll = a_roll(a_progress("a", keys=APP), excluded_keys={"x": APP})
+    assert members_by_key(a_snapshot(a_subscribed_vassal("a"), a_subscribed_vassal("x", **there)), roll) == expected
+
+
 @pytest.mark.parametrize(("serving", "minimum", "expected"), [(1, 0, True), (1, 1, False), (3, 2, True), (2, 2, False)])
 def test_the_invariant_leaves_the_minimum_without_the_one_in_question(
     serving: int, minimum: int, *, expected: bool
@@ -236,10 +302,32 @@ def test_a_failed_probe_evicts_once() -> None:
     assert evicted(0, failed_probe("a", NOW - 1)) == (evicted(0, failed_probe("a", NOW - 1))[0], ())
 
 
+def test_a_vassal_that_failed_before_is_not_counted_as_evicted_again() -> None:
+    roll, actions = evicted(2, failed_probe("b", NOW - 1), failed_probe("a", NOW))
+    assert actions == (out_of("a"), Suspend("a", 7))
+    assert [one.reason for one in roll.vassals.values()] == ["bad", "bad"]
+    assert evicted(3, failed_probe("a", NOW - 1))[0].vassals["a"].reason == "bad"
+
+
+def test_a_recalled_vassal_gets_its_traffic_back_and_nobody_is_taken_meanwhile() -> None:
+    seen = a_snapshot(a_vassal("a"), *map(a_subscribed_vassal, "bc"))
+    others = [a_progress(id_, keys=APP, first_pid=7) for id_ in "bc"]
+    roll = a_roll(drained("a", NODE)._replace(first_pid=7), *others, minimum={"app": 3}, stage=Stage.ROLLING)
+    after, actions = schedule(roll, Context(seen, settings(), NOW))
+    assert actions == (Subscribe("a", (NODE,)),)
+    assert [one.phase for one in after.vassals.values()] == [Phase.PENDING] * 3
+    assert after.vassals["a"].reason.startswith("given its traffic back: another vassal stopped serving")
+
+
 def test_a_vassal_with_an_unanswered_first_probe_is_kept_out_if_the_minimum_allows() -> None:
     assert evicted(2, unanswered("a"))[1] == (out_of("a"),)
     roll, actions = evicted(3, unanswered("a"))
     assert (roll.vassals["a"], actions) == (unanswered("a"), ())
+
+
+def test_an_eviction_of_a_vassal_that_is_out_costs_the_minimum_nothing() -> None:
+    assert evicted(2, unanswered("a"), failed_probe("b", NOW))[1] == (out_of("a"),)
+    assert evicted(1, unanswered("a"), failed_probe("b", NOW))[1] == (out_of("a"), out_of("b"), Suspend("b", 7))
 
 
 def test_only_what_is_judged_is_evicted() -> None:

@@ -46,7 +46,7 @@ def test_a_refusal_says_key_count_and_minimum(count: int, words: str) -> None:
     seen = a_snapshot(*(vassal(number) for number in range(count)))
     roll = opened(seen, settings(minimum_active_vassals=Minimum(count)))
     assert roll.result is Result.REFUSED
-    assert roll.finished == NOW
+    assert (roll.stage, roll.finished) == (Stage.OVER, NOW)
     assert words in roll.reason
     assert f"the minimum is {count}," in roll.reason
 
@@ -251,7 +251,7 @@ def test_a_roll_begins_with_everybody_pending_and_says_who_is_left_alone() -> No
         vassal(6),
         vassal(7, id="x.xml"),
     )
-    given = settings(vassals=("v[123467]*", "x*"))
+    given = settings(vassals=("v[123467]*", "x*"), vassal_config_file_suffix=(".ini", ".yaml"))
     roll = opening.open_roll(seen, given, Request(1, only="[vx][12346.]*"), NOW, opening.Memory())
     assert roll.id == "1-1000000"
     assert (roll.started, roll.last_change, roll.started_wall) == (NOW, NOW, WALL)
@@ -264,7 +264,7 @@ def test_a_roll_begins_with_everybody_pending_and_says_who_is_left_alone() -> No
         "v3.ini": "it hosts a router",
         "v4.ini": "its config was removed",
         "v5.ini": "not named by reload-hook-vassals",
-        "x.xml": "its config does not end with .ini",
+        "x.xml": "its config does not end with .ini or .yaml",
     }
     narrowed = opening.open_roll(
         a_snapshot(vassal(1), vassal(2)), settings(), Request(1, only="v1*"), NOW, opening.Memory()
@@ -280,6 +280,8 @@ def test_a_roll_of_nobody_is_refused_and_says_why_each_is_left_alone() -> None:
     many = opened(a_snapshot(*[vassal(number, exclusion="a zerg vassal") for number in range(1, 9)]))
     assert many.reason.startswith("there is no vassal to roll (8 vassals left alone): v1.ini: a zerg vassal; v2.ini")
     assert many.reason.endswith("v5.ini: a zerg vassal; and 3 more")
+    five = opened(a_snapshot(*[vassal(number, exclusion="a zerg vassal") for number in range(1, 6)]))
+    assert five.reason.endswith("v5.ini: a zerg vassal")
 
 
 def test_a_down_vassal_whose_key_is_known_does_not_put_a_refusal_off() -> None:
@@ -377,7 +379,8 @@ def test_a_vassal_of_unknown_keys_is_not_touched_in_the_middle_of_its_own_start(
 def test_a_vassal_that_starts_may_turn_out_to_serve_the_key_that_lacks_vassals() -> None:
     starting = vassal(1, nodes=(), accepting=False)
     assert opened(a_snapshot(starting, vassal(2))).result is None
-    assert opened(a_snapshot(replace(starting, may_subscribe=False), vassal(2))).result is Result.REFUSED
+    keyless = opened(a_snapshot(replace(starting, may_subscribe=False), vassal(2)))
+    assert (list(keyless.vassals), keyless.result) == (["v1.ini"], None), "only the key is left"
 
 
 @pytest.mark.parametrize(
@@ -446,6 +449,42 @@ def test_a_refused_act_adds_its_reason_to_a_vassal_that_has_failed_already() -> 
     step = planner.fail_vassal(roll, "v1.ini", "cannot be unsubscribed", NOW)
     assert step.roll.vassals["v1.ini"].reason == "the probe failed: 500; cannot be unsubscribed"
     assert step.actions == ()
+
+
+def test_a_refused_act_leaves_nothing_owed() -> None:
+    nodes = vassal(1).nodes
+    roll = opened(a_snapshot(vassal(1), vassal(2)))
+    for phase, actions in ((Phase.TOUCHED, (Subscribe("v1.ini", nodes),)), (Phase.FAILED, ())):
+        there = in_phase(roll, v1=phase)
+        there = with_vassals(there, unsubscribed(there.vassals["v1.ini"], *nodes))
+        step = planner.fail_vassal(there, "v1.ini", "no permission", NOW)
+        assert (owed(step.roll.vassals["v1.ini"]), step.actions, step.look.wait) == ((), actions, IMMEDIATELY)
+
+
+def test_a_roll_that_sees_nothing_waits_and_fails_after_the_timeout() -> None:
+    roll, given = opened(a_snapshot(vassal(1), vassal(2))), settings(timeout=20.0)
+    first = planner.see_nothing(roll, "the stats cannot be read", given, NOW)
+    assert (first.roll.blind_since, first.roll.result, first.look.wait) == (NOW, None, given.check_interval)
+    later = planner.see_nothing(first.roll, "the stats cannot be read", given, NOW + 19.9)
+    assert (later.roll.blind_since, later.roll.result, later.actions) == (NOW, None, ())
+    last = planner.see_nothing(later.roll, "the stats cannot be read", given, NOW + 20)
+    assert (last.roll.result, last.roll.reason) == (Result.FAILED, "for 20 s, the stats cannot be read")
+    seen = planner.plan(a_snapshot(vassal(1), vassal(2)), later.roll, given, NOW + 19.95)
+    assert seen.roll.blind_since is None
+
+
+def test_a_stalled_roll_names_the_vassals_whose_config_is_not_found() -> None:
+    roll = in_phase(opened(a_snapshot(vassal(1), vassal(2))))
+    lost = a_snapshot(vassal(1, config_exists=False), vassal(2))
+    for passed in (0.0, 20.0):
+        roll = planner.plan(lost, roll, settings(timeout=20.0), NOW + passed).roll
+    assert roll.reason.startswith("no room for v1.ini, v2.ini within 20 s")
+    assert roll.reason.endswith("; the Emperor runs v1.ini, of which the hook finds no config")
+
+
+def test_a_roll_tells_its_times_by_the_wall_clock_of_its_beginning() -> None:
+    roll = opened(a_snapshot(vassal(1), vassal(2)))
+    assert (roll.wall(NOW), roll.wall(NOW + 3), roll.wall(None)) == (WALL, WALL + 3, None)
 
 
 def test_a_running_vassal_whose_config_is_not_found_refuses_the_roll() -> None:

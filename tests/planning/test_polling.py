@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.build import a_progress, a_roll, executed, loaded, touched, woken
+from tests.support.build import (
+    a_progress,
+    a_roll,
+    a_snapshot,
+    executed,
+    loaded,
+    started_anew,
+    touched,
+    woken,
+)
 from tests.support.rolling import settings
-from uwsgi_reload_hook.planning.polling import CHANGE_EXPECTED, IMMEDIATELY, LOAD_ENDING, OVERDUE, interval
+from uwsgi_reload_hook.planning.actions import Touch, WakeMaster
+from uwsgi_reload_hook.planning.polling import (
+    CHANGE_EXPECTED,
+    IMMEDIATELY,
+    LOAD_ENDING,
+    OVERDUE,
+    REST,
+    interval,
+    look_after,
+    next_look,
+)
 from uwsgi_reload_hook.planning.progress import Phase, Progress
 from uwsgi_reload_hook.planning.roll import Result
+from uwsgi_reload_hook.planning.transitions import Context
 
 
 @pytest.mark.parametrize(
@@ -74,3 +94,42 @@ def test_the_most_urgent_vassal_decides_and_the_check_interval_is_the_longest_wa
 
 def test_a_roll_that_is_over_waits_for_nothing() -> None:
     assert interval(a_roll(loading(), result=Result.DONE), settings(), 20.0) == 0.0
+
+
+def test_a_slow_read_of_the_stats_is_rested_from_unless_a_touch_was_made() -> None:
+    context = Context(a_snapshot(emperor_seconds=0.5), settings(), 20.0)
+    roll = a_roll(a_progress("v1.ini", Phase.TOUCHED, since=20.0))
+    assert next_look((WakeMaster("v1.ini", 7),), roll, context).wait == 0.5 * REST
+    assert next_look((WakeMaster("v1.ini", 7), Touch("v1.ini", "v1.ini", None)), roll, context).wait == IMMEDIATELY
+    quick = Context(a_snapshot(emperor_seconds=0.001), settings(), 20.5)
+    assert next_look((), roll, quick).wait == CHANGE_EXPECTED
+
+
+@pytest.mark.parametrize(("looks", "wait"), [(0, CHANGE_EXPECTED), (1, IMMEDIATELY), (2, CHANGE_EXPECTED)])
+def test_the_look_after_the_one_that_made_the_emperor_scan_is_not_waited_for(looks: int, wait: float) -> None:
+    one = a_progress("v1.ini", Phase.TOUCHED, since=19.9, unnoticed_looks=looks)
+    assert interval(a_roll(one), settings(), 20.0) == wait
+    assert interval(a_roll(one._replace(phase=Phase.DRAINING)), settings(), 20.0) == CHANGE_EXPECTED
+
+
+def test_a_load_counts_from_its_restart_where_that_is_known() -> None:
+    known = touched(executed(a_progress("v1.ini", Phase.RESTARTING, since=18.0)), at=17.0)
+    assert interval(a_roll(known), settings(), 20.0) == pytest.approx(0.075)
+    unknown = known._replace(times=known.times._replace(restarted=None))
+    assert interval(a_roll(unknown), settings(), 20.0) == pytest.approx(0.05)
+
+
+def test_the_next_proof_of_a_first_wave_is_looked_at_in_time() -> None:
+    done = a_progress("v1.ini", Phase.DONE, finished=18.03)
+    assert interval(a_roll(done), settings(canary_time=2.0), 20.0) == pytest.approx(0.03)
+
+
+def test_whoever_has_to_prove_its_image_is_inspected() -> None:
+    loads = a_progress("", Phase.RESTARTING)
+    mules = loads._replace(before=loads.before._replace(accepts=False))
+    looked = [("old", loads), ("re", executed(loads)), ("mules", executed(mules)), ("new", started_anew(mules))]
+    drains = a_progress("drains", Phase.DRAINING)
+    for waits, inspected in ((False, ("drains", "mules")), (True, ("drains", "old", "re", "mules", "new"))):
+        there = [one._replace(id=name) for name, one in looked if waits or name != "old"]
+        look = look_after(3.0, a_roll(drains, *there))
+        assert (look.wait, look.inspect, look.inspect_if_accepting) == (3.0, inspected, ("re", "mules"))

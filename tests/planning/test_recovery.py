@@ -19,6 +19,7 @@ from tests.support.build import (
     touched_at,
     unsubscribed,
     was_started_anew,
+    with_vassals,
 )
 from tests.support.rolling import settings
 from uwsgi_reload_hook.planning import planner, recovery
@@ -176,3 +177,42 @@ def test_a_done_vassal_that_died_stops_the_roll_unless_its_emperor_died_too(empe
     assert step.roll.emperor_pid == emperor
     if phase is Phase.FAILED:
         assert planner.plan(died, step.roll, settings(), NOW).roll.stopping is Result.FAILED
+
+
+@pytest.mark.parametrize(
+    ("before", "first", "same"), [(101, None, True), (101, 99, True), (None, 101, True), (99, 101, False)]
+)
+def test_the_expected_process_is_the_touched_one_or_else_the_first(
+    before: int | None, first: int | None, *, same: bool
+) -> None:
+    left = known(a_progress("a.ini", Phase.RESTARTING, keys=APP, first_pid=first), before)
+    step = recovery.resume(a_roll(left), seen(SAME), settings(), NOW)
+    assert was_started_anew(step.roll.vassals["a.ini"]) is not same
+
+
+def test_a_done_vassal_that_is_as_it_was_is_left_alone_when_a_roll_is_resumed() -> None:
+    left = replace(left_in(Phase.RESTARTING), emperor_pid=7)
+    step = recovery.resume(left, replace(seen(replace(SAME, last_mod=9)), emperor_pid=7), settings(), NOW)
+    assert step.roll.vassals == left.vassals
+
+
+def test_a_resumed_roll_waits_for_a_noticed_touch_and_sends_an_unanswered_probe() -> None:
+    noticed = recovery.resume(left_in(Phase.TOUCHED), seen(replace(SAME, last_mod=6)), settings(), NOW)
+    assert (noticed.roll.vassals["a.ini"].phase, noticed.actions) == (Phase.TOUCHED, ())
+    left = left_in(Phase.WARMING)
+    one = left.vassals["a.ini"]
+    asked = one._replace(warmup=one.warmup._replace(probed=1.0, awaits_answer=True))
+    step = recovery.resume(with_vassals(left, asked), seen(SAME), settings(), NOW)
+    assert step.actions == (SendProbe("a.ini", (NODE,)),)
+    assert step.roll.vassals["a.ini"].warmup.probed == NOW
+
+
+def test_a_resumed_roll_sees_again() -> None:
+    step = recovery.resume(replace(left_in(Phase.RESTARTING), blind_since=3.0), seen(SAME), settings(), NOW)
+    assert (step.roll.blind_since, step.look.wait) == (None, 0.0)
+
+
+def test_a_restored_roll_says_what_follows_and_has_no_result_yet() -> None:
+    left = replace(left_in(Phase.RESTARTING), stopping=Result.FAILED, reason="v9.ini: it died")
+    roll = recovery.restore(left, seen(replace(SAME, last_mod=9)), settings(), NOW).roll
+    assert (roll.stopping, roll.reason) == (None, "a whole roll follows")

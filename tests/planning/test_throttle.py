@@ -69,6 +69,12 @@ def test_a_vassal_whose_interpreter_starts_keeps_its_cpu(*, running: bool, expec
 def test_a_master_that_has_not_reacted_is_woken_again_and_keeps_its_cpu() -> None:
     flying = roll(a=RESTARTING, b=woken(RESTARTING))
     assert woken_of(flying, seen(1, a=READY, b=READY)) == ["b"]
+    assert woken_of(flying, seen(8, a=READY, b=READY)) == ["b", "a"]
+
+
+def test_more_busy_masters_than_cpus_leave_all_others_asleep() -> None:
+    flying = roll(a=woken(RESTARTING), b=woken(RESTARTING), c=RESTARTING, d=RESTARTING)
+    assert woken_of(flying, seen(1, a=READY, b=READY, c=READY, d=READY)) == ["a", "b"]
 
 
 def test_a_master_whose_workers_still_run_is_not_woken() -> None:

@@ -27,7 +27,7 @@ class Host:
     def owners(self, *addresses: str, suffix: str = ".ini", **pids: int) -> dict[str, set[str]]:
         """The addresses that each vassal is found to own; `pids` by the stems of the vassals' names."""
         nodes = [Node("r", "app", address) for address in addresses]
-        found = self.matcher.match(nodes, {f"{stem}{suffix}": pid for stem, pid in pids.items()}, suffix)
+        found = self.matcher.match(nodes, {f"{stem}{suffix}": pid for stem, pid in pids.items()}, (suffix,))
         return {id_: {node.address for node in own} for id_, own in found.items()}
 
 
@@ -70,7 +70,7 @@ def test_the_very_address_goes_before_a_wildcard() -> None:
 def test_all_nodes_of_one_address_are_given_under_every_key_and_router() -> None:
     host = Host(sockets(p1="/run/a.sock"))
     nodes = [Node("r1", "x", "/run/a.sock"), Node("r2", "x", "/run/a.sock"), Node("r1", "y", "/run/a.sock")]
-    assert host.matcher.match(nodes, {"a.ini": 1}, ".ini") == {"a.ini": tuple(nodes)}
+    assert host.matcher.match(nodes, {"a.ini": 1}, (".ini",)) == {"a.ini": tuple(nodes)}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_all_nodes_of_one_address_are_given_under_every_key_and_router() -> None
 )
 def test_without_a_listener_to_be_seen_the_file_name_tells(address: str, owner: str) -> None:
     pids = {"app1.ini": 1, "app1.blue.ini": 2, "app.ini": 3}
-    found = Host().matcher.match([Node("r", "app", address)], pids, ".ini")
+    found = Host().matcher.match([Node("r", "app", address)], pids, (".ini",))
     assert list(found) == [owner]
 
 
@@ -99,7 +99,7 @@ def test_a_name_that_only_resembles_a_vassals_is_not_taken_for_it(address: str) 
 
 def test_the_suffix_and_the_directory_of_a_vassals_id_are_no_part_of_its_name() -> None:
     nodes = [Node("r", "app", "/run/app1.sock")]
-    assert list(Host().matcher.match(nodes, {"conf/app1.xml": 1}, ".xml")) == ["conf/app1.xml"]
+    assert list(Host().matcher.match(nodes, {"conf/app1.xml": 1}, (".xml",))) == ["conf/app1.xml"]
 
 
 def test_a_vassal_that_is_down_keeps_its_node() -> None:
@@ -181,7 +181,7 @@ def test_a_node_is_not_given_to_one_of_two_vassals_of_equal_file_names(caplog: p
     matcher = Host().matcher
     nodes = [Node("r", "app", "/run/app.sock"), Node("r", "app", "/run/other.sock")]
     pids = {"a/app.ini": 1, "b/app.ini": 2, "b/other.ini": 3}
-    assert set(matcher.match(nodes, pids, ".ini")) == {"b/other.ini"}
+    assert set(matcher.match(nodes, pids, [".ini"])) == {"b/other.ini"}
     assert matcher.ambiguous == {"/run/app.sock"}
     assert "router node /run/app.sock may belong to any of a/app.ini, b/app.ini" in caplog.text
 
@@ -198,7 +198,7 @@ def test_the_same_port_of_another_host_is_not_ours_unless_our_config_announces_i
     announced = {"a.ini": {"/s:app", "192.0.2.1:80"}, "b.ini": {"/s:app"}}
     matcher = NodeMatcher(lambda _: listening, lambda _: None, lambda: 0.0, announced=announced.__getitem__)
     nodes = [Node("r", "app", address) for address in ("192.0.2.1:80", "192.0.2.9:80", "192.0.2.1:81", "127.0.0.1:81")]
-    found = matcher.match(nodes, {"a.ini": 1, "b.ini": 2}, ".ini")
+    found = matcher.match(nodes, {"a.ini": 1, "b.ini": 2}, [".ini"])
     assert {id_: [node.address for node in own] for id_, own in found.items()} == {
         "a.ini": ["192.0.2.1:80"],
         "b.ini": ["127.0.0.1:81"],

@@ -48,6 +48,9 @@ class Shelf:
     def read_journal(self) -> Journal | None:
         return self.journal
 
+    def read_status(self) -> None:
+        return None
+
     def last_roll(self) -> None:
         return None
 

@@ -8,12 +8,14 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TextIO
 
 from uwsgi_reload_hook.controller import Inbox
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.exit_codes import ExitCode
-from uwsgi_reload_hook.homes.daemon import config_of, serve
+from uwsgi_reload_hook.homes import own_config
+from uwsgi_reload_hook.homes.daemon import cannot_start, config_of, serve
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt
 from uwsgi_reload_hook.settings import parse
@@ -72,25 +74,45 @@ def run(given: Mapping[str, list[str]], log_stream: TextIO) -> int:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: inbox.stop())
     line.listen()
+    hook = _Hook(dict(given))
     try:
-        _serve(given, log_stream, line, inbox)
+        _serve(hook, log_stream, line, inbox)
     except ConfigError as error:
-        log.error("does not run until this is fixed and its config is touched: %s", error)  # noqa: TRY400
-        inbox.wait(None)
-    if line.message is ToVassal.RELOAD:
+        cannot_start(error, hook.given, "vassal", inbox)
+    if line.message is ToVassal.RELOAD and hook.has_another_command():
+        log.info("ends, so that the Emperor starts what its config names now")
+    elif line.message is ToVassal.RELOAD:
         log.info("re-executing: the Emperor asked for a reload")
         logging.shutdown()
         os.set_inheritable(int(descriptor), True)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - what it was started with
-    log.info("ends: %s", "the Emperor has gone" if line.message is ToVassal.GONE else "it was asked to stop")
+    else:
+        log.info("ends: %s", "the Emperor has gone" if line.message is ToVassal.GONE else "it was asked to stop")
     return 0
 
 
-def _serve(given: Mapping[str, list[str]], log_stream: TextIO, line: Line, inbox: Inbox) -> None:
+@dataclass
+class _Hook:
+    """What is known of this hook: its options, and from its config the command that it was started by."""
+
+    given: dict[str, list[str]]
+    config: str | None = None
+    command: list[str] | None = None
+
+    def has_another_command(self) -> bool:
+        """Whether its config names another command by now, or none: a mule's config was put in its place."""
+        now = None if self.config is None else own_config.command_lines(self.config)
+        return None not in (now, self.command) and now != self.command
+
+
+def _serve(hook: _Hook, log_stream: TextIO, line: Line, inbox: Inbox) -> None:
     home = _home()
-    ini = config_of(home, given, inbox)
-    options = from_uwsgi_opt(of_vassal(home.own_pid, ini).as_dict()) if ini else {}
-    settings = parse({**options, **given})
+    if (config := config_of(home, hook.given, inbox)) is None:
+        return
+    hook.config, hook.command = config, own_config.command_lines(config)
+    hook.given = {**from_uwsgi_opt(of_vassal(home.own_pid, config).as_dict()), **hook.given}
+    own_config.refuse_lost_percents(config)
+    settings = parse(hook.given)
     log_to(log_stream, quiet=settings.quiet)
     serve(settings, home, inbox, line.greet)
 

@@ -6,20 +6,15 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from uwsgi_reload_hook.controller import Controller, Inbox
-from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.errors import ConfigError, UnavailableError
+from uwsgi_reload_hook.homes.memory import Delayed, delay_teller, recorder_of, state_directory
 from uwsgi_reload_hook.planning.actions import Look
 from uwsgi_reload_hook.records.directories import changeable_by
-from uwsgi_reload_hook.records.history import History
-from uwsgi_reload_hook.records.log import log_event
-from uwsgi_reload_hook.records.recorder import Recorder
-from uwsgi_reload_hook.records.status import HookInfo
-from uwsgi_reload_hook.records.status_file import StatusFile
-from uwsgi_reload_hook.records.store import Store
 from uwsgi_reload_hook.settings import Settings, parse
 from uwsgi_reload_hook.site.authority import Emperor
 from uwsgi_reload_hook.site.discovery import Home, discover
@@ -29,7 +24,7 @@ from uwsgi_reload_hook.site.site import UwsgiSite
 from uwsgi_reload_hook.site.trigger import Trigger
 from uwsgi_reload_hook.users import user
 
-__all__ = ["config_of", "serve"]
+__all__ = ["cannot_start", "config_of", "serve"]
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +42,14 @@ def serve(settings: Settings, home: Home, inbox: Inbox, ready: Callable[[], None
     Raises ConfigError for what only an operator can fix.
     """
     trigger = Trigger(settings.trigger, inbox.wake)
-    directory = Path(settings.state_directory) if settings.state_directory else trigger.path.parent
-    _say_who_may_change(directory)
-    store = Store(directory, trigger.path.name)
-    status = StatusFile(store, HookInfo.of_this_process(home.mode))
-    recorder = Recorder(store, (log_event, status, History(store.append_history)))
-    recorder.waits(trigger.request())  # before any wait, so that each touch from now on gives a roll
-    parts = _until_it_works(lambda: _find(settings, home), inbox)
+    _say_who_may_change(state_directory(settings, trigger))
+    recorder = recorder_of(settings, trigger, home.mode)  # before any wait, so that each touch from now on gives a roll
+    recorder.delayed("")
+    parts = _until_it_works(lambda: _find(settings, home), inbox, recorder.delayed)
     if parts is None:
         return
     site, process, emperor = parts
-    with _lock(process, emperor, inbox) as held:
+    with _lock(process, emperor, inbox, recorder.delayed) as held:
         if held:
             log.info("waits for %s to be touched, to roll the vassals of the Emperor in %s", trigger.path, emperor.name)
             ready()
@@ -85,7 +77,14 @@ def _find(settings: Settings, home: Home) -> tuple[UwsgiSite, EmperorProcess, Em
     return site, process, process.identify()
 
 
-def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
+def cannot_start(error: ConfigError, given: Mapping[str, Sequence[str]], mode: str, inbox: Inbox) -> None:
+    """Report what only an operator can fix, in the log and in the status, and wait to be stopped or reloaded."""
+    log.error("does not run until this is fixed and its config is touched: %s", error)
+    delay_teller(given, mode)(f"{error}; fix it, and touch the hook's config")
+    inbox.wait(None)
+
+
+def _until_it_works(attempt: Callable[[], T], inbox: Inbox, delayed: Delayed) -> T | None:
     """Try until it succeeds or the hook is stopped (None); log its failure once, after `PATIENCE`."""
     began = time.monotonic()
     complained = False
@@ -93,6 +92,7 @@ def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
         try:
             found = attempt()
         except UnavailableError as error:
+            delayed(str(error))
             late = time.monotonic() - began >= PATIENCE
             if late and not complained:
                 log.error("cannot start, and goes on trying: %s", error)  # noqa: TRY400 - in words for an operator
@@ -104,38 +104,35 @@ def _until_it_works(attempt: Callable[[], T], inbox: Inbox) -> T | None:
 
 
 @contextlib.contextmanager
-def _lock(process: EmperorProcess, emperor: Emperor, inbox: Inbox) -> Iterator[bool]:
+def _lock(process: EmperorProcess, emperor: Emperor, inbox: Inbox, delayed: Delayed) -> Iterator[bool]:
     """Hold the Emperor's lock; gives False if the hook is stopped before the lock is free."""
     complained = False
     while True:
         with contextlib.ExitStack() as claim:
-            held = _until_it_works(lambda: _try(process, emperor, claim), inbox)
-            if held or held is None:
-                yield bool(held)
+            refusal = _until_it_works(lambda: _refusal(process, emperor, claim), inbox, delayed)
+            if not refusal:
+                yield refusal is not None
                 return
         if not complained:
-            _complain(process, emperor)
+            log.error("refused: %s", refusal)
             complained = True
+        delayed(refusal)
         if inbox.wait(SLOW_RETRY):
             yield False
             return
 
 
-def _try(process: EmperorProcess, emperor: Emperor, claim: contextlib.ExitStack) -> bool:
-    held = claim.enter_context(emperor_lock(emperor.identity, process.authority().may_act))
-    if held:
+def _refusal(process: EmperorProcess, emperor: Emperor, claim: contextlib.ExitStack) -> str:
+    """Try to take the lock; returns why it cannot be had, empty = it is held until the end of `claim`."""
+    if claim.enter_context(emperor_lock(emperor.identity, process.authority().may_act)):
         for warning in ignored(emperor, process.authority()):
             log.warning(warning)
-    return held
-
-
-def _complain(process: EmperorProcess, emperor: Emperor) -> None:
+        return ""
     holder = lock_holder(emperor.identity, process.authority().may_act)
-    log.error(
-        "refused: another hook%s holds the lock of the Emperor in %s, and only one may roll its vassals; "
-        "remove this one, or the other. This one stands by until the other ends",
-        f" (pid {holder.pid})" if holder and holder.pid else "",
-        emperor.name,
+    pid = f" (pid {holder.pid})" if holder and holder.pid else ""
+    return (
+        f"another hook{pid} holds the lock of the Emperor in {emperor.name}, and only one may roll its vassals; "
+        "remove this one, or the other. This one stands by until the other ends"
     )
 
 
@@ -143,4 +140,4 @@ def config_of(home: Home, given: Mapping[str, list[str]], inbox: Inbox) -> str |
     """Ask the Emperor for the path of the hook's own config; None if the hook is stopped before it answers."""
     known = {name: texts for name, texts in given.items() if name in {"emperor-stats-socket", "emperor-path"}}
     settings = parse({"trigger": ["unknown yet"], **known})
-    return _until_it_works(lambda: own_config(settings, home), inbox)
+    return _until_it_works(lambda: own_config(settings, home), inbox, delay_teller(given, home.mode))

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from uwsgi_reload_hook.client import follow
@@ -172,10 +172,10 @@ def _running(pid: int, authority: Authority) -> str:
 class OutputLines:
     """Prints the outcome of each vassal as the old script did. An observer."""
 
-    def __init__(self, say: Say, suffix: str) -> None:
-        """`suffix` is cut off the ids."""
+    def __init__(self, say: Say, suffixes: Sequence[str]) -> None:
+        """The first of `suffixes` that fits is cut off an id."""
         self._say = say
-        self._suffix = suffix
+        self._suffixes = suffixes
 
     def __call__(self, event: Event) -> None:
         """Print an outcome. Of a restore only failures are printed, because a whole roll follows."""
@@ -204,7 +204,8 @@ class OutputLines:
 
     def _name(self, id_: str) -> str:
         """The vassal's name as the old script printed it. Where the Emperor scans a glob, the id is a path."""
-        return Path(id_).name.removesuffix(self._suffix)
+        name = Path(id_).name
+        return next((name.removesuffix(suffix) for suffix in self._suffixes if name.endswith(suffix)), name)
 
 
 class NoTrigger:

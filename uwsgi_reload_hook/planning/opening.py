@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from uwsgi_reload_hook.planning import absence, counts
-from uwsgi_reload_hook.planning.budget import leaves_enough
 from uwsgi_reload_hook.planning.progress import Progress
 from uwsgi_reload_hook.planning.roll import Request, Result, Roll, Stage
+from uwsgi_reload_hook.planning.unrollable import exclude_unrollable, vassals_in_words
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot, Vassal
 
@@ -65,6 +65,8 @@ def open_roll(
     )
     roll = replace(roll, minimum=counts.minimum_by_key(snapshot, roll, settings))
     why = refusal(snapshot, roll) if rolled else _nobody(excluded)
+    if not why:
+        roll, why = exclude_unrollable(snapshot, roll)
     return replace(roll, stage=Stage.OVER, result=Result.REFUSED, finished=now, reason=why) if why else roll
 
 
@@ -80,7 +82,7 @@ def _nobody(excluded: Mapping[str, str]) -> str:
         return "there is no vassal to roll: the Emperor runs none"
     named = [f"{id_}: {why}" for id_, why in sorted(excluded.items())]
     more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
-    return f"there is no vassal to roll ({_count(len(named))} left alone): {'; '.join(named[:NAMED])}{more}"
+    return f"there is no vassal to roll ({vassals_in_words(len(named))} left alone): {'; '.join(named[:NAMED])}{more}"
 
 
 def _exclusion(vassal: Vassal, settings: Settings, request: Request) -> str:
@@ -88,13 +90,20 @@ def _exclusion(vassal: Vassal, settings: Settings, request: Request) -> str:
         return vassal.exclusion
     if not vassal.config_exists and not vassal.is_lost:
         return "its config was removed"
-    if not vassal.id.endswith(settings.vassal_config_file_suffix):
-        return f"its config does not end with {settings.vassal_config_file_suffix}"
-    if not any(fnmatch.fnmatchcase(vassal.id, glob) for glob in settings.vassals):
+    suffixes = settings.vassal_config_file_suffix
+    if suffixes and not vassal.id.endswith(suffixes):
+        return f"its config does not end with {' or '.join(suffixes)}"
+    if not any(_is_named(vassal.id, glob) for glob in settings.vassals):
         return "not named by reload-hook-vassals"
-    if not fnmatch.fnmatchcase(vassal.id, request.only):
+    if not _is_named(vassal.id, request.only):
         return "not named by the trigger's only="
     return ""
+
+
+def _is_named(id_: str, glob: str) -> bool:
+    """Whether a glob matches an id, which of an Emperor that scans a glob is a path, or that path's file name."""
+    names = (id_, id_.removeprefix("./"), id_.rpartition("/")[2])
+    return any(fnmatch.fnmatchcase(name, glob) for name in names)
 
 
 def refusal(snapshot: Snapshot, roll: Roll) -> str:
@@ -112,25 +121,9 @@ def refusal(snapshot: Snapshot, roll: Roll) -> str:
             "hook as the user of the Emperor, name the sockets of vassals after their configs, or roll only vassals "
             "that subscribe (reload-hook-vassals)"
         )
-    unknown = [snapshot.vassals[id_] for id_, progress in roll.vassals.items() if not progress.keys]
-    if any(counts.is_down(vassal) or counts.may_announce_itself(vassal) for vassal in unknown):
-        return ""  # it may turn out to serve the key that lacks vassals
-    rolled = frozenset().union(*(progress.keys for progress in roll.vassals.values()))
-    for key, count in sorted(counts.members_by_key(snapshot, roll).items()):
-        minimum = roll.minimum[key]
-        if key in rolled and not leaves_enough(count, minimum):
-            return (
-                f"key {key} has {_count(count)} and the minimum is {minimum}, so none can be reloaded: "
-                "add vassals, or lower reload-hook-minimum-active-vassals (0 allows a pause in which requests queue; a "
-                "percentage is written 50%% in an ini)"
-            )
     return ""
 
 
 def _may_be_unowned(vassal: Vassal) -> bool:
     """Whether an unowned node may be this vassal's: never where its config subscribes it to no router."""
     return vassal.accepting and vassal.may_subscribe
-
-
-def _count(vassals: int) -> str:
-    return "1 vassal" if vassals == 1 else f"{vassals} vassals"

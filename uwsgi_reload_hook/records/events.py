@@ -14,14 +14,29 @@ from uwsgi_reload_hook.planning.progress import Progress
 from uwsgi_reload_hook.planning.roll import Roll
 
 __all__ = [
-    "Event", "HookStarted", "Observer", "RollBegan", "RollClosed", "RollEnded", "RollInterrupted", "RollRestored",
-    "RollResumed", "RollStopping", "StepTaken", "VassalMoved",
+    "Event", "HookDelayed", "HookStarted", "Observer", "RollBegan", "RollClosed", "RollEnded", "RollInterrupted",
+    "RollRestored", "RollResumed", "RollStopping", "StepTaken", "TouchVoid", "VassalMoved",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class HookStarted:
     """The hook has read its journal. No roll is under way, or `RollResumed` follows."""
+
+
+@dataclass(frozen=True)
+class HookDelayed:
+    """The hook cannot start yet."""
+
+    reason: str
+    """Why, in words; empty = it has just begun."""
+
+
+@dataclass(frozen=True)
+class TouchVoid:
+    """A touch came before the first start ever of a hook for its trigger, so that it gives no roll."""
+
+    mtime_ns: int
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,6 @@ class RollClosed(RollEvent):
     """An ended roll has left the journal: it comes once, or never if the hook is killed after `RollEnded`."""
 
 
-Event = HookStarted | RollEvent
+Event = HookStarted | HookDelayed | TouchVoid | RollEvent
 Observer = Callable[[Event], None]
 """Is called with each event."""

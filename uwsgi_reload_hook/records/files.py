@@ -195,13 +195,15 @@ def _appendable(directory: int, name: str, mode: int, owners: Collection[int]) -
 def _new(directory: int, name: str, text: str, mode: int | None) -> Iterator[None]:
     """Create a file that does not exist, and remove it if the block fails.
 
-    Its mode ignores the umask; None = the mode that `touch` gives.
+    Its mode ignores the umask; None = the mode that `touch` gives, and root's belongs to the directory's owner.
     """
     descriptor = os.open(name, NEW, EVERYBODY if mode is None else 0o600, dir_fd=directory)
     try:
         try:
             if mode is not None:
                 os.fchmod(descriptor, mode)
+            elif os.geteuid() == 0:  # else root's first touch of a trigger would lock out whoever deploys
+                os.fchown(descriptor, os.fstat(directory).st_uid, -1)
             _write(descriptor, text.encode(errors="surrogateescape"))
         finally:
             os.close(descriptor)

@@ -60,6 +60,12 @@ class Recorder:
         self._store.write_journal(self._found)
         if journal is None and trigger is not None:
             log.info("the last touch of the trigger came before the first start of a hook for it: touch again to roll")
+            self._tell(events.TouchVoid(trigger.mtime_ns))
+
+    def delayed(self, reason: str = "") -> None:
+        """Tell that the hook cannot start yet, and why; empty = it has just begun."""
+        self._tell(events.HookDelayed(reason))
+        self.flush()
 
     def resume(self, trigger: Request | None, now: float) -> Roll | None:
         """Go on from the previous hook; returns its unfinished roll, with the times moved to this process's clock.
@@ -121,7 +127,7 @@ class Recorder:
         """Record what one step changes, before its acts."""
         stopping = [events.RollStopping(after)] if after.stopping is not None and before.stopping is None else []
         changes = [*_moves(before, after), *stopping]
-        if after.result is None and (changes or after.minimum != before.minimum):
+        if after.result is None and (changes or (after.minimum, after.left) != (before.minimum, before.left)):
             self._save(after, now)
             self._changed = True
         self._tell(*changes)

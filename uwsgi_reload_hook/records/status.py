@@ -17,13 +17,18 @@ from uwsgi_reload_hook.site import processes
 
 __all__ = [
     "HookInfo", "RollDocument", "State", "StatusDocument", "VassalDocument",
-    "history_name", "roll_document", "status_document", "status_name",
+    "history_name", "journal_name", "roll_document", "status_document", "status_name",
 ]  # fmt: skip
 
 
 def status_name(trigger: str) -> str:
     """The name of the status file, from that of the trigger."""
     return f"{trigger}.status.json"
+
+
+def journal_name(trigger: str) -> str:
+    """The name of the journal, from that of the trigger."""
+    return f"{trigger}.journal"
 
 
 def history_name(trigger: str) -> str:
@@ -35,6 +40,7 @@ class State(Enum):
     """What a hook is doing."""
 
     STARTING = "starting"
+    """It runs, and cannot act on a touch yet. One that comes meanwhile gives its roll later."""
     IDLE = "idle"
     ROLLING = "rolling"
     HELD = "held"
@@ -56,6 +62,7 @@ class HookDocument(_HookDocument, total=False):
 
     start_ticks: int | None
     boot_id: str
+    pid_namespace: int
 
 
 class RequestDocument(TypedDict):
@@ -97,13 +104,20 @@ class RollDocument(TypedDict):
     left_alone: dict[str, str]
 
 
-class StatusDocument(TypedDict):
-    """The whole file."""
-
+class _StatusDocument(TypedDict):
     schema: Annotated[int, (SCHEMA,)]
     state: Annotated[str, words(State)]
     hook: HookDocument
     roll: RollDocument | None
+
+
+class StatusDocument(_StatusDocument, total=False):
+    """The whole file. Earlier versions do not tell the rest."""
+
+    reason: str
+    """Why a hook that is starting cannot start yet; empty = it has just begun."""
+    void_mtime_ns: int
+    """The touch that came before the first start ever of a hook for this trigger, so that it gives no roll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,29 +133,30 @@ class HookInfo:
     """When the process was started, in clock ticks since boot; None = not known."""
     boot_id: str = ""
     """The id of the boot, because another boot may have the same pid and ticks."""
+    pid_namespace: int = 0
+    """Where the pid counts; 0 = not known."""
 
     @classmethod
     def of_this_process(cls, mode: str) -> HookInfo:
         """Describe this process."""
         pid = os.getpid()
-        return cls(pid, mode, __version__, time.time(), processes.started(pid), processes.boot_id())
+        ticks, boot, namespace = processes.started(pid), processes.boot_id(), processes.pid_namespace()
+        return cls(pid, mode, __version__, time.time(), ticks, boot, namespace)
 
 
 def status_document(state: str, hook: HookInfo, roll: RollDocument | None) -> StatusDocument:
     """The status file's contents; `roll` is a `roll_document`. All times are Unix seconds."""
-    return {
-        "schema": SCHEMA,
-        "state": state,
-        "hook": {
-            "pid": hook.pid,
-            "mode": hook.mode,
-            "version": hook.version,
-            "started": hook.started,
-            "start_ticks": hook.start_ticks,
-            "boot_id": hook.boot_id,
-        },
-        "roll": roll,
+    writer: HookDocument = {
+        "pid": hook.pid,
+        "mode": hook.mode,
+        "version": hook.version,
+        "started": hook.started,
+        "start_ticks": hook.start_ticks,
+        "boot_id": hook.boot_id,
     }
+    if hook.pid_namespace:
+        writer["pid_namespace"] = hook.pid_namespace
+    return {"schema": SCHEMA, "state": state, "hook": writer, "roll": roll}
 
 
 def roll_document(roll: Roll) -> RollDocument:

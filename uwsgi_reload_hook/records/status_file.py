@@ -15,6 +15,7 @@ from uwsgi_reload_hook.records.status import (
     roll_document,
     status_document,
 )
+from uwsgi_reload_hook.records.status_reader import is_alive
 
 __all__ = ["StatusFile", "StatusStore"]
 
@@ -24,6 +25,9 @@ class StatusStore(Protocol):
 
     def write_status(self, document: StatusDocument) -> None:
         """Replace the status file."""
+
+    def read_status(self) -> StatusDocument | None:
+        """What the status file says; None if there is none to read."""
 
     def last_roll(self) -> RollDocument | None:
         """The last roll that ended, as the status file has it."""
@@ -39,10 +43,17 @@ class StatusFile:
         """`hook` is this process."""
         self._store = store
         self._hook = hook
+        self._delay: str | None = None
+        """Why the hook cannot start, as it was written last; None = it was not written."""
+        self._void: int | None = None
 
     def __call__(self, event: Event) -> None:
         """Write what an event changes. A step is written after its acts, so that they do not wait for the file."""
         match event:
+            case events.TouchVoid(mtime_ns):
+                self._void = mtime_ns
+            case events.HookDelayed(reason):
+                self._show_delay(reason)
             case events.HookStarted():
                 last = self._store.last_roll()
                 good = {Result.DONE.value, Result.INTERRUPTED.value}
@@ -59,8 +70,22 @@ class StatusFile:
             case _:
                 pass
 
+    def _show_delay(self, reason: str) -> None:
+        """Show why the hook cannot start, unless the status is that of another hook that runs."""
+        shown = self._store.read_status()
+        if shown is not None and shown["hook"]["pid"] != self._hook.pid and is_alive(shown["hook"]):
+            self._delay = None
+        elif reason != self._delay:
+            self._delay = reason
+            self._write(State.STARTING, shown and shown["roll"], reason)
+
     def _show(self, state: State, roll: Roll) -> None:
         self._write(state, roll_document(roll))
 
-    def _write(self, state: State, roll: RollDocument | None) -> None:
-        self._store.write_status(status_document(state.value, self._hook, roll))
+    def _write(self, state: State, roll: RollDocument | None, reason: str | None = None) -> None:
+        document = status_document(state.value, self._hook, roll)
+        if reason is not None:
+            document["reason"] = reason
+        if self._void is not None:
+            document["void_mtime_ns"] = self._void
+        self._store.write_status(document)

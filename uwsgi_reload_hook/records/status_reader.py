@@ -13,9 +13,10 @@ from typing import TypeVar
 
 from uwsgi_reload_hook.records import codec
 from uwsgi_reload_hook.records.files import Directory
-from uwsgi_reload_hook.records.status import RollDocument, StatusDocument
+from uwsgi_reload_hook.records.status import HookDocument, RollDocument, StatusDocument
+from uwsgi_reload_hook.site import processes
 
-__all__ = ["LIMIT", "StatusError", "decode", "decode_roll", "encode", "read"]
+__all__ = ["LIMIT", "StatusError", "decode", "decode_roll", "encode", "is_alive", "read"]
 
 LIMIT = 16 * 2**20
 """Bytes: fifty times the status of a roll of 1,000 vassals, which has about 300 kB."""
@@ -50,6 +51,25 @@ def encode(document: StatusDocument) -> str:
         return json.dumps(document, indent=1)
     except RecursionError as error:
         raise StatusError("it is nested too deeply") from error
+
+
+def is_alive(hook: HookDocument) -> bool | None:
+    """Whether the process that wrote a status still runs, and is not another one with its pid; None = not known.
+
+    A process cannot be judged from another pid namespace, nor where /proc hides it, nor without the ticks of its start,
+    which an earlier version did not write.
+    """
+    pid, ticks = hook["pid"], hook.get("start_ticks")
+    if hook.get("boot_id") and hook["boot_id"] != processes.boot_id():
+        return False
+    if hook.get("pid_namespace", 0) not in {0, processes.pid_namespace()}:
+        return None
+    started = processes.started(pid)
+    if started is None:
+        return None if processes.is_hidden(pid) else False
+    if ticks is None or not hook.get("boot_id"):
+        return None
+    return started == ticks
 
 
 def _decoded(content: bytes, kind: type[T]) -> T:

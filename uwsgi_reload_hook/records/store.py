@@ -19,6 +19,7 @@ from uwsgi_reload_hook.records.status import (
     RollDocument,
     StatusDocument,
     history_name,
+    journal_name,
     roll_document,
     status_document,
     status_name,
@@ -45,7 +46,7 @@ class Store:
         """`name` is the trigger's file name. Raises ConfigError if the directory cannot be written to."""
         self._directory = Directory(directory, private=private)
         self._status = status_name(name)
-        self._journal = f"{name}.journal"
+        self._journal = journal_name(name)
         self._history = history_name(name)
         self._owed: dict[str, str | None] = {}
         """File name to the text that is still to be written; None = the file is to be removed."""
@@ -72,13 +73,17 @@ class Store:
         """Replace the status file."""
         self._put(self._status, json.dumps(document, indent=1) + "\n")
 
-    def last_roll(self) -> RollDocument | None:
-        """The last roll that ended, as the status file has it; None if there is none to read."""
+    def read_status(self) -> StatusDocument | None:
+        """What the status file says; None if there is none to read."""
         try:
-            roll = decode(self._directory.read(self._status, LIMIT))["roll"]
+            return decode(self._directory.read(self._status, LIMIT))
         except (OSError, StatusError):
             return None
-        return None if roll is None or roll["result"] is None else roll
+
+    def last_roll(self) -> RollDocument | None:
+        """The last roll that ended, as the status file has it; None if there is none to read."""
+        status = self.read_status()
+        return None if status is None or status["roll"] is None or status["roll"]["result"] is None else status["roll"]
 
     def write_journal(self, journal: Journal) -> None:
         """Replace the journal."""

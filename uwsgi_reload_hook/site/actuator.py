@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Mapping
 
+from uwsgi_reload_hook.addresses import is_unix
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
 from uwsgi_reload_hook.planning.actions import (
     Action,
@@ -142,7 +143,7 @@ def _held(pid: int, named: list[str], directory: str | None) -> list[str]:
     held = {os.path.normpath(resolve(address, directory)) for one in pids for address in listening.get(one, ())}
     if not held and os.geteuid() != 0:
         return named
-    return [one for one in named if not one.startswith(("/", "@")) or os.path.normpath(one) in held]
+    return [one for one in named if not is_unix(one) or os.path.normpath(one) in held]
 
 
 def _suspend(action: Suspend) -> None:

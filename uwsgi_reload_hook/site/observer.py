@@ -12,6 +12,7 @@ from uwsgi_reload_hook.logs import Seen
 from uwsgi_reload_hook.site import processes, vassal_config
 from uwsgi_reload_hook.site.announcing_habit import Habit, Habits, read_habit
 from uwsgi_reload_hook.site.discovery import Endpoints
+from uwsgi_reload_hook.site.hook_vassals import HookVassals
 from uwsgi_reload_hook.site.prober import Prober
 from uwsgi_reload_hook.site.process_options import may_subscribe
 from uwsgi_reload_hook.site.router_reader import RouterReader, not_of_another_host
@@ -47,6 +48,7 @@ class Observer:
         self._foreign = ForeignKeys(self._configured_keys)
         self._routers = RouterReader(endpoints.routers)
         self._habits = Habits(self._read_habit)
+        self._hooks = HookVassals()
 
     def look(self, tracked: Collection[str], to_inspect: Callable[[Mapping[str, Vassal]], Iterable[str]]) -> Snapshot:
         """Read each router once, and then the Emperor once. Raises UnavailableError.
@@ -141,7 +143,7 @@ class Observer:
                 respawns=entry.respawns,
                 cursed=entry.cursed,
                 blacklisted=emperor_stats.blacklist.get(id_),
-                exclusion=_exclusion(entry, self._own_pid, hosts) if present else "",
+                exclusion=self._exclusion(entry, path, hosts) if present else "",
                 nodes=nodes,
                 foreign_keys=foreign,
                 may_subscribe=bool(nodes) or not present or may_subscribe(entry.pid, path),
@@ -150,6 +152,9 @@ class Observer:
                 probe=answers.get(id_),
             )
         return vassals
+
+    def _exclusion(self, entry: stats.VassalStats, path: str, hosts: Collection[int | None]) -> str:
+        return _exclusion(entry, self._own_pid, hosts) or self._hooks.exclusion(entry, path)
 
     def _process_facts(self, vassal: Vassal) -> ProcessFacts:
         paths = self._vassals.paths

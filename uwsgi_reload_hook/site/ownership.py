@@ -6,10 +6,11 @@ Where several vassals could own it, none does: the node is `ambiguous`, because 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import PurePath
 
+from uwsgi_reload_hook.addresses import abstract, is_unix
 from uwsgi_reload_hook.logs import Seen
 from uwsgi_reload_hook.site.sockets import is_here, same_socket
 from uwsgi_reload_hook.snapshot import Node
@@ -18,7 +19,6 @@ __all__ = ["NodeMatcher"]
 
 log = logging.getLogger(__name__)
 
-_PATHS = ("/", "@")
 _NOBODY: frozenset[str] = frozenset()
 WARNINGS = 100
 """Unmatched nodes that are named in the log, at most, because a subscriber can announce any number."""
@@ -56,8 +56,13 @@ class NodeMatcher:
         """The addresses of the last look that were searched for among the host's sockets."""
         self._warned = Seen(WARNINGS + 1)
 
-    def match(self, nodes: Iterable[Node], pids: Mapping[str, int], suffix: str) -> dict[str, tuple[Node, ...]]:
-        """Sort `nodes` by vassal; `pids` gives the pid of each vassal's master, 0 = it is not running."""
+    def match(
+        self, nodes: Iterable[Node], pids: Mapping[str, int], suffixes: Sequence[str] = ()
+    ) -> dict[str, tuple[Node, ...]]:
+        """Sort `nodes` by vassal; `pids` gives the pid of each vassal's master, 0 = it is not running.
+
+        `suffixes` are cut off the names of configs; any other name loses what follows its last dot.
+        """
         nodes = list(nodes)
         known = {address: owner for address, owner in self._owners.items() if owner in pids}
         restarted = any(pid and self._pids.get(id_) != pid for id_, pid in pids.items())
@@ -65,22 +70,20 @@ class NodeMatcher:
         self._sought &= {node.address for node in nodes}
         never_sought = not foreign <= self._sought
         if never_sought or ((restarted or foreign) and self._clock() - self._listed >= RELIST):
-            self._relist({node.address for node in nodes}, pids, suffix)
+            self._relist({node.address for node in nodes}, pids, suffixes)
         owned: dict[str, list[Node]] = {}
         for node in nodes:
             if owner := self._owners.get(node.address):
                 owned.setdefault(owner, []).append(node)
         return {id_: tuple(own) for id_, own in owned.items()}
 
-    def _relist(self, addresses: set[str], pids: Mapping[str, int], suffix: str) -> None:
+    def _relist(self, addresses: set[str], pids: Mapping[str, int], suffixes: Sequence[str]) -> None:
         self._listed = self._clock()
         self._sought |= addresses
         self._pids = dict(pids)
-        kind = "unix" if all(address.startswith(_PATHS) for address in addresses) else "all"
+        kind = "unix" if all(map(is_unix, addresses)) else "all"
         by_socket = self._sockets({pid: id_ for id_, pid in pids.items() if pid}, kind)
-        named: dict[str, set[str]] = {}
-        for id_ in pids:
-            named.setdefault(PurePath(id_).name.removesuffix(suffix), set()).add(id_)
+        named = _stems(pids, suffixes)
         announced = cache(self._announced)  # a subscriber may announce thousands of addresses of other hosts
         ambiguous = set()
         for address in addresses:
@@ -131,6 +134,17 @@ class NodeMatcher:
         return masters.get(pid) or masters.get(self._parent(pid) or 0)
 
 
+def _stems(ids: Iterable[str], suffixes: Sequence[str]) -> dict[str, set[str]]:
+    """The ids by the names of their configs without the suffix; app1.ini and app1.yaml have the same."""
+    by_stem: dict[str, set[str]] = {}
+    for id_ in ids:
+        name = PurePath(id_).name
+        fitting = [suffix for suffix in suffixes if name.endswith(suffix)]
+        stem = name.removesuffix(max(fitting, key=len)) if fitting else PurePath(name).stem
+        by_stem.setdefault(stem, set()).add(id_)
+    return by_stem
+
+
 def _by_file_name(address: str, named: Mapping[str, Collection[str]]) -> frozenset[str]:
     """The vassals that a socket's file is named after: app1.sock, app1.socket and app1 belong to app1.ini."""
     name = PurePath(address).name
@@ -146,8 +160,8 @@ def _holders(
 
     Behind a NAT the host is another one's. Then the vassal counts whose config has that address announced.
     """
-    if address in by_socket or address.startswith(_PATHS):
-        return by_socket.get(address, _NOBODY)
+    if (plain := abstract(address)) in by_socket or is_unix(address):
+        return by_socket.get(plain, _NOBODY)
     holders = _NOBODY.union(*(ids for held, ids in by_socket.items() if same_socket(address, held)))
     if not holders or is_here(address):
         return holders

@@ -20,11 +20,13 @@ __all__ = [
     "children",
     "command_line",
     "environment",
+    "is_hidden",
     "is_linked",
     "is_running",
     "listening",
     "open_files",
     "parent",
+    "pid_namespace",
     "reloads",
     "send_signal",
     "shares_hostname",
@@ -94,6 +96,25 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
+
+
+def pid_namespace() -> int:
+    """The inode of this process's pid namespace, in which alone its pids mean anything; 0 = it cannot be read."""
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return 0
+
+
+def is_hidden(pid: int) -> bool:
+    """Whether a process has this pid and shows nothing of itself: /proc may hide those of others (hidepid, proc(5))."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        pass
+    except OSError:
+        return False
+    return not os.path.exists(f"/proc/{pid}/stat")  # noqa: PTH110 - Path.exists raises where it may not look
 
 
 def is_running(pid: int) -> bool:
@@ -181,7 +202,7 @@ def listening(kind: str = "all") -> dict[int, frozenset[str]]:
         address = connection.laddr
         if connection.family == socket.AF_UNIX:
             if address:  # an accepted connection has its listener's path too, which does no harm
-                listeners.setdefault(connection.pid, set()).add(str(address).replace("\0", "@"))
+                listeners.setdefault(connection.pid, set()).update(_as_proc_writes(str(address)))
         elif connection.status == psutil.CONN_LISTEN and not isinstance(address, str) and address:
             host = f"[{address.ip}]" if ":" in address.ip else address.ip
             listeners.setdefault(connection.pid, set()).add(f"{host}:{address.port}")
@@ -198,6 +219,12 @@ def _unix_listeners() -> dict[int, set[str]]:
                 if link in addresses:
                     listeners.setdefault(int(process.name), set()).add(addresses[link])
     return listeners
+
+
+def _as_proc_writes(path: str) -> Iterable[str]:
+    """The addresses that a path of /proc/net/unix may mean, where each NUL is an `@`, uWSGI's last one too."""
+    address = path.replace("\0", "@")
+    return {address, address[:-1]} if len(address) > 1 and address[0] == address[-1] == "@" else {address}
 
 
 def open_files(pid: int) -> list[str]:
