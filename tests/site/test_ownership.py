@@ -198,7 +198,7 @@ def test_the_same_port_of_another_host_is_not_ours_unless_our_config_announces_i
     announced = {"a.ini": {"/s:app", "192.0.2.1:80"}, "b.ini": {"/s:app"}}
     matcher = NodeMatcher(lambda _: listening, lambda _: None, lambda: 0.0, announced=announced.__getitem__)
     nodes = [Node("r", "app", address) for address in ("192.0.2.1:80", "192.0.2.9:80", "192.0.2.1:81", "127.0.0.1:81")]
-    found = matcher.match(nodes, {"a.ini": 1, "b.ini": 2}, ".ini")
+    found = matcher.match(nodes, {"a.ini": 1, "b.ini": 2}, [".ini"])
     assert {id_: [node.address for node in own] for id_, own in found.items()} == {
         "a.ini": ["192.0.2.1:80"],
         "b.ini": ["127.0.0.1:81"],

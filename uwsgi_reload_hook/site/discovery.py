@@ -19,7 +19,7 @@ from uwsgi_reload_hook.site.authority import Authority, from_arguments
 from uwsgi_reload_hook.site.peers import is_listener
 from uwsgi_reload_hook.site.process_options import NOFOLLOW
 from uwsgi_reload_hook.site.router_discovery import Router, answer, find_routers, read_named
-from uwsgi_reload_hook.site.router_options import GATEWAYS
+from uwsgi_reload_hook.site.router_options import STATS_OPTIONS
 from uwsgi_reload_hook.site.sockets import StatsSocket, resolve
 from uwsgi_reload_hook.site.unanswered import no_emperor
 from uwsgi_reload_hook.uwsgi import stats
@@ -76,8 +76,7 @@ def discover(settings: Settings, home: Home) -> Endpoints:
     emperor_stats = stats.parse_emperor(emperor.read())
     instance = instance or instance_of(emperor_stats.pid)
     trusted = Authority(emperor_stats.pid, dict).trusted
-    names = [f"{gateway}-{option}" for gateway in GATEWAYS for option in ("stats", "stats-server", "ss")]
-    known = find_routers(settings, emperor_stats, [*instance.values(names)], trusted)
+    known = find_routers(settings, emperor_stats, [*instance.values(STATS_OPTIONS)], trusted)
     if home.host is not None:
         nofollow: bool | None = is_on(instance.options.get(NOFOLLOW, []))
     else:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.settings import PREFIX, Settings
-from uwsgi_reload_hook.site import process_options, routers
-from uwsgi_reload_hook.site.sockets import StatsSocket, same_socket
+from uwsgi_reload_hook.site import process_options, processes, routers
+from uwsgi_reload_hook.site.process_options import of_instance
+from uwsgi_reload_hook.site.router_options import STATS_OPTIONS
+from uwsgi_reload_hook.site.sockets import StatsSocket, resolve, same_socket
 from uwsgi_reload_hook.site.subscription_servers import by_option, host_of, remote_server
 from uwsgi_reload_hook.site.unanswered import no_router
 from uwsgi_reload_hook.uwsgi import stats
@@ -42,6 +44,8 @@ def find_routers(
     held, passed_over = routers.gateway_sockets(emperor, trusted)
     addresses = [socket.address for socket, _ in known]
     others = [one for one in held if not any(same_socket(address, one) for address in addresses)]
+    if known:
+        others = _named_stats_sockets(others)
     further = _of_routers((socket, answer(socket, ask=False)) for socket in map(StatsSocket, others))
     further = [one for one in further if one[1].pid not in {told.pid for _, told in known}]
     if not known and not further:
@@ -54,6 +58,22 @@ def find_routers(
     servers = by_option(settings.subscription_server, [(socket.address, told) for socket, told in (*known, *further)])
     found = [_with_server(socket, told, servers, trusted, named=bool(named)) for socket, told in known]
     return (*found, *_usable(further, servers, trusted, alone=not known))
+
+
+def _named_stats_sockets(held: Collection[str]) -> list[str]:
+    """Those of the addresses that the process which listens there calls its stats socket.
+
+    Nobody connects to any other socket beside a known router: uWSGI's rawrouter crashes at a connection without a node.
+    """
+    if not held:
+        return []
+    listening = processes.listening()
+    found = []
+    for pid in {pid for pid, addresses in listening.items() if not addresses.isdisjoint(held)}:
+        options, directory = of_instance(pid)
+        named = [resolve(one, directory) for one in options.found(*STATS_OPTIONS)]
+        found += [one for one in held if one in listening[pid] and any(same_socket(each, one) for each in named)]
+    return sorted({*found})
 
 
 def _usable(further: Answers, servers: dict[str, str], trusted: Collection[int], *, alone: bool) -> Iterator[Router]:

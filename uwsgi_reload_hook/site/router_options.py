@@ -11,7 +11,7 @@ from uwsgi_reload_hook.site.process_options import of_instance
 from uwsgi_reload_hook.site.vassal_config import read_bytes
 from uwsgi_reload_hook.uwsgi.options import Options
 
-__all__ = ["GATEWAYS", "RouterOptions", "judged", "options_of"]
+__all__ = ["GATEWAYS", "STATS_OPTIONS", "RouterOptions", "judged", "options_of"]
 
 GATEWAYS = ("fastrouter", "http", "rawrouter", "sslrouter")
 """The routers that uWSGI has; the options of each begin with its name."""
@@ -19,7 +19,8 @@ DEFAULT_TOLERANCE = "17"
 """uWSGI's default `subscription-tolerance` (core/init.c)."""
 _TOLERANCE = "subscription-tolerance"
 _RESUBSCRIBE = tuple(f"{gateway}-resubscribe" for gateway in GATEWAYS)
-_STATS = tuple(f"{gateway}-{option}" for gateway in GATEWAYS for option in ("stats", "stats-server", "ss"))
+STATS_OPTIONS = tuple(f"{gateway}-{option}" for gateway in GATEWAYS for option in ("stats", "stats-server", "ss"))
+"""The options that name a router's stats socket."""
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -54,7 +55,7 @@ def options_of(pid: int) -> RouterOptions:
 def judged(options: Options, *, current: bool) -> RouterOptions:
     """What the options of a router's process say; `current` = its files are those that it has read."""
     resubscribes: bool | None = bool(options.found(*_RESUBSCRIBE)) or None
-    if not current or not any(name in options.names() for name in _STATS):
+    if not current or not any(name in options.names() for name in STATS_OPTIONS):
         return RouterOptions(resubscribes=resubscribes)  # without any such option this is no router's command line
     if options.values(*_RESUBSCRIBE) == []:
         resubscribes = False
