@@ -197,6 +197,17 @@ def test_a_vassal_that_is_alone_under_a_key_keeps_the_traffic_of_that_key() -> N
     assert free.take(candidate(APP), seen["1"]) == ()
 
 
+def test_a_vassal_that_serves_nothing_is_unsubscribed_though_no_other_one_serves() -> None:
+    dead = a_subscribed_vassal("a", cursed=True)
+    free = Budget(a_roll(a_progress("a", keys=APP)), Context(a_snapshot(dead), settings(), 0.0))
+    assert free.take(candidate(down=True), dead.nodes) == dead.nodes
+
+
+def test_short_keys_are_named_in_order() -> None:
+    short = budget(rolling(a_progress("", keys=BOTH), minimum={"app": 1, "other": 1}), canary=0)
+    assert short.short_keys(["other", "app"]) == ["app", "other"]
+
+
 @pytest.mark.parametrize(
     ("there", "expected"),
     [
