@@ -28,7 +28,7 @@ from uwsgi_reload_hook.planning.progress import Phase, Progress
 from uwsgi_reload_hook.planning.roll import Roll, Stage
 from uwsgi_reload_hook.planning.schedule import schedule
 from uwsgi_reload_hook.planning.transitions import Context
-from uwsgi_reload_hook.snapshot import Blacklisting, Node, Snapshot, Vassal
+from uwsgi_reload_hook.snapshot import Blacklisting, Node, ProcessFacts, Snapshot, Vassal
 
 NOW = 50.0
 OTHER, BOTH = frozenset({"other"}), frozenset({"app", "other"})
@@ -197,6 +197,17 @@ def test_a_vassal_that_is_alone_under_a_key_keeps_the_traffic_of_that_key() -> N
     assert free.take(candidate(APP), seen["1"]) == ()
 
 
+def test_a_vassal_that_serves_nothing_is_unsubscribed_though_no_other_one_serves() -> None:
+    dead = a_subscribed_vassal("a", cursed=True)
+    free = Budget(a_roll(a_progress("a", keys=APP)), Context(a_snapshot(dead), settings(), 0.0))
+    assert free.take(candidate(down=True), dead.nodes) == dead.nodes
+
+
+def test_short_keys_are_named_in_order() -> None:
+    short = budget(rolling(a_progress("", keys=BOTH), minimum={"app": 1, "other": 1}), canary=0)
+    assert short.short_keys(["other", "app"]) == ["app", "other"]
+
+
 @pytest.mark.parametrize(
     ("there", "expected"),
     [
@@ -312,13 +323,23 @@ def test_a_vassal_that_failed_before_is_not_counted_as_evicted_again() -> None:
 
 
 def test_a_recalled_vassal_gets_its_traffic_back_and_nobody_is_taken_meanwhile() -> None:
-    seen = a_snapshot(a_vassal("a"), *map(a_subscribed_vassal, "bc"))
+    ready = a_vassal("a", details=ProcessFacts(touch_path="a"))
+    seen = a_snapshot(ready, *map(a_subscribed_vassal, "bc"))
     others = [a_progress(id_, keys=APP, first_pid=7) for id_ in "bc"]
     roll = a_roll(drained("a", NODE)._replace(first_pid=7), *others, minimum={"app": 3}, stage=Stage.ROLLING)
     after, actions = schedule(roll, Context(seen, settings(), NOW))
     assert actions == (Subscribe("a", (NODE,)),)
     assert [one.phase for one in after.vassals.values()] == [Phase.PENDING] * 3
     assert after.vassals["a"].reason.startswith("given its traffic back: another vassal stopped serving")
+
+
+@pytest.mark.parametrize(("ago", "takes"), [(1.0, False), (12.0, True)])
+def test_nobody_is_taken_while_a_restarted_router_lacks_a_vassal(ago: float, *, takes: bool) -> None:
+    seen = a_snapshot(a_vassal("a"), *map(a_subscribed_vassal, "bc"))
+    pending = [a_progress(id_, keys=APP, first_pid=7) for id_ in "abc"]
+    routers = {"app": frozenset({"router"})}
+    roll = a_roll(*pending, minimum={"app": 0}, forgot={"router": NOW - ago}, key_routers=routers)
+    assert bool(schedule(roll, Context(seen, settings(canary=0), NOW))[1]) is takes
 
 
 def test_a_vassal_with_an_unanswered_first_probe_is_kept_out_if_the_minimum_allows() -> None:

@@ -53,6 +53,8 @@ def test_a_start_is_waited_for_until_the_timeout(age: float, *, settling: bool) 
     assert candidate(STARTS, age=age).settling is settling
     assert candidate(STARTS, NONE, age=age).settling is settling
     assert not candidate(replace(STARTS, may_subscribe=False), NONE, age=age).settling
+    theirs = replace(STARTS, nodes=SERVES.nodes, foreign_keys=APP)
+    assert not candidate(theirs, NONE, age=age).settling, "its node is another's"
 
 
 def test_an_unlisted_vassal_is_overdue_after_its_time_to_announce_itself() -> None:

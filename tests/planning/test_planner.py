@@ -255,6 +255,7 @@ def test_a_roll_begins_with_everybody_pending_and_says_who_is_left_alone() -> No
     roll = opening.open_roll(seen, given, Request(1, only="[vx][12346.]*"), NOW, opening.Memory())
     assert roll.id == "1-1000000"
     assert (roll.started, roll.last_change, roll.started_wall) == (NOW, NOW, WALL)
+    assert roll.key_routers == {"app": {"router"}}
     assert {id_: (one.phase, one.since, one.first_pid) for id_, one in roll.vassals.items()} == {
         "v1.ini": (Phase.PENDING, NOW, 101),
         "v2.ini": (Phase.PENDING, NOW, None),

@@ -45,6 +45,7 @@ def test_an_accepting_byte_proves_nothing_before_a_new_worker_is_there() -> None
     unread, _ = seen_of(reexecuted, a_vassal("a"))
     assert unread.phase is Phase.RESTARTING, "its workers were not looked at"
     assert seen_of(reexecuted, with_workers(1, NEW))[0].phase is Phase.WARMING
+    assert seen_of(RELOADS, with_workers(0, OLD | NEW))[0].phase is Phase.RESTARTING, "an old worker is left"
 
 
 def test_a_vassal_of_mules_only_is_back_when_it_runs_its_new_code() -> None:

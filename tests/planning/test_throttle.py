@@ -146,6 +146,7 @@ def test_a_vassal_whose_workers_end_keeps_its_cpu_but_not_for_long(
 def test_more_ending_vassals_than_cpus_hold_all_other_touches_back() -> None:
     ending = touched(a_progress("", Phase.TOUCHED), at=0.0)
     assert free_at(0.0, 1, roll(a=ending, b=ending), seen(1, a=None, b=None)) == 0
+    assert free_at(ENDING, 1, roll(a=ending, b=ending), seen(1, a=None, b=None)) == 1
 
 
 def rolled(cpus: int, start: float) -> WatchedSite:
