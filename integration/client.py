@@ -41,9 +41,9 @@ class Answer(NamedTuple):
         return self.text.split()[1]
 
 
-def fetch(port: int, key: str, path: str = "/") -> Answer:
+def fetch(port: int, key: str, path: str = "/", host: str = "127.0.0.1") -> Answer:
     start = time.time()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection(host, port, timeout=30)
     try:
         connection.request("GET", path, headers={"Host": key})
         response = connection.getresponse()
@@ -58,12 +58,20 @@ def fetch(port: int, key: str, path: str = "/") -> Answer:
 class Client:
     """Requests `path` of each key in turn, from `threads` threads, from entering until `stop`.
 
-    It asks the farm's HTTP front, or whatever else listens on `port`.
+    It asks the farm's HTTP front, or whatever else listens on `port` of `host`.
     """
 
-    def __init__(
-        self, farm: Farm, *, path: str = "/", threads: int = 4, keys: Sequence[str] = (), port: int | None = None
+    def __init__(  # noqa: PLR0913 - each argument is one fact of the requests
+        self,
+        farm: Farm,
+        *,
+        path: str = "/",
+        threads: int = 4,
+        keys: Sequence[str] = (),
+        port: int | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
+        self._host = host
         self._port = farm.http_port if port is None else port
         self._path = path
         self._keys = keys or [app.key for app in farm.layout.apps]
@@ -89,7 +97,7 @@ class Client:
 
     def _run(self) -> None:
         for key in itertools.cycle(self._keys):
-            self.answers.append(fetch(self._port, key, self._path))
+            self.answers.append(fetch(self._port, key, self._path, self._host))
             if self._stop.wait(PAUSE):
                 return
 

@@ -22,6 +22,7 @@ from integration.processes import Process, free_port
 from integration.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -76,7 +77,7 @@ class Farm:
             (self.directory / app.name).mkdir()
             (self.directory / app.name / "load").write_text(str(app.load_seconds))
             self.deploy("old", app.name)
-            text = layouts.app_ini(self.directory, app, self.subscription_server)
+            text = layouts.app_ini(self.directory, app, self.subscription_server, self.layout.abstract)
             shared = self.directory / "configs" / f"{app.name}.ini"
             shared.write_text(text)
             for vassal in app.ids:
@@ -128,9 +129,10 @@ class Farm:
             eventually(self._kill, "every process killed")
             self.process.wait()
 
-    def restart(self, patience: float) -> None:
+    def restart(self, patience: float, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Stops and starts the whole instance, the Emperor and its router in it."""
         self.halt(patience)
+        meanwhile()
         self._start()
 
     def crash(self, patience: float) -> None:
@@ -175,10 +177,13 @@ class Farm:
 
     def emperor(self) -> dict[str, Any]:
         """The Emperor's stats. Reading them makes it scan its directory, after the answer."""
-        return stats.read(self.directory / "emperor.stats", http=self.layout.stats_http)
+        return stats.read(self.stats_address("emperor"), http=self.layout.stats_http)
 
     def router(self) -> dict[str, Any]:
-        return stats.read(self.directory / "router.stats", http=self.layout.stats_http)
+        return stats.read(self.stats_address("router"), http=self.layout.stats_http)
+
+    def stats_address(self, of: str) -> str:
+        return layouts.stats_address(self.directory, self.layout, of)
 
     def vassal(self, vassal: str) -> dict[str, Any] | None:
         return self.vassal_stats().get(vassal)

@@ -67,6 +67,8 @@ class Layout:
     instance_lines: tuple[str, ...] = ()
     stats_servers: bool = True
     stats_http: bool = False
+    abstract: str = ""
+    """What begins the names of the sockets of vassals and stats, `@` or a backslash and 0; empty = paths."""
 
 
 def instance_ini(directory: Path, layout: Layout, http_port: int, subscription_server: str) -> str:
@@ -86,13 +88,19 @@ def instance_ini(directory: Path, layout: Layout, http_port: int, subscription_s
     if layout.stats_http:
         lines.append("stats-http = true")
     if layout.stats_servers:
-        lines.append(f"emperor-stats-server = {directory}/emperor.stats")
-        lines.append(f"fastrouter-stats-server = {directory}/router.stats")
+        lines.append(f"emperor-stats-server = {stats_address(directory, layout, 'emperor')}")
+        lines.append(f"fastrouter-stats-server = {stats_address(directory, layout, 'router')}")
     return ini(lines)
 
 
-def app_ini(directory: Path, app: App, subscription_server: str) -> str:
+def stats_address(directory: Path, layout: Layout, of: str) -> str:
+    return f"{layout.abstract}{directory.name}-{of}" if layout.abstract else f"{directory}/{of}.stats"
+
+
+def app_ini(directory: Path, app: App, subscription_server: str, abstract: str = "") -> str:
     fifo = f"{directory}/run/%n.fifo"
+    unix = f"{abstract}{directory.name}-%n" if abstract else f"{directory}/run/%n.sock"
+    address = "127.0.0.1:0" if app.tcp else unix
     return ini(
         [
             "master = true",
@@ -102,7 +110,7 @@ def app_ini(directory: Path, app: App, subscription_server: str) -> str:
             f"wsgi-file = {HERE}/wsgi_app.py",
             f"env = APP_DIRECTORY={directory}/{app.name}",
             "env = VASSAL=%n",
-            "socket = 127.0.0.1:0" if app.tcp else f"socket = {directory}/run/%n.sock",
+            f"socket = {address}",
             "start-unsubscribed = true",
             *(["unsubscribe-on-graceful-reload = true"] if app.unsubscribes else []),
             f"subscribe-to = {subscription_server}:{app.key}{app.after_key}",

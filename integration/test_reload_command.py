@@ -135,7 +135,7 @@ def test_a_socket_that_does_not_answer_is_2(farm: Farm) -> None:
         assert command.wait() == 2
     finally:
         command.end()
-    assert "reload-hook-emperor-stats-socket" in command.said
+    assert f"--emperor-stats-socket {farm.directory}/nowhere: " in command.said
 
 
 def attached(farm: Farm) -> str:

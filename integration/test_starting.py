@@ -78,7 +78,7 @@ def test_a_touch_counts_that_comes_while_a_first_hooks_option_is_wrong(
     code, said = asked("status", farm.trigger)
     assert code == 4
     assert said.startswith("cannot start: reload-hook-timeout = soon: not accepted; give seconds")
-    assert "mend it, and touch the hook's config" in said
+    assert "fix it, and touch the hook's config" in said
     code, said = asked("trigger", farm.trigger)
     assert code == 0
     assert "the hook cannot start: reload-hook-timeout = soon" in said

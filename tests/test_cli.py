@@ -304,14 +304,14 @@ def test_a_touch_that_waits_where_no_hook_is_running_is_4(
 @pytest.mark.parametrize(
     ("arguments", "environment", "complaint"),
     [
-        (["--timeout", "soon"], {}, "reload-hook-timeout = soon: not accepted; give seconds"),
-        (["--timeout", "1", "--timeout", "2"], {}, "reload-hook-timeout is given 2 times (1, 2)"),
+        (["--timeout", "soon"], {}, "--timeout soon: not accepted; give seconds"),
+        (["--timeout", "1", "--timeout", "2"], {}, "--timeout is given 2 times (1, 2)"),
         (
             [],
             {"UWSGI_RELOAD_HOOK_MINIMUM_ACTIVE_VASSALS": "-1"},
-            "reload-hook-minimum-active-vassals = -1: not accepted",
+            "--minimum-active-vassals -1: not accepted",
         ),
-        (["--canary", "no"], {"UWSGI_RELOAD_HOOK_CANARY": "1"}, "reload-hook-canary = no: not accepted"),
+        (["--canary", "no"], {"UWSGI_RELOAD_HOOK_CANARY": "1"}, "--canary no: not accepted"),
     ],
 )
 def test_an_unknown_option_is_named_wherever_it_comes_from(

@@ -148,7 +148,7 @@ def test_each_writer_of_the_command_line_writes_printable_lines(capsys: pytest.C
     }  # fmt: skip
     cli._say(text)
     cli._follow_line(text, entry)
-    oneshot.OutputLines(cli._say, ".ini").vassal(text, "failed", text, "timeout")
+    oneshot.OutputLines(cli._say, (".ini",)).vassal(text, "failed", text, "timeout")
     out, err = capsys.readouterr()
     assert out.count("\n") == 3
     assert err.count("\n") == 1

@@ -13,7 +13,7 @@ from uwsgi_reload_hook.settings import OPTIONS, parse
 MOST_WORDS = 1000
 README = text("README.md")
 ROWS = dict(re.findall(r"^\| `([a-z-]+)` \| ([^|]+?) \|", README, re.MULTILINE))
-SAID_OTHERWISE = {"trigger": "required", "state-directory": "the trigger's"}
+SAID_OTHERWISE = {"trigger": "required", "state-directory": "the trigger's", "vassal-config-file-suffix": "all"}
 RESULTS = {"done", "failed", "timed-out", "refused", "interrupted"}
 
 READ = "integration/test_readme.py::"

@@ -19,7 +19,7 @@ from uwsgi_reload_hook.client.interrupts import InterruptedBySignal, interruptib
 from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.exit_codes import ExitCode
 from uwsgi_reload_hook.logs import log_to
-from uwsgi_reload_hook.option_sources import from_environment
+from uwsgi_reload_hook.option_sources import as_flags, from_environment
 from uwsgi_reload_hook.printable import printable, write_line
 from uwsgi_reload_hook.records import status_reader
 from uwsgi_reload_hook.records.files import log_stream
@@ -70,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _note("uwsgi-reload-hook: interrupted")
         return ExitCode.INTERRUPTED
     except ConfigError as error:
-        write_line(sys.stderr, f"uwsgi-reload-hook: {error}")
+        words = as_flags(str(error)) if given.command == "reload" else error
+        write_line(sys.stderr, f"uwsgi-reload-hook: {words}")
         return ExitCode.USAGE
 
 
@@ -127,7 +128,7 @@ def _reload(given: argparse.Namespace) -> int:
     options = _options(given)
     if "trigger" in options and "state-directory" not in options:
         options["state-directory"] = [str(Path(options["trigger"][0]).absolute().parent)]
-    settings = parse({"trigger": ["reload"], **options})
+    settings = parse({"trigger": ["reload"], "vassal-config-file-suffix": [".ini"], **options})
     log_to(sys.stderr, quiet=True)
     return oneshot.reload(settings, _say_nothing if settings.quiet else _say, resume=given.resume)
 

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from uwsgi_reload_hook.errors import ActionError, UnavailableError
-from uwsgi_reload_hook.planning import opening, planner, recovery
+from uwsgi_reload_hook.planning import announcing, opening, planner, recovery
 from uwsgi_reload_hook.planning.actions import Action, Look, Step
 from uwsgi_reload_hook.planning.roll import Request, Result, Roll
 from uwsgi_reload_hook.records.recorder import Recorder
@@ -91,6 +91,8 @@ class Controller:
         self._recorder = recorder
         self._inbox = inbox
         self._emperor_pid = 0
+        self._announces = True
+        """Whether vassals may be in a router by the hook's packets alone: those of the hook before, or of a roll."""
 
     def run(self) -> None:
         """Run until the inbox says to stop. A trigger touched since the last roll began is acted on at once."""
@@ -106,8 +108,21 @@ class Controller:
                 else:
                     self._recorder.flush()
                     self._inbox.wait(IDLE_LOOK)
+                    self._keep_announced()
         finally:
             self._trigger.stop()
+
+    def _keep_announced(self) -> None:
+        """Announce, between two rolls, the vassals that do not do so themselves, for as long as there are any."""
+        if self._inbox.stopped or not self._announces:
+            return
+        try:
+            seen = self._site.look((), Look())
+        except UnavailableError:
+            return  # at the next turn
+        self._announces = any(announcing.unheard(vassal, seen) for vassal in seen.vassals.values())
+        for act in announcing.keep(seen):
+            self._site.perform(act)
 
     def unfinished_roll(self) -> Roll | None:
         """Read the journal, once; returns the roll that the previous hook left unfinished."""
@@ -158,6 +173,7 @@ class Controller:
         The hook writes its own files beside it, and handling those events would cost more CPU than the roll.
         """
         self._trigger.stop()
+        self._announces = True
         try:
             return self._step_on(roll, look)
         finally:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 
 from uwsgi_reload_hook.settings import OPTIONS, PREFIX
 
-__all__ = ["from_environment", "from_uwsgi_opt", "texts", "with_repeats"]
+__all__ = ["as_flags", "from_environment", "from_uwsgi_opt", "texts", "with_repeats"]
+
+_KEY = re.compile(rf"\b{PREFIX}([a-z]+(?:-[a-z]+)*)( = )?(?: in the hook's config)?")
 
 
 def from_uwsgi_opt(opt: Mapping[str, object]) -> dict[str, list[str]]:
@@ -38,6 +41,11 @@ def with_repeats(last: Mapping[str, list[str]], written: Mapping[str, list[str]]
         if name in OPTIONS and OPTIONS[name].repeats and values[-1:] == last.get(name)
     }
     return {**last, **repeats}
+
+
+def as_flags(text: str) -> str:
+    """A text for an operator, with the flags of the command line in place of the keys of an ini."""
+    return _KEY.sub(lambda match: f"--{match[1]}{' ' if match[2] else ''}", text).replace("50%% in an ini", "50%")
 
 
 def texts(opt: Mapping[str, object]) -> dict[str, list[str]]:

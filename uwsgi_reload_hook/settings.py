@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from uwsgi_reload_hook.addresses import FORMS, host_and_port
 from uwsgi_reload_hook.errors import ConfigError
+from uwsgi_reload_hook.minimum_spec import LARGEST, ONE, Minimum, is_whole, join_minimums, parse_minimum
 from uwsgi_reload_hook.probe_spec import AUTO, Probe
 from uwsgi_reload_hook.probe_spec import parse as parse_probe
 
 PREFIX = "reload-hook-"
-LARGEST = 999_999_999
-"""The largest number of any option: as seconds some thirty years, near the longest wait for a lock."""
 
 __all__ = ["OPTIONS", "PREFIX", "Minimum", "Option", "Settings", "parse"]
-
-
-@dataclass(frozen=True, slots=True)
-class Minimum:
-    """How many vassals of a subscription key must serve: a number, or a percentage of them rounded up."""
-
-    value: int
-    percent: bool = False
-
-    def of(self, total: int) -> int:
-        """The number for a key that has `total` vassals."""
-        return math.ceil(total * self.value / 100) if self.percent else self.value
-
-    def __str__(self) -> str:
-        """Render as it is written in an ini."""
-        return f"{self.value}%" if self.percent else str(self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +29,11 @@ class Settings:
     emperor_stats_socket: str | None = None
     fastrouter_stats_socket: tuple[str, ...] = ()
     emperor_path: str | None = None
-    subscription_server: str | None = None
-    vassal_config_file_suffix: str = ".ini"
+    subscription_server: tuple[str, ...] = ()
+    vassal_config_file_suffix: tuple[str, ...] = ()
+    """Empty = every one, because the Emperor starts vassals of the formats alone that it takes."""
     vassals: tuple[str, ...] = ("*",)
-    minimum_active_vassals: Minimum = Minimum(1)
+    minimum_active_vassals: Minimum = ONE
     maximum_parallel: int = 0
     canary: int = 1
     canary_time: float = 2.0
@@ -78,14 +61,9 @@ def _address(value: str) -> str:
     return text
 
 
-def _is_whole(text: str) -> bool:
-    """Whether these are a few ASCII digits, because `isdecimal` accepts other scripts' and `int` has a limit."""
-    return text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST))
-
-
 def _whole(value: str) -> int:
     text = value.strip()
-    if not _is_whole(text):
+    if not is_whole(text):
         raise ValueError(f"a whole number from 0 to {LARGEST}")
     return int(text)
 
@@ -108,15 +86,6 @@ def _positive_seconds(value: str) -> float:
     return number
 
 
-def _minimum(value: str) -> Minimum:
-    text = value.strip()
-    percent = text.endswith("%")
-    digits = text[:-1].strip() if percent else text
-    if not _is_whole(digits) or (percent and int(digits) > 100):  # noqa: PLR2004 - a hundred per cent
-        raise ValueError("a whole number, 0 or more, or a percentage from 0% to 100% (written 50%% in an ini)")
-    return Minimum(int(digits), percent)
-
-
 def _flag(value: str) -> bool:
     text = value.strip().lower()
     if text in {"true", "1", "yes", "on"}:
@@ -134,6 +103,8 @@ class Option:
     read: Callable[[str], Any]
     meaning: str
     repeats: bool = False
+    join: Callable[[Sequence[Any]], Any] = tuple
+    """Makes the attribute of what is read of each text, where the option repeats. Raises ValueError."""
 
     @property
     def attribute(self) -> str:
@@ -148,10 +119,16 @@ OPTIONS: Mapping[str, Option] = {
         Option("emperor-stats-socket", _address, "the Emperor's stats socket: a path, or host:port"),
         Option("fastrouter-stats-socket", _address, "a router's stats socket: a path, or host:port", repeats=True),
         Option("emperor-path", _text, "the directory, or glob, that the Emperor scans"),
-        Option("subscription-server", _address, "where the router takes subscriptions: a path, or host:port"),
-        Option("vassal-config-file-suffix", _text, "how the names of vassal configs end"),
-        Option("vassals", _text, "glob of the vassal ids to roll", repeats=True),
-        Option("minimum-active-vassals", _minimum, "for each key, how many vassals must serve: a number, or N%"),
+        Option("subscription-server", _address, "a router's subscription socket: a path, or host:port", repeats=True),
+        Option("vassal-config-file-suffix", _text, "how the names of the vassal configs to roll end", repeats=True),
+        Option("vassals", _text, "glob of the ids, or file names, of the vassals to roll", repeats=True),
+        Option(
+            "minimum-active-vassals",
+            parse_minimum,
+            "for each key, how many vassals must serve: a number, or N%; KEY=VALUE for the keys of a glob",
+            repeats=True,
+            join=join_minimums,
+        ),
         Option("maximum-parallel", _whole, "vassals reloaded at once; 0 = as many as the minimum leaves"),
         Option("canary", _whole, "vassals of the first wave, which must succeed before the rest; 0 = none"),
         Option("canary-time", _seconds, "seconds that the first wave must live, once it serves, before the rest"),
@@ -180,7 +157,7 @@ def parse(given: Mapping[str, Sequence[str]]) -> Settings:
         if not option.repeats and len(texts) > 1:
             raise ConfigError(f"{PREFIX}{name} is given {len(texts)} times ({', '.join(texts)}); it is accepted once")
         read = [_read(option, text) for text in texts]
-        values[option.attribute] = tuple(read) if option.repeats else read[0]
+        values[option.attribute] = _join(option, read, texts) if option.repeats else read[0]
     if "trigger" not in values:
         raise ConfigError(
             f"{PREFIX}trigger is missing; set it to the path of the file that is touched to start a roll, "
@@ -194,6 +171,14 @@ def _read(option: Option, text: str) -> object:
         return option.read(text)
     except ValueError as error:
         raise ConfigError(f"{PREFIX}{option.name} = {text}: not accepted; give {error}") from None
+
+
+def _join(option: Option, read: Sequence[object], texts: Sequence[str]) -> object:
+    try:
+        return option.join(read)
+    except ValueError as error:
+        words = f"{PREFIX}{option.name} = {', '.join(texts)}: not accepted together; give {error}"
+        raise ConfigError(words) from None
 
 
 def _nearest(name: str) -> str:

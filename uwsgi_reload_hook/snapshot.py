@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-__all__ = ["Blacklisting", "Node", "ProbeResult", "ProcessFacts", "Snapshot", "Vassal"]
+HOOKS_LOAD = 0x686F6F6B
+"""The load that the hook's subscribe packets give: no router chooses by it, and the vassal's next packet replaces it.
+
+So a router's stats tell whose word a node's last announcement was. It spells "hook".
+"""
+
+__all__ = ["HOOKS_LOAD", "Blacklisting", "Node", "ProbeResult", "ProcessFacts", "Snapshot", "Vassal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,11 @@ class Node:
     last_check: int = 0
     """Wall-clock second of the last announcement."""
     death_mark: bool = False
+
+    @property
+    def is_announced_by_hook(self) -> bool:
+        """Whether its last announcement was a packet of the hook, not of the vassal."""
+        return self.load == HOOKS_LOAD
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -99,6 +110,10 @@ class Vassal:
     """Keys of its nodes that another process announced: they count for no minimum, and are not waited for."""
     may_subscribe: bool = True
     """False where its config subscribes it to no router, even if a router still lists it."""
+    announces_itself: bool | None = True
+    """False where it starts unsubscribed and may miss the order to subscribe; None = not known."""
+    announce_wait: float = 12.0
+    """Seconds in which it announces itself, if it ever does: every `subscribe-freq` cycles of its master, and two."""
     details: ProcessFacts | None = None
     probe: ProbeResult | None = None
     """The answer to the last probe; None = none yet."""
@@ -116,6 +131,7 @@ class Vassal:
 
 
 _NONE: frozenset[str] = frozenset()
+_EVER = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -124,8 +140,13 @@ class Snapshot:
 
     wall: float
     vassals: Mapping[str, Vassal]
-    subscription_tolerance: float = 17.0
-    """Seconds after which a router takes a silent node for dead (`subscription-tolerance`, core/uwsgi.c)."""
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    """Router to the seconds after which it takes a silent node for dead (`subscription-tolerance`, core/uwsgi.c).
+
+    One that is missing here has a tolerance that is not known: there a node is dead by its death mark alone.
+    """
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    """Router to the time by its own clock, in which it gives `last_check`: it may be on another host."""
     emperor_seconds: float = 0.0
     """Seconds that a read of the Emperor's stats takes, in which its one thread does nothing else."""
     unowned: frozenset[str] = frozenset()
@@ -136,13 +157,17 @@ class Snapshot:
     """If it changes during a roll, the Emperor was restarted, and with it every vassal."""
     routers: Mapping[str, int] = field(default_factory=dict)
     """Router to its pid. If it changes, the router was restarted, and its table begins empty."""
+    resubscribing: frozenset[str] = frozenset()
+    """Routers that pass each packet on to an outer one with their own address, so that to drain there does harm."""
 
     @cached_property
     def live(self) -> Mapping[str, tuple[Node, ...]]:
         """For each vassal those of its nodes that requests are being sent to now."""
-        oldest = self.wall - self.subscription_tolerance
+        oldest = {router: self.clocks[router] - seconds for router, seconds in self.tolerances.items()}.get
         return {
-            vassal.id: tuple([node for node in vassal.nodes if node.last_check >= oldest and not node.death_mark])
+            vassal.id: tuple(
+                [node for node in vassal.nodes if not node.death_mark and node.last_check >= oldest(node.router, _EVER)]
+            )
             for vassal in self.vassals.values()
         }
 

@@ -18,7 +18,7 @@ BY_HAND = Request(mtime_ns=1)
 def rolled(site: WatchedSite, given: Settings) -> tuple[Result | None, list[str]]:
     """One roll as the shell makes it: how it ended, and what was said on standard output."""
     said: list[str] = []
-    recorder = Recorder(NoJournal(), (OutputLines(said.append, ".ini"),))
+    recorder = Recorder(NoJournal(), (OutputLines(said.append, (".ini",)),))
     roll = Controller(site, NoTrigger(), given, recorder, Clock(site, tick=0.05)).run_once(BY_HAND)
     return None if roll is None else roll.result, said
 
@@ -66,6 +66,6 @@ def test_a_timeout_is_known_by_its_failure_and_not_by_the_words_of_the_reason(
     failure: str | None, said: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines: list[str] = []
-    OutputLines(lines.append, ".ini").vassal("a.ini", "failed", "died after a timeout of 3 s", failure)
+    OutputLines(lines.append, (".ini",)).vassal("a.ini", "failed", "died after a timeout of 3 s", failure)
     assert lines == said
     assert capsys.readouterr().err == "uwsgi-reload-hook: a: failed: died after a timeout of 3 s\n"

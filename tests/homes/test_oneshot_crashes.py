@@ -43,7 +43,7 @@ class Shell:
         """Reload; raises KilledError when the site's hook has no lives left."""
         self.said = []
         clock = Clock(self.site, lambda: clock.end() if stop_at() else None, tick=0.05)
-        lines = oneshot.OutputLines(self.said.append, ".ini")
+        lines = oneshot.OutputLines(self.said.append, (".ini",))
         recorder = WatchingRecorder(self.shelf, (*observers(self.shelf), lines))
         given = settings(minimum_active_vassals=Minimum(self.minimum), timeout=8.0)
         return oneshot.roll(Controller(self.site, oneshot.NoTrigger(), given, recorder, clock), resume=resume)

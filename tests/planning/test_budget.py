@@ -271,6 +271,8 @@ def test_a_refusal_names_the_window_and_the_first_wave() -> None:
     assert of_app == "the first vassals of key app have to prove the new code"
     better = budget(rolling(a_progress("", keys=APP)), canary=1, better_canary=True).refusal(candidate())
     assert better == "a vassal that is down goes first"
+    begun = rolling(a_progress("", Phase.DRAINING, keys=APP), a_progress("", keys=APP))
+    assert budget(begun, canary=1, better_canary=True).refusal(candidate()) == better
 
 
 def evicted(minimum: int, *judged: Progress) -> tuple[Roll, tuple[Action, ...]]:

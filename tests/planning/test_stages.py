@@ -22,10 +22,11 @@ from tests.support.build import (
 from tests.support.rolling import settings
 from uwsgi_reload_hook.planning import planner, recovery, stages
 from uwsgi_reload_hook.planning.actions import Step, Subscribe, Touch
-from uwsgi_reload_hook.planning.progress import Failure, Phase, Progress
+from uwsgi_reload_hook.planning.progress import Failure, Phase, Progress, Warmup
 from uwsgi_reload_hook.planning.roll import Mode, Result, Roll, Stage
 from uwsgi_reload_hook.planning.transitions import Context
-from uwsgi_reload_hook.snapshot import ProcessFacts, Snapshot, Vassal
+from uwsgi_reload_hook.settings import Minimum
+from uwsgi_reload_hook.snapshot import ProbeResult, ProcessFacts, Snapshot, Vassal
 
 NOW = 50.0
 LOADS = a_vassal("a", accepting=False)
@@ -79,6 +80,15 @@ def test_a_stopping_roll_takes_and_touches_nobody_until_the_last_is_back() -> No
         assert found.actions == ()
         assert (roll.stage, roll.stopping, roll.result) == (Stage.WINDING_DOWN, Result.FAILED, None)
     assert [one.phase for one in roll.vassals.values()] == [Phase.RESTARTING, Phase.FAILED, *[Phase.PENDING] * 2]
+
+
+def test_a_failed_roll_says_what_became_of_the_traffic_of_its_vassal() -> None:
+    asked = known(a_progress("a", Phase.WARMING, keys=APP))._replace(warmup=Warmup(probed=NOW, awaits_answer=True))
+    bad = replace(SERVES, probe=ProbeResult(good=False, words="500"))
+    both = settings(canary=0, minimum_active_vassals=Minimum(2))
+    found = planner.plan(a_snapshot(bad, a_subscribed_vassal("b")), a_roll(asked, pending("b")), both, NOW).roll
+    assert (found.result, found.stopping) == (Result.FAILED, Result.FAILED)
+    assert found.reason == ("a: the probe failed: 500; it keeps its traffic, because the minimum of app needs it")
 
 
 def test_a_resumed_roll_that_was_stopping_takes_nobody() -> None:

@@ -41,7 +41,7 @@ def test_every_router_that_the_emperors_config_names_is_found(tmp_path: Path) ->
         serves(tmp_path / "east", answers(router("/east"))),
         serves(tmp_path / "west", answers(router("/west"))),
     ):
-        found = discover(settings(subscription_server="/run/subscriptions"), host(tmp_path))
+        found = discover(settings(subscription_server=("/east", "/run/west")), host(tmp_path))
     assert [one.stats.address for one in found.routers] == [str(tmp_path / "east"), str(tmp_path / "west")]
 
 
@@ -51,4 +51,4 @@ def test_a_router_that_is_silent_beside_another_is_not_taken_for_absent(tmp_path
         serves(tmp_path / "east", answers(router("/east"))),
         pytest.raises(UnavailableError, match="west, which the Emperor's config names, does not answer"),
     ):
-        discover(settings(subscription_server="/run/subscriptions"), host(tmp_path))
+        discover(settings(subscription_server=("/east", "/run/west")), host(tmp_path))

@@ -24,7 +24,7 @@ def test_of_a_hook_of_another_user_its_config_alone_tells_the_options(tmp_path: 
         none = dict.fromkeys(("last_mod", "last_run", "accepting", "respawns", "cursed", "zerg"), 0)
         vassal = {**none, "pid": hook.pid, "id": "hook.ini", "on_demand": "", "monitor": str(tmp_path)}
         told = {"pid": os.getpid(), "cwd": "/", "emperor": [str(tmp_path)], "vassals": [vassal], "blacklist": []}
-        endpoints = Endpoints(StatsSocket(str(tmp_path / "emperor.stats")), os.getpid(), (), 17.0)
+        endpoints = Endpoints(StatsSocket(str(tmp_path / "emperor.stats")), os.getpid(), ())
         emperor = EmperorProcess(endpoints, settings())
         with serves(tmp_path / "emperor.stats", answers(json.dumps(told))):
             options = emperor.hook_options(Peer(hook.pid, STRANGER))

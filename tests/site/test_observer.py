@@ -39,7 +39,7 @@ def test_what_is_never_rolled_is_set_aside_with_its_reason(entry: VassalStats, w
 
 
 def test_unreadable_subscriptions_are_logged_once_each_and_within_a_limit(caplog: pytest.LogCaptureFixture) -> None:
-    endpoints = Endpoints(StatsSocket("emperor.stats"), 1, (), 17.0)
+    endpoints = Endpoints(StatsSocket("emperor.stats"), 1, ())
     observer = Observer(0, endpoints, KnownVassals(1, settings()), None)
     with caplog.at_level(logging.WARNING):
         for number in range(300):
@@ -74,7 +74,7 @@ def test_a_look_joins_the_vassals_with_their_nodes_and_inspects_those_chosen(tmp
     }
     (tmp_path / "a.ini").write_text("[uwsgi]\n")
     emperor, router = StatsSocket(str(tmp_path / "emperor")), StatsSocket(str(tmp_path / "router"))
-    endpoints = Endpoints(emperor, 1, (Router(router, "/run/subscriptions"),), 17.0)
+    endpoints = Endpoints(emperor, 1, (Router(router, "/run/subscriptions"),))
     observer = Observer(0, endpoints, KnownVassals(1, settings()), None)
     with (
         serves(tmp_path / "emperor", answers(written(emperor_stats))),

@@ -27,7 +27,7 @@ class Host:
     def owners(self, *addresses: str, suffix: str = ".ini", **pids: int) -> dict[str, set[str]]:
         """The addresses that each vassal is found to own; `pids` by the stems of the vassals' names."""
         nodes = [Node("r", "app", address) for address in addresses]
-        found = self.matcher.match(nodes, {f"{stem}{suffix}": pid for stem, pid in pids.items()}, suffix)
+        found = self.matcher.match(nodes, {f"{stem}{suffix}": pid for stem, pid in pids.items()}, (suffix,))
         return {id_: {node.address for node in own} for id_, own in found.items()}
 
 
@@ -50,12 +50,16 @@ def test_a_socket_that_is_told_to_a_worker_only_is_its_masters() -> None:
 
 
 def test_a_path_that_two_vassals_have_bound_is_his_whom_a_connection_reaches() -> None:
-    """Before: the one that the list told last, so that a vassal could take another one's nodes."""
+    """Before: the one that the list told last, so that a vassal could take another one's nodes.
+
+    Where a connection tells nothing it is nobody's, whatever a vassal that does not listen there is called.
+    """
     host = Host(sockets(p1="/run/x", p2="/run/x /run/y", p3="/run/y /run/a.sock", p4="/run/a.sock"))
     host.parents[5] = 1
     host.reached.update({"/run/x": 5, "/run/y": 99})
     found = host.owners("/run/x", "/run/y", "/run/a.sock", a=1, b=2, c=3, d=4)
-    assert found == {"a.ini": {"/run/x", "/run/a.sock"}}
+    assert found == {"a.ini": {"/run/x"}}
+    assert host.matcher.ambiguous == {"/run/y", "/run/a.sock"}
 
 
 def test_the_very_address_goes_before_a_wildcard() -> None:
@@ -66,7 +70,7 @@ def test_the_very_address_goes_before_a_wildcard() -> None:
 def test_all_nodes_of_one_address_are_given_under_every_key_and_router() -> None:
     host = Host(sockets(p1="/run/a.sock"))
     nodes = [Node("r1", "x", "/run/a.sock"), Node("r2", "x", "/run/a.sock"), Node("r1", "y", "/run/a.sock")]
-    assert host.matcher.match(nodes, {"a.ini": 1}, ".ini") == {"a.ini": tuple(nodes)}
+    assert host.matcher.match(nodes, {"a.ini": 1}, (".ini",)) == {"a.ini": tuple(nodes)}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,7 @@ def test_all_nodes_of_one_address_are_given_under_every_key_and_router() -> None
 )
 def test_without_a_listener_to_be_seen_the_file_name_tells(address: str, owner: str) -> None:
     pids = {"app1.ini": 1, "app1.blue.ini": 2, "app.ini": 3}
-    found = Host().matcher.match([Node("r", "app", address)], pids, ".ini")
+    found = Host().matcher.match([Node("r", "app", address)], pids, (".ini",))
     assert list(found) == [owner]
 
 
@@ -95,7 +99,7 @@ def test_a_name_that_only_resembles_a_vassals_is_not_taken_for_it(address: str) 
 
 def test_the_suffix_and_the_directory_of_a_vassals_id_are_no_part_of_its_name() -> None:
     nodes = [Node("r", "app", "/run/app1.sock")]
-    assert list(Host().matcher.match(nodes, {"conf/app1.xml": 1}, ".xml")) == ["conf/app1.xml"]
+    assert list(Host().matcher.match(nodes, {"conf/app1.xml": 1}, (".xml",))) == ["conf/app1.xml"]
 
 
 def test_a_vassal_that_is_down_keeps_its_node() -> None:
@@ -170,3 +174,32 @@ def test_a_node_that_is_listed_again_is_not_said_again(caplog: pytest.LogCapture
     for addresses in (["/run/x.sock"], [], ["/run/x.sock"]):
         host.owners(*addresses, a=1)
     assert len(caplog.messages) == 1
+
+
+def test_a_node_is_not_given_to_one_of_two_vassals_of_equal_file_names(caplog: pytest.LogCaptureFixture) -> None:
+    """Before: to the one that came last in a set, so that it was another one from start to start."""
+    matcher = Host().matcher
+    nodes = [Node("r", "app", "/run/app.sock"), Node("r", "app", "/run/other.sock")]
+    pids = {"a/app.ini": 1, "b/app.ini": 2, "b/other.ini": 3}
+    assert set(matcher.match(nodes, pids, (".ini",))) == {"b/other.ini"}
+    assert matcher.ambiguous == {"/run/app.sock"}
+    assert "router node /run/app.sock may belong to any of a/app.ini, b/app.ini" in caplog.text
+
+
+def test_a_node_is_not_given_to_one_of_two_vassals_that_share_an_address() -> None:
+    host = Host(sockets(p1="127.0.0.1:80 0.0.0.0:81", p2="127.0.0.1:80 [::]:81"))
+    assert host.owners("127.0.0.1:80", "127.0.0.1:81", a=1, b=2) == {}
+    assert host.matcher.ambiguous == {"127.0.0.1:80", "127.0.0.1:81"}
+
+
+def test_the_same_port_of_another_host_is_not_ours_unless_our_config_announces_it() -> None:
+    """Before: a wildcard socket owned that port of every host."""
+    listening = sockets(p1="0.0.0.0:80", p2="0.0.0.0:81")
+    announced = {"a.ini": {"/s:app", "192.0.2.1:80"}, "b.ini": {"/s:app"}}
+    matcher = NodeMatcher(lambda _: listening, lambda _: None, lambda: 0.0, announced=announced.__getitem__)
+    nodes = [Node("r", "app", address) for address in ("192.0.2.1:80", "192.0.2.9:80", "192.0.2.1:81", "127.0.0.1:81")]
+    found = matcher.match(nodes, {"a.ini": 1, "b.ini": 2}, [".ini"])
+    assert {id_: [node.address for node in own] for id_, own in found.items()} == {
+        "a.ini": ["192.0.2.1:80"],
+        "b.ini": ["127.0.0.1:81"],
+    }

@@ -24,7 +24,7 @@ from uwsgi_reload_hook.planning.actions import (
     Unsubscribe,
     WakeMaster,
 )
-from uwsgi_reload_hook.snapshot import Blacklisting, Node, ProbeResult, ProcessFacts, Snapshot, Vassal
+from uwsgi_reload_hook.snapshot import HOOKS_LOAD, Blacklisting, Node, ProbeResult, ProcessFacts, Snapshot, Vassal
 
 WALL = 1_000_000.25
 """The wall clock when the monotonic one is 0: not on a whole second."""
@@ -64,6 +64,8 @@ class FakeVassal:
     touch_unnoticed: bool = False
     deaf_router: bool = False
     """Once it was reloaded, routers take no subscribe packet for it, its own included."""
+    order_lost: bool = False
+    """It starts unsubscribed, and once it was reloaded nobody tells it to announce itself."""
     answers: str = "200 OK"
     """What new code answers to a probe; empty = nothing."""
     old_answers: str = "200 OK"
@@ -154,7 +156,14 @@ class SimulatedSite:
         detailed = {*look.inspect, *(id_ for id_ in look.inspect_if_accepting if self.vassals[id_].accepting)}
         seen = {id_: self._seen(self.vassals[id_], id_ in detailed) for id_ in sorted(ids)}
         self._scan()  # every wake of the Emperor ends in one, after it has answered
-        return Snapshot(self.wall(), seen, TOLERANCE, cpus=self.cpus, routers=dict(self.routers))
+        return Snapshot(
+            self.wall(),
+            seen,
+            dict.fromkeys(self.routers, TOLERANCE),
+            dict.fromkeys(self.routers, self.wall()),
+            cpus=self.cpus,
+            routers=dict(self.routers),
+        )
 
     def _seen(self, one: FakeVassal, detailed: bool) -> Vassal:
         nodes = tuple(replace(node, ref=self._ref(one)) for node in one.nodes.values())
@@ -177,6 +186,7 @@ class SimulatedSite:
             blacklisted=one.blacklisted,
             nodes=nodes,
             may_subscribe=bool(one.keys),
+            announces_itself=not one.order_lost,
             details=details,
             probe=one.probe,
         )
@@ -221,7 +231,9 @@ class SimulatedSite:
                 one.forgotten.discard(node.key)
                 self._leave(one, node.router, node.key)
             elif not one.unheard:
-                one.nodes[node.router, node.key] = replace(node, death_mark=False, last_check=int(self.wall()))
+                one.nodes[node.router, node.key] = replace(
+                    node, death_mark=False, last_check=int(self.wall()), load=HOOKS_LOAD
+                )
 
     def _answer(self, one: FakeVassal, pid: int, reloads: int) -> None:
         if (one.pid, one.reloads) == (pid, reloads) and not one.paused and one.old_answers:
@@ -360,10 +372,11 @@ class SimulatedSite:
     # the routers
 
     def announce(self, one: FakeVassal) -> None:
-        if one.present and one.accepting and not one.cursed and not one.unheard and not one.paused:
+        silent = one.unheard or one.paused or (one.order_lost and one.reloads >= 0)
+        if one.present and one.accepting and not one.cursed and not silent:
             for router, key in itertools.product(one.routers, one.keys):
                 old = one.nodes.get((router, key)) or Node(router, key, one.address)
-                one.nodes[router, key] = replace(old, death_mark=False, last_check=int(self.wall()))
+                one.nodes[router, key] = replace(old, death_mark=False, last_check=int(self.wall()), load=0)
                 one.forgotten.discard(key)
 
     def forget(self, *routers: str, anew: bool = True, every: float = 10.0) -> None:

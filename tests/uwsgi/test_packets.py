@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uwsgi_reload_hook.snapshot import Node
+from uwsgi_reload_hook.snapshot import HOOKS_LOAD, Node
 from uwsgi_reload_hook.uwsgi import packets
 
 NODE = Node("/run/router.stats", "app.local", "/run/app1.sock", 5, 1, cores=2, load=7, weight=3, ref=9, death_mark=True)
@@ -39,8 +39,11 @@ def test_what_is_encoded_can_be_read_back(variables: dict[str, str], modifier1: 
     assert decoded(packets.encode(variables, modifier1, modifier2)) == (modifier1, modifier2, expected)
 
 
-@pytest.mark.parametrize(("make", "modifier2"), [(packets.subscribe, 0), (packets.unsubscribe, 1)])
-def test_a_node_is_announced_as_it_was(make: object, modifier2: int) -> None:
+@pytest.mark.parametrize(
+    ("make", "modifier2", "load"),
+    [(packets.subscribe, 0, str(HOOKS_LOAD).encode()), (packets.unsubscribe, 1, b"7")],
+)
+def test_a_node_is_announced_as_it_was_but_for_the_hooks_load(make: object, modifier2: int, load: bytes) -> None:
     assert callable(make)
     assert decoded(make(NODE)) == (
         224,
@@ -51,7 +54,7 @@ def test_a_node_is_announced_as_it_was(make: object, modifier2: int) -> None:
             b"modifier1": b"5",
             b"modifier2": b"1",
             b"cores": b"2",
-            b"load": b"7",
+            b"load": load,
             b"weight": b"3",
         },
     )

@@ -6,13 +6,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from uwsgi_reload_hook.client import follow
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.exit_codes import OF_RESULT, ExitCode
+from uwsgi_reload_hook.option_sources import as_flags
 from uwsgi_reload_hook.planning.progress import Failure, Phase
 from uwsgi_reload_hook.planning.roll import Mode, Request, Roll
 from uwsgi_reload_hook.printable import write_line
@@ -29,6 +31,7 @@ from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.authority import Authority, Emperor, own_users, person
 from uwsgi_reload_hook.site.discovery import Home, discover
 from uwsgi_reload_hook.site.emperor import EmperorProcess
+from uwsgi_reload_hook.site.emperors import running_emperor
 from uwsgi_reload_hook.site.lock import emperor_lock, ignored, lock_holder
 from uwsgi_reload_hook.site.peers import Peer
 from uwsgi_reload_hook.site.site import UwsgiSite
@@ -49,6 +52,8 @@ def reload(settings: Settings, say: Say, *, resume: bool) -> int:
         signal.signal(number, lambda *_: inbox.stop())
     home = Home("shell")
     try:
+        if settings.emperor_stats_socket is None:
+            settings = replace(settings, emperor_stats_socket=running_emperor(settings))
         endpoints = discover(settings, home)
         process = EmperorProcess(endpoints, settings)
         emperor = process.identify()
@@ -65,7 +70,7 @@ def reload(settings: Settings, say: Say, *, resume: bool) -> int:
 
 
 def _warn(text: str) -> None:
-    write_line(sys.stderr, f"uwsgi-reload-hook: {text}")
+    write_line(sys.stderr, f"uwsgi-reload-hook: {as_flags(text)}")
 
 
 def _complain(code: int, text: str) -> int:
@@ -172,10 +177,10 @@ def _running(pid: int, authority: Authority) -> str:
 class OutputLines:
     """Prints the outcome of each vassal as the old script did. An observer."""
 
-    def __init__(self, say: Say, suffix: str) -> None:
-        """`suffix` is cut off the ids."""
+    def __init__(self, say: Say, suffixes: Sequence[str]) -> None:
+        """The first of `suffixes` that fits is cut off an id."""
         self._say = say
-        self._suffix = suffix
+        self._suffixes = suffixes
 
     def __call__(self, event: Event) -> None:
         """Print an outcome. Of a restore only failures are printed, because a whole roll follows."""
@@ -204,7 +209,8 @@ class OutputLines:
 
     def _name(self, id_: str) -> str:
         """The vassal's name as the old script printed it. Where the Emperor scans a glob, the id is a path."""
-        return Path(id_).name.removesuffix(self._suffix)
+        name = Path(id_).name
+        return next((name.removesuffix(suffix) for suffix in self._suffixes if name.endswith(suffix)), name)
 
 
 class NoTrigger:

@@ -76,7 +76,8 @@ def members_by_key(snapshot: Snapshot, roll: Roll) -> Counter[str]:
 
 def minimum_by_key(snapshot: Snapshot, roll: Roll, settings: Settings) -> dict[str, int]:
     """How many vassals of each key must serve."""
-    return {key: settings.minimum_active_vassals.of(count) for key, count in members_by_key(snapshot, roll).items()}
+    minimum = settings.minimum_active_vassals
+    return {key: minimum.of(count, key) for key, count in members_by_key(snapshot, roll).items()}
 
 
 def _known_keys(vassal: Vassal, progress: Progress | None, excluded_keys: frozenset[str]) -> frozenset[str]:

@@ -10,6 +10,7 @@ __all__ = [
     "has_reexecuted",
     "is_another",
     "is_drained",
+    "places_lost",
     "runs_new_code",
     "runs_old_code",
     "still_routed",
@@ -105,6 +106,19 @@ def still_routed(drain: Drain, vassal: Vassal, snapshot: Snapshot, ignored_by: f
         return ()
     gone = {node.identity for node in drain.unsubscribed if node.router not in ignored_by}
     return tuple([node for node in live if node.identity in gone])
+
+
+def places_lost(progress: Progress, snapshot: Snapshot) -> list[str]:
+    """Where a vassal was served requests and is not now: its keys, each at every router that had it there before.
+
+    A router that is not read any more, because its vassal was removed, is not waited for.
+    """
+    live = {(node.key, node.router) for node in snapshot.live[progress.id]}
+    before = {(node.key, node.router) for node in progress.drain.nodes if node.key in progress.keys}
+    if snapshot.routers:
+        before = {place for place in before if place[1] in snapshot.routers}
+    lost = progress.keys - {key for key, _ in live}
+    return sorted(lost) + [f"{key} at {router}" for key, router in sorted(before - live) if key not in lost]
 
 
 def unrouted(drain: Drain, vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:

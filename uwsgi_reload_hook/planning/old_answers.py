@@ -74,8 +74,8 @@ def is_probed(progress: Progress, context: Context) -> bool:
 
 def comparison(progress: Progress, context: Context) -> str:
     """What the old code has answered, in words that follow a bad answer; empty = it was not asked."""
-    probe = context.settings.probe
-    return f"; the old code has answered with {_best(progress, context)}" if probe and probe.compares else ""
+    probe, best = context.settings.probe, _best(progress, context)
+    return f"; the old code has answered with {best}" if probe and probe.compares and best else ""
 
 
 def in_words(progress: Progress, context: Context) -> str:

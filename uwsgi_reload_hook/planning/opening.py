@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from uwsgi_reload_hook.planning import absence, counts
-from uwsgi_reload_hook.planning.budget import leaves_enough
 from uwsgi_reload_hook.planning.progress import Progress
 from uwsgi_reload_hook.planning.roll import OldAnswer, Request, Result, Roll, Stage
+from uwsgi_reload_hook.planning.unrollable import exclude_unrollable, vassals_in_words
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot, Vassal
 
@@ -48,8 +48,11 @@ def open_roll(
     excluded = {
         vassal.id: why for vassal in snapshot.vassals.values() if (why := _exclusion(vassal, settings, request))
     }
+    new = {id_ for id_, vassal in snapshot.vassals.items() if _began_after(vassal, request, snapshot.wall)}
     rolled = {
-        id_: _opened(vassal, memory, now) for id_, vassal in sorted(snapshot.vassals.items()) if id_ not in excluded
+        id_: _opened(vassal, memory, now, is_new=id_ in new)
+        for id_, vassal in sorted(snapshot.vassals.items())
+        if id_ not in excluded
     }
     roll = Roll(
         id=f"{request.mtime_ns}-{int(snapshot.wall * 1000)}",
@@ -67,13 +70,30 @@ def open_roll(
         last_change=now,
     )
     roll = replace(roll, minimum=counts.minimum_by_key(snapshot, roll, settings))
+    if rolled and rolled.keys() <= new:
+        return roll
     why = refusal(snapshot, roll) if rolled else _nobody(excluded)
+    if not why:
+        roll, why = exclude_unrollable(snapshot, roll)
     return replace(roll, stage=Stage.OVER, result=Result.REFUSED, finished=now, reason=why) if why else roll
 
 
-def _opened(vassal: Vassal, memory: Memory, now: float) -> Progress:
+def _began_after(vassal: Vassal, request: Request, wall: float) -> bool:
+    """Whether the process of a vassal was started after the touch, so that it has the code already.
+
+    As after a cold start, when a touch was made while everything was down. A reload that the Emperor has delivered does
+    not count, because its vassal may still show the accepting byte of its start.
+    """
+    touched_ns = max(request.mtime_ns, request.changed_ns)
+    started_ns = vassal.last_run * 1_000_000_000
+    runs = vassal.present and vassal.pid > 0 and not vassal.respawns
+    return runs and request.changed_ns > 0 and touched_ns <= started_ns <= wall * 1e9
+
+
+def _opened(vassal: Vassal, memory: Memory, now: float, *, is_new: bool) -> Progress:
+    """One that `is_new` is judged from its start, as one is that the Emperor starts in the middle of the roll."""
     remembered = memory.keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE
-    first_pid = vassal.pid if vassal.present else None
+    first_pid = vassal.pid if vassal.present and not is_new else None
     return Progress(vassal.id, since=now, keys=vassal.keys or remembered, first_pid=first_pid)
 
 
@@ -83,7 +103,7 @@ def _nobody(excluded: Mapping[str, str]) -> str:
         return "there is no vassal to roll: the Emperor runs none"
     named = [f"{id_}: {why}" for id_, why in sorted(excluded.items())]
     more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
-    return f"there is no vassal to roll ({_count(len(named))} left alone): {'; '.join(named[:NAMED])}{more}"
+    return f"there is no vassal to roll ({vassals_in_words(len(named))} left alone): {'; '.join(named[:NAMED])}{more}"
 
 
 def _exclusion(vassal: Vassal, settings: Settings, request: Request) -> str:
@@ -91,13 +111,20 @@ def _exclusion(vassal: Vassal, settings: Settings, request: Request) -> str:
         return vassal.exclusion
     if not vassal.config_exists and not vassal.is_lost:
         return "its config was removed"
-    if not vassal.id.endswith(settings.vassal_config_file_suffix):
-        return f"its config does not end with {settings.vassal_config_file_suffix}"
-    if not any(fnmatch.fnmatchcase(vassal.id, glob) for glob in settings.vassals):
+    suffixes = settings.vassal_config_file_suffix
+    if suffixes and not vassal.id.endswith(suffixes):
+        return f"its config does not end with {' or '.join(suffixes)}"
+    if not any(_is_named(vassal.id, glob) for glob in settings.vassals):
         return "not named by reload-hook-vassals"
-    if not fnmatch.fnmatchcase(vassal.id, request.only):
+    if not _is_named(vassal.id, request.only):
         return "not named by the trigger's only="
     return ""
+
+
+def _is_named(id_: str, glob: str) -> bool:
+    """Whether a glob matches an id, which of an Emperor that scans a glob is a path, or that path's file name."""
+    names = (id_, id_.removeprefix("./"), id_.rpartition("/")[2])
+    return any(fnmatch.fnmatchcase(name, glob) for name in names)
 
 
 def refusal(snapshot: Snapshot, roll: Roll) -> str:
@@ -115,25 +142,9 @@ def refusal(snapshot: Snapshot, roll: Roll) -> str:
             "hook as the user of the Emperor, name the sockets of vassals after their configs, or roll only vassals "
             "that subscribe (reload-hook-vassals)"
         )
-    unknown = [snapshot.vassals[id_] for id_, progress in roll.vassals.items() if not progress.keys]
-    if any(counts.is_down(vassal) or counts.may_announce_itself(vassal) for vassal in unknown):
-        return ""  # it may turn out to serve the key that lacks vassals
-    rolled = frozenset().union(*(progress.keys for progress in roll.vassals.values()))
-    for key, count in sorted(counts.members_by_key(snapshot, roll).items()):
-        minimum = roll.minimum[key]
-        if key in rolled and not leaves_enough(count, minimum):
-            return (
-                f"key {key} has {_count(count)} and the minimum is {minimum}, so none can be reloaded: "
-                "add vassals, or lower reload-hook-minimum-active-vassals (0 allows a pause in which requests queue; a "
-                "percentage is written 50%% in an ini)"
-            )
     return ""
 
 
 def _may_be_unowned(vassal: Vassal) -> bool:
     """Whether an unowned node may be this vassal's: never where its config subscribes it to no router."""
     return vassal.accepting and vassal.may_subscribe
-
-
-def _count(vassals: int) -> str:
-    return "1 vassal" if vassals == 1 else f"{vassals} vassals"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning import old_answers, polling, stages
+from uwsgi_reload_hook.planning import announcing, old_answers, polling, stages
 from uwsgi_reload_hook.planning.actions import Step
 from uwsgi_reload_hook.planning.observation import apply, observe
 from uwsgi_reload_hook.planning.progress import Drain, Failure, Phase
@@ -20,15 +20,17 @@ __all__ = ["end_at_once", "fail_vassal", "plan", "see_nothing"]
 def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step:
     """Take one step of a roll that is not over. `now` is in monotonic seconds."""
     roll = old_answers.note(roll, snapshot)
-    context = Context(snapshot, settings, now, roll.ignored_by, roll.old_answers)
+    context = Context(snapshot, settings, now, roll.ignored_by | snapshot.resubscribing, roll.old_answers)
     seen, reactions = observe(replace(roll, blind_since=None), context)
     seen = stages.stop_if_needed(seen, context)
-    context = replace(context, ignored_by=seen.ignored_by)
+    context = replace(context, ignored_by=seen.ignored_by | snapshot.resubscribing)
     chosen, actions = schedule(seen, context)
     chosen, questions = old_answers.ask(chosen, context)
     chosen, hanging = old_answers.end_hanging(chosen, context)
     after = stages.advance(chosen, roll, context)
-    return Step((*reactions, *actions, *questions, *hanging), after, polling.next_look(actions, after, context))
+    kept = announcing.keep(snapshot, {one.id for one in (*after.out, *after.within(Phase.FAILED))})
+    actions = (*reactions, *actions, *questions, *hanging, *kept)
+    return Step(actions, after, polling.next_look(actions, after, context))
 
 
 def see_nothing(roll: Roll, why: str, settings: Settings, now: float) -> Step:

@@ -52,6 +52,8 @@ class Request:
     request_id: str = ""
     message: str = ""
     only: str = "*"
+    changed_ns: int = field(default=0, compare=False)
+    """When the file was changed in whatever way, in Unix nanoseconds: nobody can set that back; 0 = not known."""
 
 
 class OldAnswer(NamedTuple):
@@ -90,6 +92,8 @@ class Roll:
     """Vassals that are not rolled, and why."""
     excluded_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The keys of those vassals as the roll began: they stay members of a key after a restart of its router."""
+    left: str = ""
+    """Which keys have no room, so that their vassals were left alone, in words; empty = there are none."""
     minimum: Mapping[str, int] = field(default_factory=dict)
     """Key to the number of vassals that must serve."""
     key_routers: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning import absence, canary, counts
+from uwsgi_reload_hook.planning import absence, announcing, canary, counts, unrollable
 from uwsgi_reload_hook.planning.opening import refusal
 from uwsgi_reload_hook.planning.progress import Phase, Progress
 from uwsgi_reload_hook.planning.roll import Mode, Result, Roll, Stage
@@ -44,15 +44,17 @@ def stop_if_needed(roll: Roll, context: Context) -> Roll:
     left = any(not one.phase.is_over for one in roll.vassals.values())
     if limit and left and context.now - roll.started >= limit:
         return stop(roll, Result.TIMED_OUT, f"the deadline of {limit:g} s was reached")
-    if roll.stage is Stage.WAITING and not roll.out and (why := refusal(context.snapshot, roll)):
-        return stop(roll, Result.REFUSED, why)  # a router listed keys late, and their minimum spares no vassal
+    if roll.stage is Stage.WAITING and not roll.out:
+        why = refusal(context.snapshot, roll)
+        if not why:  # a router may have listed keys late, and their minimum spares no vassal
+            roll, why = unrollable.exclude_unrollable(context.snapshot, roll)
+        return stop(roll, Result.REFUSED, why) if why else roll
     return roll
 
 
 def advance(roll: Roll, before: Roll, context: Context) -> Roll:
     """Move a roll to the stage that its vassals are in after a step; `before` is the roll before that step."""
-    pairs = zip(before.vassals.values(), roll.vassals.values(), strict=True)
-    if any(old.phase is not new.phase for old, new in pairs):
+    if any(before.vassals[id_].phase is not one.phase for id_, one in roll.vassals.items()):
         roll = replace(roll, last_change=context.now)
     if before.stopping is None and roll.stopping is Result.FAILED:
         roll = replace(roll, reason=_failures(roll))  # with what became of the traffic of those that failed
@@ -65,7 +67,11 @@ def advance(roll: Roll, before: Roll, context: Context) -> Roll:
         return end(roll, roll.stopping or Result.INTERRUPTED, roll.reason, context.now)
     if roll.within(Phase.PENDING) or canary.seconds_left(roll, context.settings, context.now):
         return roll
-    return end(roll, Result.DONE, roll.reason, context.now)
+    if announcing.are_awaited(roll, context):
+        return roll
+    result, reason = unrollable.result_of_finished(roll)
+    reasons = [one for one in (reason, announcing.warning(roll, context.snapshot)) if one]
+    return end(roll, result, "; ".join(reasons), context.now)
 
 
 def _failures(roll: Roll) -> str:

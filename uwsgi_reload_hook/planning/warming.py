@@ -50,9 +50,9 @@ def observe(progress: Progress, vassal: Vassal, context: Context) -> Transition:
         return fail(progress, context.now, Failure.DIED, why), ()
     if progress.warmup.awaits_answer:
         return _judge_answer(progress, vassal, context)
-    missing = progress.keys - {node.key for node in context.snapshot.live[vassal.id]}
+    missing = evidence.places_lost(progress, context.snapshot)
     if missing or (progress.before.accepts and not vassal.accepting):
-        lost = ", ".join(sorted(missing))
+        lost = ", ".join(missing)
         complaint = f"is not subscribed again under {lost}" if missing else "stopped accepting"
         unhealthy = progress._replace(warmup=progress.warmup._replace(healthy_since=None))
         late = unless_late(unhealthy, context, complaint)

@@ -66,7 +66,8 @@ def _close(roll: Roll) -> None:
     reloaded = len(ids[Phase.DONE])
     if roll.result is Result.DONE:
         reason = f": {roll.reason}" if roll.reason else ""
-        log.info("roll %s is done after %.2f s: %d vassals reloaded%s", *_end(roll), reloaded, reason)
+        level = logging.WARNING if reason else logging.INFO
+        log.log(level, "roll %s is done after %.2f s: %d vassals reloaded%s", *_end(roll), reloaded, reason)
         _tell_refused_hosts(roll)
         return
     log.error(

@@ -133,7 +133,7 @@ class Recorder:
         """Record what one step changes, before its acts."""
         stopping = [events.RollStopping(after)] if after.stopping is not None and before.stopping is None else []
         changes = [*_moves(before, after), *stopping]
-        if after.result is None and (changes or after.minimum != before.minimum):
+        if after.result is None and (changes or (after.minimum, after.left) != (before.minimum, before.left)):
             self._save(after, now)
             self._changed = True
         self._tell(*changes)

@@ -8,33 +8,24 @@ has to belong to root or to the Emperor's user too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.option_sources import from_environment
 from uwsgi_reload_hook.settings import PREFIX, Settings
-from uwsgi_reload_hook.site import process_options, processes, routers
+from uwsgi_reload_hook.site import process_options, processes
 from uwsgi_reload_hook.site.authority import Authority, from_arguments
 from uwsgi_reload_hook.site.peers import is_listener
 from uwsgi_reload_hook.site.process_options import NOFOLLOW
+from uwsgi_reload_hook.site.router_discovery import Router, answer, find_routers, read_named
+from uwsgi_reload_hook.site.router_options import STATS_OPTIONS
 from uwsgi_reload_hook.site.sockets import StatsSocket, resolve
+from uwsgi_reload_hook.site.unanswered import no_emperor
 from uwsgi_reload_hook.uwsgi import stats
 from uwsgi_reload_hook.uwsgi.options import is_on
 
 __all__ = ["Endpoints", "Home", "Instance", "Router", "discover", "find_emperor", "given_to", "instance_of"]
-
-ROUTERS = ("fastrouter", "http", "rawrouter", "sslrouter")
-DEFAULT_TOLERANCE = 17.0
-"""uWSGI's default `subscription-tolerance` (core/init.c)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Router:
-    """One router: its stats socket and its subscription server."""
-
-    stats: StatsSocket
-    subscription_server: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +35,6 @@ class Endpoints:
     emperor: StatsSocket
     emperor_pid: int
     routers: tuple[Router, ...]
-    subscription_tolerance: float
     nofollow: bool | None = None
     """Whether the Emperor reads the mtime of a symlink itself (`emperor-nofollow`); None = not known."""
 
@@ -86,20 +76,12 @@ def discover(settings: Settings, home: Home) -> Endpoints:
     emperor_stats = stats.parse_emperor(emperor.read())
     instance = instance or instance_of(emperor_stats.pid)
     trusted = Authority(emperor_stats.pid, dict).trusted
-    named = bool(settings.fastrouter_stats_socket)
-    known = tuple(
-        Router(
-            stats_socket,
-            settings.subscription_server
-            or routers.subscription_server(router_stats, stats_socket.address, trusted, named=named),
-        )
-        for stats_socket, router_stats in _routers(settings, emperor_stats, instance, trusted)
-    )
+    known = find_routers(settings, emperor_stats, [*instance.values(STATS_OPTIONS)], trusted)
     if home.host is not None:
         nofollow: bool | None = is_on(instance.options.get(NOFOLLOW, []))
     else:
         nofollow = process_options.nofollow(emperor_stats.pid)
-    return Endpoints(emperor, emperor_stats.pid, known, _tolerance(instance), nofollow)
+    return Endpoints(emperor, emperor_stats.pid, known, nofollow)
 
 
 def find_emperor(settings: Settings, home: Home) -> tuple[StatsSocket, Instance | None]:
@@ -121,15 +103,10 @@ def given_to(pid: int) -> dict[str, list[str]]:
     return {**from_environment(processes.environment(pid) or {}), **from_arguments(processes.command_line(pid))}
 
 
-def _tolerance(instance: Instance) -> float:
-    text = instance.options.get("subscription-tolerance", [""])[-1]
-    return float(text) if text.isdecimal() else DEFAULT_TOLERANCE
-
-
 def _emperor_stats(settings: Settings, home: Home, instance: Instance) -> StatsSocket:
     if settings.emperor_stats_socket:
         socket = StatsSocket(settings.emperor_stats_socket)
-        if not stats.is_emperor(_read_named(socket, "emperor-stats-socket")):
+        if not stats.is_emperor(read_named(socket, "emperor-stats-socket")):
             raise UnavailableError(
                 f"{PREFIX}emperor-stats-socket = {socket.address}: this is not an Emperor's stats socket; "
                 "give the address of emperor-stats-server"
@@ -138,12 +115,9 @@ def _emperor_stats(settings: Settings, home: Home, instance: Instance) -> StatsS
     configured = [StatsSocket(one) for one in instance.values(("emperor-stats", "emperor-stats-server"))]
     held = (StatsSocket(one) for one in _held(home.emperor_pid))
     for socket, ask in (*((one, True) for one in configured), *((one, False) for one in held)):
-        if (document := _answer(socket, ask=ask)) and stats.is_emperor(document):
+        if (document := answer(socket, ask=ask)) and stats.is_emperor(document):
             return socket
-    raise UnavailableError(
-        "the Emperor's stats socket was not found; set emperor-stats-server in the Emperor's config, and "
-        f"{PREFIX}emperor-stats-socket to the same address in the hook's"
-    )
+    raise UnavailableError(no_emperor(instance.options))
 
 
 def _held(pid: int | None) -> list[str]:
@@ -151,77 +125,3 @@ def _held(pid: int | None) -> list[str]:
         return []
     trusted = Authority(pid, dict).trusted
     return [one for one in sorted(processes.listening().get(pid, ())) if is_listener(one, trusted)]
-
-
-def _read_named(socket: StatsSocket, option: str) -> stats.Document:
-    try:
-        return socket.read()
-    except UnavailableError as error:
-        raise UnavailableError(
-            f"{PREFIX}{option} = {socket.address}: {error}; give the address it listens on"
-        ) from error
-
-
-def _answer(socket: StatsSocket, *, ask: bool) -> stats.Document | None:
-    try:
-        return socket.read(ask=ask)
-    except UnavailableError:
-        return None
-
-
-def _routers(
-    settings: Settings, emperor: stats.EmperorStats, instance: Instance, trusted: Collection[int]
-) -> list[tuple[StatsSocket, stats.RouterStats]]:
-    if settings.fastrouter_stats_socket:
-        return [_named_router(address) for address in settings.fastrouter_stats_socket]
-    if configured := _configured_routers(instance):
-        return configured
-    held, passed_over = routers.gateway_sockets(emperor, trusted)
-    sockets = [StatsSocket(one) for one in held]
-    if answering := _of_routers((socket, _answer(socket, ask=False)) for socket in sockets):
-        return answering
-    words = f" ({'; '.join(passed_over)})" if passed_over else ""
-    raise UnavailableError(
-        f"no router's stats socket was found in the Emperor's process tree{words}; set fastrouter-stats-server in the "
-        f"router's config, and {PREFIX}fastrouter-stats-socket to the same address in the hook's"
-    )
-
-
-def _configured_routers(instance: Instance) -> list[tuple[StatsSocket, stats.RouterStats]]:
-    """The routers whose stats sockets the Emperor's config names; none if no such socket answers.
-
-    Raises UnavailableError if only some answer, because the vassals of a silent router would count for no minimum.
-    """
-    names = [f"{router}-{option}" for router in ROUTERS for option in ("stats", "stats-server")]
-    sockets = [StatsSocket(one) for one in instance.values(names)]
-    answers = [(socket, _answer(socket, ask=True)) for socket in sockets]
-    answering = _of_routers(answers)
-    silent = [socket.address for socket, document in answers if document is None]
-    if answering and silent:
-        raise UnavailableError(
-            f"the router's stats socket {silent[0]}, which the Emperor's config names, does not answer, though "
-            f"{answering[0][0].address} does; start that router, or name those that there are by "
-            f"{PREFIX}fastrouter-stats-socket in the hook's config"
-        )
-    return answering
-
-
-def _named_router(address: str) -> tuple[StatsSocket, stats.RouterStats]:
-    socket = StatsSocket(address)
-    document = _read_named(socket, "fastrouter-stats-socket")
-    if not stats.is_router(document):
-        raise UnavailableError(
-            f"{PREFIX}fastrouter-stats-socket = {address}: this is not the stats socket of a router that takes "
-            "subscriptions; give the address of fastrouter-stats-server"
-        )
-    return socket, stats.parse_router(document, address)
-
-
-def _of_routers(
-    answers: Iterable[tuple[StatsSocket, stats.Document | None]],
-) -> list[tuple[StatsSocket, stats.RouterStats]]:
-    return [
-        (socket, stats.parse_router(document, socket.address))
-        for socket, document in answers
-        if document and stats.is_router(document)
-    ]

@@ -195,7 +195,7 @@ def _peers(claims: dict[str, int | None]) -> Iterator[tuple[str, Peer]]:
                 full.append(name)
                 continue
             try:
-                peer = listener(f"@{name}", wait)
+                peer = listener(f"\0{name}", wait)
             except BlockingIOError:
                 full.append(name)
                 continue

@@ -10,10 +10,12 @@ from dataclasses import replace
 
 from uwsgi_reload_hook.logs import Seen
 from uwsgi_reload_hook.site import processes, vassal_config
+from uwsgi_reload_hook.site.announcing_habit import Habit, Habits, read_habit
 from uwsgi_reload_hook.site.discovery import Endpoints
 from uwsgi_reload_hook.site.hook_vassals import HookVassals
 from uwsgi_reload_hook.site.prober import Prober
 from uwsgi_reload_hook.site.process_options import may_subscribe
+from uwsgi_reload_hook.site.router_reader import RouterReader, not_of_another_host
 from uwsgi_reload_hook.site.sockets import is_here
 from uwsgi_reload_hook.site.subscriptions import ForeignKeys, configured_keys
 from uwsgi_reload_hook.site.vassals import KnownVassals
@@ -45,6 +47,8 @@ class Observer:
         self._warned = Seen(WARNINGS)
         self._foreign = ForeignKeys(self._configured_keys)
         self._hooks = HookVassals()
+        self._routers = RouterReader(endpoints.routers)
+        self._habits = Habits(self._read_habit)
 
     def look(self, tracked: Collection[str], to_inspect: Callable[[Mapping[str, Vassal]], Iterable[str]]) -> Snapshot:
         """Read each router once, and then the Emperor once. Raises UnavailableError.
@@ -52,30 +56,30 @@ class Observer:
         The snapshot has the vassals of the ids `tracked` even if the Emperor has forgotten them. `to_inspect` chooses
         the ids of those whose process facts are read too.
         """
-        routers = [
-            (router.stats.address, stats.parse_router(router.stats.read(), router.stats.address))
-            for router in self._endpoints.routers
-        ]
+        routers = self._routers.read()
         emperor_stats = self._read_emperor()
-        for address, router_stats in routers:
-            self._warn(address, router_stats.left_out)
+        for router, router_stats in routers:
+            self._warn(router.stats.address, router_stats.left_out)
         self._vassals.update(emperor_stats, tracked)
-        nodes = [node for _, router_stats in routers for node in router_stats.nodes]
+        nodes = [node for router, router_stats in routers for node in not_of_another_host(router, router_stats.nodes)]
         owned = self._vassals.owners(nodes)
-        pids = {address: router_stats.pid for address, router_stats in routers}
+        pids = {router.stats.address: router_stats.pid for router, router_stats in routers}
         vassals = self._join(emperor_stats, owned, self._router_hosts(pids.values()))
         for id_ in to_inspect(vassals):
             vassals[id_] = replace(vassals[id_], details=self._process_facts(vassals[id_]))
         unowned = {node.address for node in nodes} - {node.address for own in owned.values() for node in own}
+        wall = time.time()
         return Snapshot(
-            wall=time.time(),
+            wall=wall,
             vassals=vassals,
-            subscription_tolerance=self._endpoints.subscription_tolerance,
+            tolerances=self._routers.tolerances(routers),
+            clocks=self._routers.clocks(routers, wall),
             emperor_seconds=self._read[1],
-            unowned=frozenset(_may_be_ours(unowned, vassals.values())),
+            unowned=frozenset(_may_be_ours(unowned, vassals.values())) | (self._vassals.ambiguous & unowned),
             cpus=len(os.sched_getaffinity(0)),
             emperor_pid=emperor_stats.pid,
             routers=pids,
+            resubscribing=self._routers.resubscribing(routers),
         )
 
     def _read_emperor(self) -> stats.EmperorStats:
@@ -103,6 +107,10 @@ class Observer:
         self._hosts = {pid: self._hosts[pid] if pid in self._hosts else processes.parent(pid) for pid in pids}
         return frozenset(self._hosts.values())
 
+    def _read_habit(self, entry: stats.VassalStats) -> Habit:
+        environment = processes.environment(entry.pid) or {}
+        return read_habit(entry, self._vassals.paths[entry.id], processes.command_line(entry.pid), environment)
+
     def _configured_keys(self, entry: stats.VassalStats) -> frozenset[str] | None:
         environment = processes.environment(entry.pid) or {}
         return configured_keys(entry, self._vassals.paths[entry.id], processes.command_line(entry.pid), environment)
@@ -122,6 +130,8 @@ class Observer:
             present, entry, path = id_ in listed, listed.get(id_, _UNLISTED), self._vassals.paths[id_]
             foreign = foreign_keys.get(id_, frozenset())
             nodes = _own_first(owned.get(id_, ()), foreign)
+            by_hook = entry.pid > 0 and any(node.is_announced_by_hook for node in nodes)
+            habit = self._habits.of(entry) if by_hook else Habit(by_itself=True)
             vassals[id_] = Vassal(
                 id_,
                 config_exists=vassal_config.may_exist(path),
@@ -137,6 +147,8 @@ class Observer:
                 nodes=nodes,
                 foreign_keys=foreign,
                 may_subscribe=bool(nodes) or not present or may_subscribe(entry.pid, path),
+                announces_itself=habit.by_itself,
+                announce_wait=habit.wait,
                 probe=answers.get(id_),
             )
         return vassals

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from uwsgi_reload_hook.addresses import host_and_port
+from uwsgi_reload_hook.addresses import host_and_port, is_unix
+from uwsgi_reload_hook.site.unix_sockets import connect, target_of, written
 
 __all__ = [
     "Peer",
@@ -54,6 +55,7 @@ class Peer:
 def listener(address: str, wait: float = 0.0) -> Peer | None:
     """The process that listens on a unix stream socket (`@name` if abstract); None = there is none.
 
+    An address that begins with a NUL is the kernel's name itself: `@name` may be that, or uWSGI's with a NUL more.
     `wait` is how many seconds to wait for room in its backlog. Raises BlockingIOError where that stays full.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -62,7 +64,7 @@ def listener(address: str, wait: float = 0.0) -> Peer | None:
         else:
             connection.setblocking(False)
         try:
-            connection.connect("\0" + address[1:] if address.startswith("@") else address)
+            connect(connection, target_of(address))
         except BlockingIOError:
             raise
         except OSError:
@@ -73,7 +75,7 @@ def listener(address: str, wait: float = 0.0) -> Peer | None:
 def listening_pid(address: str) -> int | None:
     """The pid of the process that listens at a unix address; None = there is none, or its backlog is full."""
     try:
-        peer = listener(address) if address.startswith(("/", "@")) else None
+        peer = listener(address) if is_unix(address) else None
     except BlockingIOError:
         return None
     return peer.pid if peer is not None else None
@@ -84,7 +86,7 @@ def is_listener(address: str, users: Collection[int]) -> bool:
 
     Of a TCP port the kernel gives no process, but the user who made the socket, whatever process has it by now.
     """
-    if not address.startswith(("/", "@")):
+    if not is_unix(address):
         makers = port_users(address, "tcp")
         return bool(makers) and makers <= frozenset(users)
     try:
@@ -130,7 +132,7 @@ def datagram_user(path: str) -> int | None:
 
 
 def listening_inodes() -> dict[int, str]:
-    """The address of each unix stream socket that is listened on by its inode; each NUL of it is written as `@`.
+    """The address of each unix stream socket that is listened on by its inode, as `written` writes it.
 
     Raises OSError where the kernel may not be asked by netlink. Its list in /proc is no substitute, because a user who
     binds a name with a line break can put any line there.
@@ -138,8 +140,7 @@ def listening_inodes() -> dict[int, str]:
     addresses = {}
     for one in _asked(_LISTENING):
         if one.kind == socket.SOCK_STREAM and one.name:
-            name = one.name if one.name.startswith(b"\0") else one.name.removesuffix(b"\0")
-            addresses[one.number] = os.fsdecode(name).replace("\0", "@")
+            addresses[one.number] = written(os.fsdecode(one.name))
     return addresses
 
 

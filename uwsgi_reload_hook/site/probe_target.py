@@ -6,6 +6,7 @@ import os
 import re
 from functools import partial
 
+from uwsgi_reload_hook.addresses import is_unix
 from uwsgi_reload_hook.planning.actions import SendProbe
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.prober import Target
@@ -106,7 +107,7 @@ def _held(pid: int, sockets: list[tuple[str, str]], directory: str | None) -> li
     for address, protocol in sockets:
         if address.endswith(_ANY_PORT):
             found += [(one, protocol) for one in others]
-        elif not address.startswith(("/", "@")) or os.path.normpath(address) in held:
+        elif not is_unix(address) or os.path.normpath(address) in held:
             found.append((address, protocol))
     return found
 

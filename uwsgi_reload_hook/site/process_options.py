@@ -22,17 +22,18 @@ _LOADED_BY = {".ini": "ini", ".xml": "xml", ".yml": "yaml", ".yaml": "yaml", ".j
 """By the ending of a config the option an Emperor loads it with (core/emperor.c); with any other it starts none."""
 
 
-def of_instance(pid: int) -> tuple[Options, str]:
+def of_instance(pid: int, read: Callable[[str], bytes | None] = read_bytes) -> tuple[Options, str]:
     """The options of an instance that hosts an Emperor, the process `pid`, and the directory that it was started in.
 
-    An Emperor changes into the directory that it scans, but its master, if it has one, stays.
+    An Emperor changes into the directory that it scans, but its master, if it has one, stays. The same holds for a
+    router. `read` reads a file.
     """
     environment = processes.environment(pid)
     arguments, above = processes.command_line(pid), processes.parent(pid)
     same_program = above is not None and processes.command_line(above) == arguments
     directory = processes.working_directory(above) if above and same_program else None
     directory = directory or (environment or {}).get("PWD", "/")
-    return read_options(_start(pid, arguments, directory, environment)), directory
+    return read_options(replace(_start(pid, arguments, directory, environment), read=read)), directory
 
 
 def of_vassal(pid: int, config: str) -> Options:

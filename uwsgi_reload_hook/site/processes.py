@@ -29,6 +29,7 @@ __all__ = [
     "parent",
     "pid_namespace",
     "reloads",
+    "running",
     "send_signal",
     "shares_hostname",
     "shares_network",
@@ -118,6 +119,16 @@ def is_hidden(pid: int) -> bool:
     return not os.path.exists(f"/proc/{pid}/stat")  # noqa: PTH110 - Path.exists raises where it may not look
 
 
+def running(program: str) -> list[int]:
+    """The pids of the processes whose command line begins with a program of about this name."""
+    found = []
+    for pid in psutil.pids():
+        arguments = command_line(pid)
+        if arguments and program in os.path.basename(arguments[0]).lower():  # noqa: PTH119 - a text
+            found.append(pid)
+    return found
+
+
 def is_running(pid: int) -> bool:
     """Whether a process uses a CPU, or waits for one, now."""
     return _read(pid, lambda process: str(process.status())) == psutil.STATUS_RUNNING
@@ -203,7 +214,7 @@ def listening(kind: str = "all") -> dict[int, frozenset[str]]:
         address = connection.laddr
         if connection.family == socket.AF_UNIX:
             if address:  # an accepted connection has its listener's path too, which does no harm
-                listeners.setdefault(connection.pid, set()).add(str(address).replace("\0", "@"))
+                listeners.setdefault(connection.pid, set()).update(_as_proc_writes(str(address)))
         elif connection.status == psutil.CONN_LISTEN and not isinstance(address, str) and address:
             host = f"[{address.ip}]" if ":" in address.ip else address.ip
             listeners.setdefault(connection.pid, set()).add(f"{host}:{address.port}")
@@ -229,6 +240,12 @@ def _unix_listeners() -> dict[int, set[str]]:
                 if link in addresses:
                     listeners.setdefault(int(process.name), set()).add(addresses[link])
     return listeners
+
+
+def _as_proc_writes(path: str) -> Iterable[str]:
+    """The addresses that a path of /proc/net/unix may mean, where each NUL is an `@`, uWSGI's last one too."""
+    address = path.replace("\0", "@")
+    return {address, address[:-1]} if len(address) > 1 and address[0] == address[-1] == "@" else {address}
 
 
 def open_files(pid: int) -> list[str]:

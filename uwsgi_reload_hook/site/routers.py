@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
+from uwsgi_reload_hook.addresses import is_unix
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.settings import PREFIX
 from uwsgi_reload_hook.site import processes
@@ -81,6 +82,6 @@ def subscription_server(router: stats.RouterStats, name: str, trusted: Collectio
 
 
 def _holds(pid: int, address: str) -> bool:
-    if address.startswith(("/", "@")):
+    if is_unix(address):
         return listening_pid(address) == pid
     return any(same_socket(address, one) for one in processes.listening().get(pid, ()))

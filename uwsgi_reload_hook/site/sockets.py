@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from uwsgi_reload_hook.addresses import FORMS, host_and_port
+from uwsgi_reload_hook.addresses import FORMS, abstract, host_and_port, is_unix
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.site.names import OddNames
+from uwsgi_reload_hook.site.unix_sockets import connect, target_of
 from uwsgi_reload_hook.uwsgi import stats
 
 __all__ = ["StatsSocket", "accepts", "is_datagram_path", "is_here", "open_stream", "resolve", "same_socket", "send"]
@@ -42,7 +43,7 @@ def _parse(address: str) -> tuple[socket.AddressFamily, SocketAddress]:
     if split is None:
         if not _is_path(address):
             raise UnavailableError(f"{address} is no address: no file can have this name")
-        return socket.AF_UNIX, "\0" + address[1:] if address.startswith(("@", "\0")) else address
+        return socket.AF_UNIX, target_of(address)
     host, port = split[0].strip("[]") or "127.0.0.1", split[1]
     if not _is_host(host):
         raise UnavailableError(f"{address} is no address: give {FORMS}")
@@ -93,14 +94,15 @@ def _is_host(host: str) -> bool:
 
 
 def resolve(address: str, directory: str | None) -> str:
-    """Make a relative path absolute, from the directory of the process that has bound it."""
-    if ":" in address or address.startswith(("@", "/", "\0")) or directory is None:
-        return address
+    """Make a relative path absolute, from the directory of the process that has bound it, and write `@name` one way."""
+    if ":" in address or address.startswith("\0") or is_unix(address) or directory is None:
+        return abstract(address)
     return str(Path(directory) / address)
 
 
 def same_socket(node: str, listening: str) -> bool:
     """Whether a router's node address means that listening socket; a wildcard host matches any host."""
+    node, listening = abstract(node), abstract(listening)
     if node == listening or (node.startswith("/") and os.path.normpath(node) == os.path.normpath(listening)):
         return True  # uWSGI's %d ends with a slash, and %d/app.sock has two
     node_host, _, node_port = node.rpartition(":")
@@ -144,7 +146,7 @@ class StatsSocket:
         chunks: list[bytes] = []
         with socket.socket(family, socket.SOCK_STREAM) as connection:
             connection.settimeout(TIMEOUT)
-            connection.connect(target)
+            connect(connection, target)
             if not self._http:
                 connection.settimeout(UNASKED)
                 try:
@@ -182,7 +184,8 @@ def send(address: str, packet: bytes) -> None:
     family, target = _parse(address)
     with socket.socket(family, socket.SOCK_DGRAM) as connection:
         connection.settimeout(TIMEOUT)
-        connection.sendto(packet, target)
+        connect(connection, target)
+        connection.send(packet)
 
 
 def is_datagram_path(path: str) -> bool:
@@ -192,7 +195,7 @@ def is_datagram_path(path: str) -> bool:
         if family != socket.AF_UNIX:
             return False
         with socket.socket(family, socket.SOCK_DGRAM) as connection:
-            connection.connect(target)
+            connect(connection, target)
     except (OSError, UnavailableError):
         return False
     return True
@@ -207,7 +210,7 @@ def open_stream(address: str) -> socket.socket:
     connection = socket.socket(family, socket.SOCK_STREAM)
     connection.setblocking(False)
     try:
-        connection.connect(target)
+        connect(connection, target)
     except BlockingIOError:
         if family == socket.AF_UNIX:  # unlike a TCP connection it is not under way, and has to be tried again
             connection.close()
@@ -224,7 +227,7 @@ def accepts(address: str) -> bool:
         family, target = _numeric(address)
         with socket.socket(family, socket.SOCK_STREAM) as connection:
             connection.settimeout(TIMEOUT)
-            connection.connect(target)
+            connect(connection, target)
     except BlockingIOError:
         return True
     except (OSError, UnavailableError):

@@ -18,7 +18,7 @@ from uwsgi_reload_hook.snapshot import Node
 from uwsgi_reload_hook.uwsgi.option_reader import read_options
 from uwsgi_reload_hook.uwsgi.stats import VassalStats
 
-__all__ = ["ForeignKeys", "configured_keys", "own_keys"]
+__all__ = ["ForeignKeys", "changed_since", "configured_keys", "own_keys"]
 
 log = logging.getLogger(__name__)
 
@@ -93,12 +93,12 @@ def configured_keys(
 
     options = read_options(replace(start, read=read))
     whole = options.possible(*_WANTED) is not None and not options.unsure
-    if not whole or any(_changed_since(file, entry.last_run) for file in files):
+    if not whole or any(changed_since(file, entry.last_run) for file in files):
         return None
     return own_keys({name: options.possible(name) or [] for name in options.names()})
 
 
-def _changed_since(path: str, second: int) -> bool:
+def changed_since(path: str, second: int) -> bool:
     """Whether a file, or a symlink on the way to it, was changed after a second of the wall clock.
 
     Its ctime counts, because an mtime can be set. A config that was edited since the vassal's start describes the next

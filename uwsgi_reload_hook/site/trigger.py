@@ -100,6 +100,7 @@ class Trigger:
             request_id=fields.get("request-id", ""),
             message=fields.get("message", ""),
             only=fields.get("only") or "*",
+            changed_ns=state.status.st_ctime_ns,
         )
 
     def _complain(self, complaint: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Iterable, Mapping
 
@@ -9,11 +10,14 @@ from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.ownership import NodeMatcher
 from uwsgi_reload_hook.site.peers import listening_pid
+from uwsgi_reload_hook.site.process_options import of_vassal
 from uwsgi_reload_hook.site.vassal_config import config_path
 from uwsgi_reload_hook.snapshot import Node
 from uwsgi_reload_hook.uwsgi.stats import EmperorStats
 
 __all__ = ["KnownVassals"]
+
+_SUBSCRIBE = ("subscribe-to", "st", "subscribe", "subscribe2")
 
 
 class KnownVassals:
@@ -28,7 +32,19 @@ class KnownVassals:
         """The path of each vassal's config by the vassal's id."""
         self._monitors: dict[str, str] = {}
         self._settings = settings
-        self._matcher = NodeMatcher(processes.listening, processes.parent, time.monotonic, listening_pid)
+        self._matcher = NodeMatcher(
+            processes.listening, processes.parent, time.monotonic, listening_pid, self._announced
+        )
+
+    @property
+    def ambiguous(self) -> frozenset[str]:
+        """The addresses of nodes that several vassals could own."""
+        return self._matcher.ambiguous
+
+    def _announced(self, id_: str) -> frozenset[str]:
+        """The words of a vassal's subscriptions, the addresses that it has announced among them."""
+        values = of_vassal(self.pids[id_], self.paths[id_]).found(*_SUBSCRIBE)
+        return frozenset(word for value in values for word in re.split("[=,]", value))
 
     def update(self, emperor_stats: EmperorStats, tracked: Collection[str]) -> None:
         """Keep the vassals that the Emperor lists or blacklists, and those with the ids `tracked`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from uwsgi_reload_hook.snapshot import Node
+from uwsgi_reload_hook.snapshot import HOOKS_LOAD, Node
 
 __all__ = ["encode", "subscribe", "unsubscribe"]
 
@@ -35,8 +35,8 @@ def _bounded(length: int) -> int:
 
 
 def subscribe(node: Node) -> bytes:
-    """The packet that subscribes `node`, with the weight and the modifiers that the stats gave."""
-    return encode(_variables(node), _SUBSCRIPTION, 0)
+    """The packet that subscribes `node`, with the weight and the modifiers that the stats gave, and the hook's load."""
+    return encode({**_variables(node), "load": str(HOOKS_LOAD)}, _SUBSCRIPTION, 0)
 
 
 def unsubscribe(node: Node) -> bytes:
