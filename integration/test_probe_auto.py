@@ -168,3 +168,30 @@ def test_an_application_whose_start_page_hangs_is_rolled_as_if_nobody_had_asked(
     assert client.failed == []
     assert "NO MERCY" not in farm.log()
     assert farm.log().count("is ended, because it hung in the hook's probe and nothing else") == 3
+
+
+def test_new_code_whose_start_page_hangs_is_held_and_gets_no_request(start: Callable[[Layout], Farm]) -> None:
+    farm = start(Layout(apps=(THREE,), hook=("reload-hook-timeout = 6",)))
+    with Client(farm, path="/other") as client:
+        farm.deploy("hanging")
+        roll = farm.roll_now()
+        farm.deploy("new")
+        last = farm.roll_now()
+        client.stop()
+    assert_held(roll)
+    assert f"has not answered the probe, GET / with Host app.test at {farm.directory}/run/app-1.sock" in roll["reason"]
+    assert last["result"] == "done", last["reason"]
+    assert client.failed == []
+    assert {answer.version for answer in client.answers} == {"old", "new"}
+
+
+def test_a_probe_answered_with_a_400_names_the_host_the_log_and_what_to_set(
+    start: Callable[[Layout], Farm],
+) -> None:
+    app = App(vassals=2, load_seconds=0.1, lines=("logto = ../app/%n.log",))
+    farm = start(Layout(apps=(app,), hook=("reload-hook-probe = /",)))
+    farm.deploy("400-a")
+    reason = farm.roll_now()["reason"]
+    assert "GET / with Host app.test at" in reason
+    assert "reload-hook-probe = path=/,host=www.example.org" in reason
+    assert reason.endswith(f"; see its log {farm.directory}/vassals/../app/app-1.log"), "with Emperor's directory first"

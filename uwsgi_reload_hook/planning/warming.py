@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uwsgi_reload_hook.planning import evidence, old_answers
-from uwsgi_reload_hook.planning.actions import Action, Suspend, Unsubscribe
+from uwsgi_reload_hook.planning.actions import Action, EndRequest, Suspend, Unsubscribe
 from uwsgi_reload_hook.planning.progress import Failure, Image, Phase, Progress
 from uwsgi_reload_hook.planning.transitions import (
     ANNOUNCE_WAIT,
@@ -101,8 +101,10 @@ def _judge_answer(progress: Progress, vassal: Vassal, context: Context) -> Trans
     if answer is None:
         asked = old_answers.in_words(progress, context)
         late = unless_late(progress, context, f"has not answered the probe, {asked}")
-        # As after a bad answer: whoever does not answer a probe must not get requests.
-        return late._replace(failure=Failure.PROBE) if late.phase is Phase.FAILED else late, ()
+        if late.phase is not Phase.FAILED:
+            return late, ()
+        # As after a bad answer it must not get requests; and its next reload would wait for the worker that hangs.
+        return late._replace(failure=Failure.PROBE), (EndRequest(progress.id, vassal.pid),)
     if not answer.good:
         before = old_answers.comparison(progress, context)
         return fail(progress, context.now, Failure.PROBE, f"the probe failed: {answer.words}{before}"), ()

@@ -119,9 +119,11 @@ class Actuator:
         try:
             processes.send_signal(worker, signal.SIGKILL)
         except OSError as error:
-            log.warning("%s: worker %d hangs in the hook's probe of the old code: %s", action.vassal, worker, error)
+            log.warning(
+                "%s: worker %d hangs in the hook's probe, and cannot be ended: %s", action.vassal, worker, error
+            )
         else:
-            text = "%s: worker %d of the old code is ended, because it hung in the hook's probe and nothing else"
+            text = "%s: worker %d is ended, because it hung in the hook's probe and nothing else"
             log.warning(text, action.vassal, worker)
 
     def _held(self, action: SendProbe) -> tuple[Node, ...]:
