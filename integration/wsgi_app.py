@@ -3,7 +3,8 @@
 `APP_DIRECTORY` holds `version` (read once, at import; `broken` makes the import fail, `failing` every request,
 `uncallable` leaves nothing to call, `dying` kills the process that imports it a second later), `load` (seconds that the
 import takes), `hold` (an import does not end while it is there), `breaks`, to which each failed import adds its time,
-and `loads`, to which each other one adds the vassal, when it began and when it ended.
+and `loads`, to which each other one adds the vassal, when it began and when it ended. With `LINGER` the process that
+imports it does not end by itself, because a thread of the application goes on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ BEGAN = time.time()
 # What an application imports is part of the time that it takes to load.
 import os  # noqa: E402
 import subprocess  # noqa: E402
+import threading  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 from urllib.parse import parse_qs  # noqa: E402
@@ -34,6 +36,8 @@ if VERSION == "broken":
     raise ImportError("this deploy is broken")
 if VERSION == "dying":
     subprocess.Popen(["/bin/sh", "-c", f"sleep 1; kill -9 {os.getpid()}"])
+if "LINGER" in os.environ:
+    threading.Thread(target=threading.Event().wait).start()
 with (DIRECTORY / "loads").open("a") as loads:
     loads.write(f"{VASSAL} {BEGAN} {time.time()}\n")
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import UnavailableError
+from uwsgi_reload_hook.homes import own_vassal
 from uwsgi_reload_hook.planning.actions import Look
 from uwsgi_reload_hook.records.directories import changeable_by
 from uwsgi_reload_hook.records.history import History
@@ -80,7 +81,8 @@ def _say_who_may_change(directory: Path) -> None:
 def _find(settings: Settings, home: Home) -> tuple[UwsgiSite, EmperorProcess, Emperor]:
     endpoints = discover(settings, home)
     site = UwsgiSite(settings, home, endpoints)
-    site.look((), Look())  # lists the host's sockets now, so that the first roll has not to wait for it
+    seen = site.look((), Look())  # lists the host's sockets now, so that the first roll has not to wait for it
+    own_vassal.keep_out(site, seen, home)
     process = EmperorProcess(endpoints, settings)
     return site, process, process.identify()
 

@@ -71,7 +71,8 @@ def open_roll(
 def _opened(vassal: Vassal, memory: Memory, now: float) -> Progress:
     remembered = memory.keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE
     first_pid = vassal.pid if vassal.present else None
-    return Progress(vassal.id, since=now, keys=vassal.keys or remembered, first_pid=first_pid)
+    keys = (vassal.keys or remembered) - vassal.withheld_keys
+    return Progress(vassal.id, since=now, keys=keys, first_pid=first_pid)
 
 
 def _nobody(excluded: Mapping[str, str]) -> str:
@@ -109,8 +110,8 @@ def refusal(snapshot: Snapshot, roll: Roll) -> str:
     if snapshot.unowned and keyless:
         return (
             f"it cannot be told whether {min(snapshot.unowned)}, a node at the router, is {keyless[0]}, so no minimum "
-            "can be kept: run the hook as the user of the Emperor, name the sockets of vassals after their configs, or "
-            "roll only vassals that subscribe (reload-hook-vassals)"
+            f"can be kept: {snapshot.way_to_see or 'run the hook as the user of the Emperor'}, name the sockets of "
+            "vassals after their configs, or roll only vassals that subscribe (reload-hook-vassals)"
         )
     unknown = [snapshot.vassals[id_] for id_, progress in roll.vassals.items() if not progress.keys]
     if any(counts.is_down(vassal) or counts.may_announce_itself(vassal) for vassal in unknown):

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from uwsgi_reload_hook.clocks import Monotonic, Seconds
-from uwsgi_reload_hook.snapshot import Blacklisting, Node
+from uwsgi_reload_hook.snapshot import DEFAULT_OPTIONS, Blacklisting, Node, ReloadOptions
 
 __all__ = ["Baseline", "Drain", "Failure", "Image", "Phase", "Progress", "Times", "Warmup"]
 
@@ -102,11 +102,15 @@ class Baseline(NamedTuple):
     """Whether it is expected to accept: a vassal of mules only never does."""
     blacklisted: Blacklisting | None = None
     """Its blacklist entry when the hook had the blacklist cleared."""
+    options: ReloadOptions = DEFAULT_OPTIONS
+    """What the options of the process that was touched say of its reload."""
 
 
 class Warmup(NamedTuple):
     """What was learnt since a vassal runs its new code. Written by planning/warming.py."""
 
+    accepting_since: Monotonic | None = None
+    """Since when it accepts, though the Emperor has told it to reload once more."""
     admitted: Monotonic | None = None
     """Since when it may be in the routers; None = the answer to its first probe is awaited first."""
     probed: Monotonic | None = None

@@ -9,11 +9,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from uwsgi_reload_hook.logs import Seen
-from uwsgi_reload_hook.site import processes, vassal_config
+from uwsgi_reload_hook.site import master_loop, processes, vassal_config
+from uwsgi_reload_hook.site.capabilities import way_to_see
 from uwsgi_reload_hook.site.discovery import Endpoints
 from uwsgi_reload_hook.site.prober import Prober
 from uwsgi_reload_hook.site.sockets import is_here
 from uwsgi_reload_hook.site.subscriptions import ForeignKeys, configured_keys
+from uwsgi_reload_hook.site.vassal_options import OptionsByVassal, emperor_log
 from uwsgi_reload_hook.site.vassals import KnownVassals
 from uwsgi_reload_hook.snapshot import Node, ProcessFacts, Snapshot, Vassal
 from uwsgi_reload_hook.uwsgi import stats
@@ -42,6 +44,7 @@ class Observer:
         """The number of vassals, and the seconds of the quickest read of the Emperor's stats with that number."""
         self._warned = Seen(WARNINGS)
         self._foreign = ForeignKeys(self._configured_keys)
+        self._options = OptionsByVassal()
 
     def look(self, tracked: Collection[str], to_inspect: Callable[[Mapping[str, Vassal]], Iterable[str]]) -> Snapshot:
         """Read each router once, and then the Emperor once. Raises UnavailableError.
@@ -62,7 +65,7 @@ class Observer:
         pids = {address: router_stats.pid for address, router_stats in routers}
         vassals = self._join(emperor_stats, owned, self._router_hosts(pids.values()))
         for id_ in to_inspect(vassals):
-            vassals[id_] = replace(vassals[id_], details=self._process_facts(vassals[id_]))
+            vassals[id_] = self._inspect(vassals[id_])
         unowned = {node.address for node in nodes} - {node.address for own in owned.values() for node in own}
         return Snapshot(
             wall=time.time(),
@@ -70,6 +73,7 @@ class Observer:
             subscription_tolerance=self._endpoints.subscription_tolerance,
             emperor_seconds=self._read[1],
             unowned=frozenset(_may_be_ours(unowned, vassals.values())),
+            way_to_see=way_to_see() if unowned else "",
             cpus=len(os.sched_getaffinity(0)),
             emperor_pid=emperor_stats.pid,
             routers=pids,
@@ -113,12 +117,16 @@ class Observer:
         """The vassals by id, each with its nodes and with the answer to its probe."""
         listed = {entry.id: entry for entry in emperor_stats.vassals}
         foreign_keys = self._foreign.of(owned, listed)
+        emperors_log = emperor_log(emperor_stats.pid)
+        self._options.keep(self._vassals.pids)
         answers = self._prober.results() if self._prober else {}
         vassals = {}
         for id_ in sorted(self._vassals.pids):
             present, entry, path = id_ in listed, listed.get(id_, _UNLISTED), self._vassals.paths[id_]
             foreign = foreign_keys.get(id_, frozenset())
             nodes = _own_first(owned.get(id_, ()), foreign)
+            options = self._options.of(id_, entry, path)
+            rests = options.may_rest and not entry.accepting and present and self._rests(id_, entry.pid)
             vassals[id_] = Vassal(
                 id_,
                 config_exists=vassal_config.may_exist(path),
@@ -126,17 +134,34 @@ class Observer:
                 pid=entry.pid,
                 last_mod=entry.last_mod,
                 last_run=entry.last_run,
-                accepting=entry.accepting,
+                accepting=entry.accepting or rests,
+                rests=rests,
                 respawns=entry.respawns,
                 cursed=entry.cursed,
                 blacklisted=emperor_stats.blacklist.get(id_),
                 exclusion=_exclusion(entry, self._own_pid, hosts) if present else "",
                 nodes=nodes,
                 foreign_keys=foreign,
+                withheld_keys=options.withheld_keys,
+                log=options.log or emperors_log,
                 may_subscribe=bool(nodes) or not present or vassal_config.may_subscribe(path),
                 probe=answers.get(id_),
             )
         return vassals
+
+    def _rests(self, id_: str, pid: int) -> bool:
+        return master_loop.rests(pid, self._vassals.addresses(id_))
+
+    def _inspect(self, vassal: Vassal) -> Vassal:
+        """Add the facts of its process.
+
+        Whether it rests is asked once more after that, so that the rest of an old image is not taken for that of a new.
+        """
+        details = self._process_facts(vassal)
+        if not vassal.rests:
+            return replace(vassal, details=details)
+        rests = self._rests(vassal.id, vassal.pid)
+        return replace(vassal, details=details, accepting=rests, rests=rests)
 
     def _process_facts(self, vassal: Vassal) -> ProcessFacts:
         paths = self._vassals.paths
@@ -145,6 +170,8 @@ class Observer:
             reloads=processes.reloads(vassal.pid) if vassal.present else None,
             children=processes.children(vassal.pid) if vassal.present else None,
             running=vassal.present and processes.is_running(vassal.pid),
+            loads=master_loop.loads(vassal.pid) if vassal.present else None,
+            options=self._options.last(vassal.id).reload,
             touch_path=config.path,
             touch_also=config.also,
             touch_problem=config.problem,
