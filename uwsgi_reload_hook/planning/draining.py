@@ -73,19 +73,17 @@ def observe(progress: Progress, vassal: Vassal, context: Context) -> Transition:
 def _observe_config(progress: Progress, vassal: Vassal, context: Context) -> Transition:
     """Fail a drained vassal that cannot be touched, for its config or because it loads already and does not end."""
     details = vassal.details
-    if _loads_already(progress, vassal):
-        return unless_late(progress, context, "loads, because somebody else has reloaded it, and does not end"), ()
-    if details is None or not vassal.present or not _why_drained(progress, vassal, context):
+    if details is None or _loads_already(progress, vassal):
+        why = "loads, because somebody else has reloaded it, and does not end" if details else "cannot be looked at"
+        return unless_late(progress, context, why), ()
+    if not vassal.present or not _why_drained(progress, vassal, context):
         return progress, ()
     if details.touch_problem:
         return fail_and_return(progress, context.now, Failure.REFUSED, details.touch_problem)
     if not _waits_for_the_clock(vassal, context):
         return progress, ()
-    late = unless_late(
-        progress,
-        context,
-        "has a config younger than the present second, the only one that the hook may give it: chown the config",
-    )
+    why = "has a config younger than the present second, the only one that the hook may give it: chown the config"
+    late = unless_late(progress, context, why)
     if late.phase is not Phase.FAILED:
         return progress, ()
     return late._replace(drain=Drain()), subscribe(progress, progress.drain.unsubscribed)
