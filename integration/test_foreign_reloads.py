@@ -11,14 +11,12 @@ import pytest
 from integration.client import Client, fetch
 from integration.layout import App, Layout
 from integration.mid_roll import held, phases, wait_answers, wait_phases
-from integration.waiting import eventually
+from integration.waiting import eventually, observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from integration.farm import Farm
-
-APP = App(vassals=3, load_seconds=0.3)
 
 
 def reload_by_signal(farm: Farm, vassal: str) -> None:
@@ -77,16 +75,38 @@ def test_a_vassal_that_somebody_else_reloads_is_touched_when_it_has_loaded(
     assert {answer.version for answer in client.answers[answered:]} == {"new"}
 
 
-def test_a_vassal_loads_at_most_once_after_it_was_done(start: Callable[[Layout], Farm]) -> None:
+@pytest.mark.parametrize("reload", [reload_by_signal, reload_by_fifo, reload_by_touch])
+def test_a_vassal_that_loads_by_somebody_else_is_not_touched_meanwhile(
+    start: Callable[[Layout], Farm], reload: Callable[[Farm, str], None]
+) -> None:
+    """It would have accepted, and then have loaded a second time with requests in its socket."""
+    app = App(vassals=3, load_seconds=0.3, unsubscribes=False, lines=("touch-reload = %d../run/%n.touch",))
+    farm = start(Layout(apps=(app,), symlinks=False))
+    make_touch_files(farm)
+    with held(farm):
+        reload(farm, "app-1.ini")
+        eventually(lambda: loading(farm, "app-1.ini"), "app-1.ini loads")
+        farm.touch_trigger()
+        wait_phases(farm, 1, "draining", "touched", "restarting")
+        assert observe(lambda: farm.vassal_stats()["app-1.ini"]["respawns"], 1) == {0}
+    roll = farm.wait_result({})
+    assert roll["result"] == "done", roll["reason"]
+    assert farm.vassal_stats()["app-1.ini"]["respawns"] == 1
+
+
+@pytest.mark.parametrize("home", ["mule", "host"])
+def test_a_roll_waits_for_the_second_reload_of_a_vassal(start: Callable[[Layout], Farm], home: str) -> None:
     """An Emperor that is told to reload all tells those that load already to reload once more, and the hook, too."""
-    farm = start(Layout(apps=(APP,)))
+    hook = ("reload-hook-minimum-active-vassals = 0", "reload-hook-canary-time = 0")
+    farm = start(Layout(apps=(App(vassals=1, load_seconds=0.3),), home=home, hook=hook))
     farm.deploy("new")
     with held(farm):
         farm.touch_trigger()
         wait_phases(farm, 1, "restarting")
         os.kill(farm.emperor()["pid"], signal.SIGHUP)
         eventually(lambda: all(one["respawns"] >= 1 for one in farm.vassal_stats().values()), "all are told")
-        eventually(lambda: farm.roll()["result"] == "interrupted", "the hook is reloaded")
+        if home == "mule":
+            eventually(lambda: farm.roll()["result"] == "interrupted", "the hook is reloaded")
     roll = eventually(lambda: one if (one := farm.roll())["result"] == "done" else None, "the roll is done")
     loads = (farm.directory / "app" / "loads").read_text()
     with Client(farm) as client:

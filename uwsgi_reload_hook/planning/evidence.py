@@ -11,7 +11,6 @@ __all__ = [
     "has_reexecuted",
     "is_another",
     "is_drained",
-    "is_reloaded_again",
     "runs_new_code",
     "see_log",
     "still_routed",
@@ -67,17 +66,6 @@ def runs_new_code(progress: Progress, vassal: Vassal) -> bool:
     if details.children is None or before.children is None:
         return details.reloads is None or before.reloads is None
     return bool(details.children) and not details.children & before.children
-
-
-def is_reloaded_again(progress: Progress, vassal: Vassal) -> bool:
-    """Whether the Emperor has delivered more reloads since the touch than the master has made.
-
-    It makes the next one as soon as it has loaded, unless it was told of both before it began the first.
-    """
-    details, before = vassal.details, progress.before
-    if progress.image is Image.NEW_PROCESS or details is None or details.reloads is None or before.reloads is None:
-        return False
-    return vassal.respawns - before.respawns > details.reloads - before.reloads
 
 
 def has_reexecuted(before: Baseline, vassal: Vassal) -> bool:

@@ -109,8 +109,6 @@ class Baseline(NamedTuple):
 class Warmup(NamedTuple):
     """What was learnt since a vassal runs its new code. Written by planning/warming.py."""
 
-    accepting_since: Monotonic | None = None
-    """Since when it accepts, though the Emperor has told it to reload once more."""
     admitted: Monotonic | None = None
     """Since when it may be in the routers; None = the answer to its first probe is awaited first."""
     probed: Monotonic | None = None

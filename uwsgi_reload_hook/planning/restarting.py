@@ -19,9 +19,6 @@ from uwsgi_reload_hook.planning.transitions import (
 )
 from uwsgi_reload_hook.snapshot import Vassal
 
-AGAIN = 2.0
-"""Seconds after which a master that was told to reload once more has begun to: it wakes within one."""
-
 __all__ = ["new_process", "observe_restarting", "observe_touched"]
 
 
@@ -62,17 +59,7 @@ def observe_restarting(progress: Progress, vassal: Vassal, context: Context) -> 
     seen = progress.image is Image.NEW_PROCESS or vassal.details is not None
     if not seen or not evidence.has_new_workers(progress, vassal):
         return unless_late(progress, context, "does not start its workers"), ()
-    if evidence.is_reloaded_again(progress, vassal):
-        progress = _note_accepting(progress, context.now)
-        if context.now - (progress.warmup.accepting_since or context.now) < AGAIN:
-            return unless_late(progress, context, "is reloaded again and again by somebody else"), ()
     return warming.begin(progress, vassal, context)
-
-
-def _note_accepting(progress: Progress, now: float) -> Progress:
-    if progress.warmup.accepting_since is not None:
-        return progress
-    return progress._replace(warmup=progress.warmup._replace(accepting_since=now))
 
 
 def _wait_for_code(progress: Progress, vassal: Vassal, context: Context) -> Transition:
