@@ -38,6 +38,9 @@ RUNNING: list[Farm] = []
 class Farm:
     """Starts on entering, stops every process it started on leaving; the directory goes too."""
 
+    command: tuple[str | Path, ...] = (UWSGI,)
+    """What starts the instance."""
+
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         # A unix socket's path may not exceed 107 bytes, so pytest's own directories are too deep.
@@ -102,7 +105,7 @@ class Farm:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [UWSGI, "--ini", instance],
+                [*self.command, "--ini", instance],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -30,6 +30,8 @@ class App:
     tcp: bool = False
     unsubscribes: bool = True
     need_app: bool = True
+    start_unsubscribed: bool = True
+    """Its first worker lets it into the router; else its master does."""
     after_key: str = ""
     lines: tuple[str, ...] = ()
 
@@ -111,15 +113,18 @@ def app_ini(directory: Path, app: App, subscription_server: str, abstract: str =
             f"env = APP_DIRECTORY={directory}/{app.name}",
             "env = VASSAL=%n",
             f"socket = {address}",
-            "start-unsubscribed = true",
             *(["unsubscribe-on-graceful-reload = true"] if app.unsubscribes else []),
             f"subscribe-to = {subscription_server}:{app.key}{app.after_key}",
             f"master-fifo = {fifo}",
-            f"hook-accepting1-once = spinningfifo:{fifo} S",
+            *(_until_accepting(fifo) if app.start_unsubscribed else []),
             *environment_lines(),
             *app.lines,
         ]
     )
+
+
+def _until_accepting(fifo: str) -> list[str]:
+    return ["start-unsubscribed = true", f"hook-accepting1-once = spinningfifo:{fifo} S"]
 
 
 def hook_ini(directory: Path, lines: tuple[str, ...], *, start: str = MULE) -> str:

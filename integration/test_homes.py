@@ -29,7 +29,7 @@ MINIMUMS = (1, 4)
 KEEP_DOWN = "emperor-throttle = 60000"
 
 # A death has words for each moment that it can be seen at: cursed, gone, blacklisted, or started again already.
-DEATH = re.compile(r"(?:its process ended|died|does not start)[^;]*; see its log")
+DEATH = re.compile(r"(?:its process ended|died|does not start)[^;]*; see its log \S+")
 
 Told = list[dict[str, Any]]
 TOLD: dict[tuple[str, int], Told] = {}

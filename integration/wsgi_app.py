@@ -4,7 +4,8 @@
 raises in each, one that begins with `hanging` never ends one of `/`, one such as `404-b` has the status of all answers,
 `uncallable` leaves nothing to call, `dying` kills the process that imports it a second later), `load` (seconds that the
 import takes), `hold` (an import does not end while it is there), `breaks`, to which each failed import adds its time,
-and `loads`, to which each other one adds the vassal, when it began and when it ended.
+and `loads`, to which each other one adds the vassal, when it began and when it ended. With `LINGER` the process that
+imports it does not end by itself, because a thread of the application goes on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ BEGAN = time.time()
 # What an application imports is part of the time that it takes to load.
 import os  # noqa: E402
 import subprocess  # noqa: E402
+import threading  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 from urllib.parse import parse_qs  # noqa: E402
@@ -35,6 +37,8 @@ if VERSION == "broken":
     raise ImportError("this deploy is broken")
 if VERSION == "dying":
     subprocess.Popen(["/bin/sh", "-c", f"sleep 1; kill -9 {os.getpid()}"])
+if "LINGER" in os.environ:
+    threading.Thread(target=threading.Event().wait).start()
 with (DIRECTORY / "loads").open("a") as loads:
     loads.write(f"{VASSAL} {BEGAN} {time.time()}\n")
 

@@ -34,7 +34,7 @@ def test_the_trigger_alone_gives_the_defaults_of_the_contract() -> None:
         minimum_active_vassals=Minimum(1),
         maximum_parallel=0,
         canary=1,
-        timeout=60,
+        timeout=None,
         deadline=0,
         drain_timeout=30,
         minimum_healthy_time=0,

@@ -17,6 +17,7 @@ from uwsgi_reload_hook.errors import ConfigError
 from uwsgi_reload_hook.homes.daemon import cannot_start, serve
 from uwsgi_reload_hook.homes.memory import delay_teller
 from uwsgi_reload_hook.homes.own_config import refuse_lost_percents
+from uwsgi_reload_hook.homes.own_vassal import warn_if_serving
 from uwsgi_reload_hook.logs import log_to
 from uwsgi_reload_hook.option_sources import from_uwsgi_opt, texts, with_repeats
 from uwsgi_reload_hook.settings import parse
@@ -70,7 +71,10 @@ def _serve(given: dict[str, list[str]], inbox: Inbox) -> None:
         refuse_lost_percents(config)
     settings = parse(given)
     log_to(sys.stderr, quiet=settings.quiet)
-    serve(settings, _home(), inbox)
+    home = _home()
+    if home.own_pid:
+        warn_if_serving(texts(api.options()), api.workers())
+    serve(settings, home, inbox)
 
 
 def _home() -> Home:
@@ -80,7 +84,7 @@ def _home() -> Home:
     if "emperor" in options:  # a vassal can host an Emperor of its own: that one is meant
         return Home("host", host=Instance(options, processes.working_directory(master) or "/"))
     if "UWSGI_EMPEROR_FD" in os.environ:
-        return Home("mule", emperor_pid=processes.parent(master), own_pid=master)
+        return Home("mule", emperor_pid=processes.parent(master), own_pid=master, workers=api.workers())
     raise ConfigError(
         "this uWSGI instance is no vassal and hosts no Emperor; put its config into the directory of an Emperor"
     )

@@ -37,7 +37,7 @@ class Settings:
     maximum_parallel: int = 0
     canary: int = 1
     canary_time: float = 2.0
-    timeout: float = 60.0
+    timeout: float | None = None
     deadline: float = 0.0
     drain_timeout: float = 30.0
     minimum_healthy_time: float = 0.0

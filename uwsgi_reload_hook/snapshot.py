@@ -12,7 +12,21 @@ HOOKS_LOAD = 0x686F6F6B
 So a router's stats tell whose word a node's last announcement was. It spells "hook".
 """
 
-__all__ = ["HOOKS_LOAD", "Blacklisting", "Node", "ProbeResult", "ProcessFacts", "Snapshot", "Vassal"]
+__all__ = [
+    "DEFAULT_OPTIONS",
+    "HOOKS_LOAD",
+    "MERCY",
+    "Blacklisting",
+    "Node",
+    "ProbeResult",
+    "ProcessFacts",
+    "ReloadOptions",
+    "Snapshot",
+    "Vassal",
+]
+
+MERCY = 60
+"""Seconds for which a master waits for its workers and mules to end by default (core/init.c)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,21 @@ class Blacklisting:
 
 
 @dataclass(frozen=True, slots=True)
+class ReloadOptions:
+    """What a vassal's own options say of its reload, as far as they are known; else uWSGI's defaults."""
+
+    mercy: int = MERCY
+    """Seconds for which its master waits at most for what it runs to end, before it re-executes itself."""
+    mercy_option: str = "worker-reload-mercy"
+    """The option that says so, in words."""
+    exits: bool = False
+    """Whether it ends, and is started by the Emperor, where others re-execute themselves (`exit-on-reload`)."""
+
+
+DEFAULT_OPTIONS = ReloadOptions()
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessFacts:
     """Facts that are read only for the vassals out of service, because they cost system calls."""
 
@@ -66,6 +95,9 @@ class ProcessFacts:
     """The master's living children as (pid, start in clock ticks since boot), without zombies; None = not readable."""
     running: bool = False
     """Whether the master uses a CPU, or waits for one: its interpreter starts, or it imports."""
+    loads: bool | None = None
+    """Whether the master has not entered its loop yet, because it loads its application; None = not readable."""
+    options: ReloadOptions = DEFAULT_OPTIONS
     touch_path: str = ""
     """The path whose mtime the Emperor looks at."""
     touch_also: str = ""
@@ -100,6 +132,9 @@ class Vassal:
     last_run: int = 0
     """Wall-clock second of the last start or delivered reload."""
     accepting: bool = False
+    """Whether requests to it are answered: by the Emperor's word a worker accepts, or it rests."""
+    rests: bool = False
+    """Whether its master itself waits for a request, because it has no worker (`cheap`, `idle`)."""
     respawns: int = 0
     cursed: bool = False
     blacklisted: Blacklisting | None = None
@@ -108,6 +143,10 @@ class Vassal:
     nodes: tuple[Node, ...] = ()
     foreign_keys: frozenset[str] = frozenset()
     """Keys of its nodes that another process announced: they count for no minimum, and are not waited for."""
+    withheld_keys: frozenset[str] = frozenset()
+    """Keys under which it announces itself only once a file is gone (`subscribe2` with `check`)."""
+    log: str = ""
+    """The file that it logs to; empty = not known."""
     may_subscribe: bool = True
     """False where its config subscribes it to no router, even if a router still lists it."""
     announces_itself: bool | None = True
@@ -125,9 +164,9 @@ class Vassal:
 
     @cached_property
     def keys(self) -> frozenset[str]:
-        """The subscription keys of its own under which some router lists it, dead or alive."""
+        """The subscription keys of its own under which some router lists it, dead or alive, and it wants to be."""
         keys = frozenset([node.key for node in self.nodes])
-        return keys - self.foreign_keys if self.foreign_keys else keys
+        return keys - self.foreign_keys - self.withheld_keys if self.foreign_keys or self.withheld_keys else keys
 
 
 _NONE: frozenset[str] = frozenset()
@@ -151,6 +190,8 @@ class Snapshot:
     """Seconds that a read of the Emperor's stats takes, in which its one thread does nothing else."""
     unowned: frozenset[str] = frozenset()
     """Addresses of router nodes that match no vassal that the hook can see."""
+    way_to_see: str = ""
+    """What would let the hook see whose sockets they are, as an instruction; empty = nothing that it knows of."""
     cpus: int = 0
     """How many CPUs the vassals share; 0 = not known."""
     emperor_pid: int = 0

@@ -22,13 +22,13 @@ from tests.support.build import (
     with_vassals,
 )
 from tests.support.rolling import WatchedSite, a_site, run, settings
-from uwsgi_reload_hook.planning import opening, planner, stages
+from uwsgi_reload_hook.planning import limits, opening, planner, stages
 from uwsgi_reload_hook.planning.actions import Subscribe, WakeMaster
 from uwsgi_reload_hook.planning.polling import CHANGE_EXPECTED, IMMEDIATELY
 from uwsgi_reload_hook.planning.progress import Failure, Phase
 from uwsgi_reload_hook.planning.roll import Request, Result, Roll, Stage
 from uwsgi_reload_hook.settings import Minimum, Settings
-from uwsgi_reload_hook.snapshot import ProcessFacts, Snapshot, Vassal
+from uwsgi_reload_hook.snapshot import MERCY, ProcessFacts, Snapshot, Vassal
 
 NOW = 50.0
 
@@ -373,7 +373,7 @@ def test_a_vassal_of_unknown_keys_is_not_touched_in_the_middle_of_its_own_start(
     seen = a_snapshot(starting)
     step = planner.plan(seen, opened(seen), settings(canary=0), NOW)
     assert (step.roll.vassals["v1.ini"].phase is Phase.PENDING) is waits
-    later = planner.plan(seen, opened(seen), settings(canary=0), NOW + settings().timeout)
+    later = planner.plan(seen, opened(seen), settings(canary=0), NOW + MERCY + limits.LOADING)
     assert later.roll.vassals["v1.ini"].phase is Phase.DRAINING, "it hangs"
 
 

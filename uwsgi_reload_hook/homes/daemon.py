@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from uwsgi_reload_hook.controller import Controller, Inbox
 from uwsgi_reload_hook.errors import ConfigError, UnavailableError
+from uwsgi_reload_hook.homes import own_vassal
 from uwsgi_reload_hook.homes.memory import Delayed, delay_teller, recorder_of, state_directory
 from uwsgi_reload_hook.planning.actions import Look
 from uwsgi_reload_hook.records.directories import changeable_by
@@ -72,7 +73,8 @@ def _say_who_may_change(directory: Path) -> None:
 def _find(settings: Settings, home: Home) -> tuple[UwsgiSite, EmperorProcess, Emperor]:
     endpoints = discover(settings, home)
     site = UwsgiSite(settings, home, endpoints)
-    site.look((), Look())  # lists the host's sockets now, so that the first roll need not wait for it
+    seen = site.look((), Look())  # lists the host's sockets now, so that the first roll need not wait for it
+    own_vassal.keep_out(site, seen, home)
     process = EmperorProcess(endpoints, settings)
     return site, process, process.identify()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
-from uwsgi_reload_hook.planning import absence, counts
+from uwsgi_reload_hook.planning import absence, counts, limits
 from uwsgi_reload_hook.planning.progress import Phase
 from uwsgi_reload_hook.planning.roll import Roll
 from uwsgi_reload_hook.planning.transitions import Context
@@ -55,7 +55,7 @@ class Candidate:
 def in_order(roll: Roll, context: Context) -> list[tuple[str, Candidate]]:
     """The pending vassals in the order in which they are taken, each with the candidate that it shares."""
     seen, served = context.snapshot.vassals, context.snapshot.served
-    in_grace = context.now - roll.started < context.settings.timeout
+    in_grace = context.now - roll.started < limits.of_roll(roll, context.settings)
     alike: dict[tuple[frozenset[str], frozenset[str], bool, bool, frozenset[str], bool, bool, bool], Candidate] = {}
     ranks: list[list[tuple[str, Candidate]]] = [[] for _ in range(LAST + 1)]
     for progress in roll.within(Phase.PENDING):

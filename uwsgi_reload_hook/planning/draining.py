@@ -72,19 +72,19 @@ def observe(progress: Progress, vassal: Vassal, context: Context) -> Transition:
 
 
 def _observe_config(progress: Progress, vassal: Vassal, context: Context) -> Transition:
-    """Fail a drained vassal whose config cannot be touched."""
+    """Fail a drained vassal that cannot be touched, for its config or because it loads already and does not end."""
     details = vassal.details
-    if details is None or not vassal.present or not _why_drained(progress, vassal, context):
+    if details is None or _loads_already(progress, vassal):
+        why = "loads, because somebody else has reloaded it, and does not end" if details else "cannot be looked at"
+        return unless_late(progress, context, why), ()
+    if not vassal.present or not _why_drained(progress, vassal, context):
         return progress, ()
     if details.touch_problem:
         return fail_and_return(progress, context.now, Failure.REFUSED, details.touch_problem)
     if not _waits_for_the_clock(vassal, context):
         return progress, ()
-    late = unless_late(
-        progress,
-        context,
-        "has a config younger than the present second, the only one that the hook may give it: chown the config",
-    )
+    why = "has a config younger than the present second, the only one that the hook may give it: chown the config"
+    late = unless_late(progress, context, why)
     if late.phase is not Phase.FAILED:
         return progress, ()
     return late._replace(drain=Drain()), subscribe(progress, progress.drain.unsubscribed)
@@ -106,6 +106,8 @@ def why_ready(progress: Progress, vassal: Vassal, context: Context) -> str:
         if vassal.cursed:
             return ""
     if vassal.details is None or vassal.details.touch_problem or _waits_for_the_clock(vassal, context):
+        return ""
+    if _loads_already(progress, vassal):
         return ""
     return _why_drained(progress, vassal, context)
 
@@ -132,6 +134,7 @@ def restart(progress: Progress, vassal: Vassal, context: Context, reason: str) -
             reloads=details.reloads,
             children=details.children,
             accepts=vassal.accepting or bool(progress.keys),
+            options=details.options,
         ),
     )
     mtime = max(int(context.snapshot.wall), vassal.last_mod + 1) if details.may_set_mtime else None
@@ -157,6 +160,14 @@ def _seconds(progress: Progress, context: Context) -> float:
 
 def _is_overdue(progress: Progress, context: Context) -> bool:
     return _seconds(progress, context) >= context.settings.drain_timeout
+
+
+def _loads_already(progress: Progress, vassal: Vassal) -> bool:
+    """Whether somebody else has reloaded it: a touch would have it load a second time, unseen, after it has accepted.
+
+    The Emperor does not know of such a reload, so the vassal accepts by its word.
+    """
+    return progress.drain.was_serving and vassal.details is not None and vassal.details.loads is True
 
 
 def _waits_for_the_clock(vassal: Vassal, context: Context) -> bool:

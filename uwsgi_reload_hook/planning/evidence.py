@@ -6,6 +6,7 @@ from uwsgi_reload_hook.planning.progress import Baseline, Drain, Image, Progress
 from uwsgi_reload_hook.snapshot import Node, Snapshot, Vassal
 
 __all__ = [
+    "has_exited",
     "has_new_workers",
     "has_reexecuted",
     "is_another",
@@ -13,6 +14,7 @@ __all__ = [
     "places_lost",
     "runs_new_code",
     "runs_old_code",
+    "see_log",
     "still_routed",
     "unrouted",
     "why_dead",
@@ -26,15 +28,25 @@ def why_dead(before: Baseline, vassal: Vassal) -> str:
     if not vassal.present:
         known = before.blacklisted
         if entry is not None and (known is None or entry.first_attempt != known.first_attempt):
-            return f"does not start: in the Emperor's blacklist after {entry.attempt + 1} attempts; see its log"
-        return "" if before.pid is None else "its process ended; see its log"
+            return f"does not start: in the Emperor's blacklist after {entry.attempt + 1} attempts; {see_log(vassal)}"
+        return "" if before.pid is None else f"its process ended; {see_log(vassal)}"
     if vassal.cursed:
-        return "its process ended, and the Emperor has cursed it; see its log"
+        return f"its process ended, and the Emperor has cursed it; {see_log(vassal)}"
     if before.pid is not None and vassal.pid != before.pid:
-        return f"died (pid {before.pid}) and was started again (pid {vassal.pid}); see its log"
+        return f"died (pid {before.pid}) and was started again (pid {vassal.pid}); {see_log(vassal)}"
     if vassal.respawns < before.respawns:
-        return "died and was started again (the Emperor's count of its reloads fell); see its log"
+        return f"died and was started again (the Emperor's count of its reloads fell); {see_log(vassal)}"
     return ""
+
+
+def see_log(vassal: Vassal) -> str:
+    """Where an operator finds out more."""
+    return f"see its log {vassal.log}" if vassal.log else "see its log, which is the Emperor's where it has none"
+
+
+def has_exited(progress: Progress, vassal: Vassal) -> bool:
+    """Whether a vassal that was touched has ended in place of re-executing itself, because its options say so."""
+    return progress.before.options.exits and not progress.image.is_new and is_another(progress.before, vassal)
 
 
 def is_another(before: Baseline, vassal: Vassal) -> bool:
@@ -75,9 +87,14 @@ def has_reexecuted(before: Baseline, vassal: Vassal) -> bool:
 
 
 def has_new_workers(progress: Progress, vassal: Vassal) -> bool:
-    """Whether the master has a child that is newer than the touch; true where its children cannot be read."""
+    """Whether the master has a child that is newer than the touch; true where its children cannot be read.
+
+    A vassal that rests needs none, and one that never accepts may have none: its master is up once it has loaded.
+    """
     details = vassal.details
     if progress.image is Image.NEW_PROCESS or details is None or details.children is None:
+        return True
+    if vassal.rests or (not progress.before.accepts and progress.image.is_new and details.loads is False):
         return True
     return bool(details.children - (progress.before.children or frozenset()))
 
@@ -124,4 +141,4 @@ def places_lost(progress: Progress, snapshot: Snapshot) -> list[str]:
 def unrouted(drain: Drain, vassal: Vassal, snapshot: Snapshot) -> tuple[Node, ...]:
     """The drained nodes that get no requests now. The others get no packet, because it would reset their load."""
     live = {node.identity for node in snapshot.live[vassal.id]}
-    return tuple(node for node in drain.nodes if node.identity not in live)
+    return tuple(node for node in drain.nodes if node.identity not in live and node.key not in vassal.withheld_keys)

@@ -57,6 +57,8 @@ def _observe(progress: Progress, vassal: Vassal, context: Context) -> Transition
     for node in vassal.nodes:
         if node.key not in progress.keys:
             progress = progress._replace(keys=progress.keys | vassal.keys)
+    if progress.keys & vassal.withheld_keys:
+        progress = progress._replace(keys=progress.keys - vassal.withheld_keys)
     return _RULES[progress.phase](progress, vassal, context)
 
 

@@ -94,7 +94,8 @@ def _opened(vassal: Vassal, memory: Memory, now: float, *, is_new: bool) -> Prog
     """One that `is_new` is judged from its start, as one is that the Emperor starts in the middle of the roll."""
     remembered = memory.keys.get(vassal.id, _NONE) if vassal.may_subscribe else _NONE
     first_pid = vassal.pid if vassal.present and not is_new else None
-    return Progress(vassal.id, since=now, keys=vassal.keys or remembered, first_pid=first_pid)
+    keys = (vassal.keys or remembered) - vassal.withheld_keys
+    return Progress(vassal.id, since=now, keys=keys, first_pid=first_pid)
 
 
 def _nobody(excluded: Mapping[str, str]) -> str:
@@ -138,9 +139,9 @@ def refusal(snapshot: Snapshot, roll: Roll) -> str:
     keyless = [id_ for id_, one in roll.vassals.items() if not one.keys and _may_be_unowned(seen[id_])]
     if snapshot.unowned and keyless:
         return (
-            f"the router's node {min(snapshot.unowned)} may belong to {keyless[0]}, so no minimum can be kept: run the "
-            "hook as the user of the Emperor, name the sockets of vassals after their configs, or roll only vassals "
-            "that subscribe (reload-hook-vassals)"
+            f"the router's node {min(snapshot.unowned)} may belong to {keyless[0]}, so no minimum can be kept: "
+            f"{snapshot.way_to_see or 'run the hook as the user of the Emperor'}, name the sockets of vassals after "
+            "their configs, or roll only vassals that subscribe (reload-hook-vassals)"
         )
     return ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning import announcing, old_answers, polling, stages
+from uwsgi_reload_hook.planning import announcing, limits, old_answers, polling, stages
 from uwsgi_reload_hook.planning.actions import Step
 from uwsgi_reload_hook.planning.observation import apply, observe
 from uwsgi_reload_hook.planning.progress import Drain, Failure, Phase
@@ -36,8 +36,9 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
 def see_nothing(roll: Roll, why: str, settings: Settings, now: float) -> Step:
     """Do nothing while the stats cannot be read, and end the roll when that lasts for `timeout`."""
     since = now if roll.blind_since is None else roll.blind_since
-    if now - since >= settings.timeout:
-        return end_at_once(roll, now, Result.FAILED, f"for {settings.timeout:g} s, {why}")
+    limit = limits.LOADING if settings.timeout is None else settings.timeout
+    if now - since >= limit:
+        return end_at_once(roll, now, Result.FAILED, f"for {limit:g} s, {why}")
     blind = replace(roll, blind_since=since)
     return Step((), blind, polling.look_after(settings.check_interval, blind))
 

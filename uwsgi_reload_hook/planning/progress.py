@@ -6,7 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from uwsgi_reload_hook.clocks import Monotonic, Seconds
-from uwsgi_reload_hook.snapshot import Blacklisting, Node
+from uwsgi_reload_hook.snapshot import DEFAULT_OPTIONS, Blacklisting, Node, ReloadOptions
 
 __all__ = ["Baseline", "Drain", "Failure", "Image", "Phase", "Progress", "Times", "Warmup"]
 
@@ -102,6 +102,8 @@ class Baseline(NamedTuple):
     """Whether it is expected to accept: a vassal of mules only never does."""
     blacklisted: Blacklisting | None = None
     """Its entry in the blacklist when the hook cleared that."""
+    options: ReloadOptions = DEFAULT_OPTIONS
+    """What the options of the process that was touched say of its reload."""
 
 
 class Warmup(NamedTuple):

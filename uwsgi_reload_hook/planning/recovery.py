@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning import draining, old_answers, polling, restarting, warming
+from uwsgi_reload_hook.planning import draining, evidence, old_answers, polling, restarting, warming
 from uwsgi_reload_hook.planning.actions import ClearBlacklist, Step
 from uwsgi_reload_hook.planning.observation import apply
 from uwsgi_reload_hook.planning.progress import Failure, Phase, Progress
@@ -26,7 +26,7 @@ def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> St
     context = Context(snapshot, settings, now, old_answers=roll.old_answers)
     same_emperor = roll.emperor_pid == snapshot.emperor_pid != 0
     moves = [
-        _fail_done(progress, context)
+        _fail_done(progress, snapshot.vassals[progress.id], context)
         if progress.phase is Phase.DONE and same_emperor
         else _recover(progress, snapshot.vassals[progress.id], context)
         for progress in roll.vassals.values()
@@ -68,9 +68,9 @@ def _recover(progress: Progress, vassal: Vassal, context: Context) -> Transition
     return progress, ()
 
 
-def _fail_done(progress: Progress, context: Context) -> Transition:
+def _fail_done(progress: Progress, vassal: Vassal, context: Context) -> Transition:
     """Fail a vassal that was done, and died by itself while no hook was running."""
-    why = "after it was done: its process ended while no hook was running; see its log"
+    why = f"after it was done: its process ended while no hook was running; {evidence.see_log(vassal)}"
     return fail(progress, context.now, Failure.DIED, why), ()
 
 

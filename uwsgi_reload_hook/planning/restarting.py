@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from uwsgi_reload_hook.planning import evidence, warming
-from uwsgi_reload_hook.planning.actions import Unsubscribe
+from uwsgi_reload_hook.planning.actions import ClearBlacklist, Unsubscribe
 from uwsgi_reload_hook.planning.progress import Baseline, Failure, Image, Phase, Progress, Warmup
 from uwsgi_reload_hook.planning.transitions import (
     NEXT,
@@ -25,6 +25,8 @@ __all__ = ["new_process", "observe_restarting", "observe_touched"]
 def observe_touched(progress: Progress, vassal: Vassal, context: Context) -> Transition:
     """Wait until the Emperor notices the touch: it copies the config's mtime into `last_mod`."""
     before = progress.before
+    if evidence.has_exited(progress, vassal):
+        return _follow_exit(progress, vassal, context)
     if why := evidence.why_dead(before, vassal):
         return fail(progress, context.now, Failure.DIED, why), ()
     if vassal.last_mod > before.last_mod:
@@ -42,6 +44,8 @@ def observe_touched(progress: Progress, vassal: Vassal, context: Context) -> Tra
 
 def observe_restarting(progress: Progress, vassal: Vassal, context: Context) -> Transition:
     """Wait until new code accepts requests."""
+    if evidence.has_exited(progress, vassal):
+        return _follow_exit(progress, vassal, context)
     if why := evidence.why_dead(progress.before, vassal):
         return fail(progress, context.now, Failure.DIED, why), ()
     if progress.before.pid is None and vassal.present:
@@ -59,9 +63,29 @@ def observe_restarting(progress: Progress, vassal: Vassal, context: Context) -> 
 
 
 def _wait_for_code(progress: Progress, vassal: Vassal, context: Context) -> Transition:
-    if again := evidence.still_routed(progress.drain, vassal, context.snapshot, context.ignored_by):
-        return progress, (Unsubscribe(progress.id, again),)
-    return unless_late(progress, context, "does not accept requests after its reload"), ()
+    waiting = unless_late(progress, context, _missing(progress, vassal))
+    again = evidence.still_routed(progress.drain, vassal, context.snapshot, context.ignored_by)
+    return waiting, (Unsubscribe(progress.id, again),) if again and waiting.phase is not Phase.FAILED else ()
+
+
+def _missing(progress: Progress, vassal: Vassal) -> str:
+    """What a vassal lacks that was touched, or started."""
+    if not vassal.present:
+        return "is not started by the Emperor"
+    if not progress.image.is_new and vassal.details is not None and vassal.details.reloads == progress.before.reloads:
+        return "its old processes have not ended, so that its reload has not begun"
+    return f"does not accept requests after its reload; {evidence.see_log(vassal)}"
+
+
+def _follow_exit(progress: Progress, vassal: Vassal, context: Context) -> Transition:
+    """Judge a vassal that ends in place of re-executing itself by the process that the Emperor starts then."""
+    before = progress.before
+    if vassal.present and not vassal.cursed and vassal.pid not in {before.pid, 0}:
+        return new_process(progress, vassal, context, "ended, as exit-on-reload has it, and was started again"), ()
+    late = unless_late(progress, context, "ended, as exit-on-reload has it, and is not started again")
+    # One that has served no request yet is blacklisted for its end.
+    clear = vassal.blacklisted is not None and not vassal.present and late.phase is not Phase.FAILED
+    return late, (ClearBlacklist((progress.id,)),) if clear else ()
 
 
 def new_process(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uwsgi_reload_hook.planning import absence, announcing, canary, counts, unrollable
+from uwsgi_reload_hook.planning import absence, announcing, canary, counts, limits, unrollable
 from uwsgi_reload_hook.planning.opening import refusal
 from uwsgi_reload_hook.planning.progress import Phase, Progress
 from uwsgi_reload_hook.planning.roll import Mode, Result, Roll, Stage
@@ -79,17 +79,27 @@ def _failures(roll: Roll) -> str:
 
 
 def _stop_if_stalled(roll: Roll, context: Context) -> Roll:
-    """Stop a roll whose minimum has spared no vassal for `timeout`, because one died by itself or never came back."""
-    settings, seen = context.settings, context.snapshot.vassals
+    """Stop a roll whose minimum spares no vassal for too long, because one died by itself or never came back.
+
+    It waits a little longer while vassals have time to announce themselves; but not for ever, because a router that is
+    restarted again and again gives them time again and again.
+    """
+    settings, limit = context.settings, limits.of_roll(roll, context.settings)
     waited = context.now - max(roll.last_change, canary.watched_until(roll, settings))
-    if roll.stage is Stage.WINDING_DOWN or waited < settings.timeout or absence.unsettled(roll, context):
-        return roll
     pending = roll.within(Phase.PENDING)
-    if not pending or roll.out or any(absence.is_awaited(one, seen[one.id], context) for one in pending):
+    if roll.stage is Stage.WINDING_DOWN or waited < limit or not pending or roll.out:
         return roll
-    if waited < ANNOUNCE_WAIT and any(_is_unlisted(one, context) for one in roll.within(Phase.DONE)):
+    if waited < limit + ANNOUNCE_WAIT and _may_be_announced(roll, pending, waited, context):
         return roll
     return stop(roll, Result.TIMED_OUT, _stalled(roll, pending, context))
+
+
+def _may_be_announced(roll: Roll, pending: list[Progress], waited: float, context: Context) -> bool:
+    """Whether there may be room once vassals have announced themselves, for which they still have time."""
+    seen = context.snapshot.vassals
+    if absence.unsettled(roll, context) or any(absence.is_awaited(one, seen[one.id], context) for one in pending):
+        return True
+    return waited < ANNOUNCE_WAIT and any(_is_unlisted(one, context) for one in roll.within(Phase.DONE))
 
 
 def _is_unlisted(progress: Progress, context: Context) -> bool:
@@ -101,7 +111,9 @@ def _stalled(roll: Roll, pending: list[Progress], context: Context) -> str:
     serving = counts.serving_by_key(context.snapshot, roll)
     short = ", ".join(f"{key}: {serving[key]} of {number} needed" for key, number in sorted(roll.minimum.items()))
     waiting = sorted(progress.id for progress in pending)
-    reason = f"no room for {', '.join(waiting)} within {context.settings.timeout:g} s (serving under {short})"
+    reason = (
+        f"no room for {', '.join(waiting)} within {limits.of_roll(roll, context.settings):g} s (serving under {short})"
+    )
     if lost := [id_ for id_ in waiting if not context.snapshot.vassals[id_].config_exists]:
         reason += f"; the Emperor runs {', '.join(lost)}, of which the hook finds no config"
     return reason

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from uwsgi_reload_hook.planning import limits
 from uwsgi_reload_hook.planning.actions import Action, Subscribe
 from uwsgi_reload_hook.planning.progress import Drain, Failure, Phase, Progress
 from uwsgi_reload_hook.planning.roll import OldAnswer
@@ -33,6 +34,7 @@ __all__ = [
     "enter",
     "fail",
     "fail_and_return",
+    "is_late",
     "is_unnoticed",
     "subscribe",
     "unless_late",
@@ -44,7 +46,8 @@ NEXT: Mapping[Phase, frozenset[Phase]] = {
     # Touched; given its traffic back; started instead of touched, where it was down.
     Phase.DRAINING: frozenset({Phase.TOUCHED, Phase.PENDING, Phase.RESTARTING, Phase.FAILED, Phase.WITHDRAWN}),
     Phase.TOUCHED: frozenset({Phase.RESTARTING, Phase.FAILED, Phase.WITHDRAWN}),
-    Phase.RESTARTING: frozenset({Phase.WARMING, Phase.FAILED, Phase.WITHDRAWN}),
+    # Another process: one with exit-on-reload ends, and is started again.
+    Phase.RESTARTING: frozenset({Phase.WARMING, Phase.RESTARTING, Phase.FAILED, Phase.WITHDRAWN}),
     Phase.WARMING: frozenset({Phase.DONE, Phase.FAILED, Phase.WITHDRAWN}),
     # Whatever dies after it was done stops the roll, because the new code may do that to every vassal.
     Phase.DONE: frozenset({Phase.FAILED}),
@@ -131,9 +134,13 @@ def is_unnoticed(looks: int, seconds: float) -> bool:
 
 def unless_late(progress: Progress, context: Context, complaint: str) -> Progress:
     """Leave a vassal as it is until its timeout, then fail it with `complaint` as the reason."""
+    if not is_late(progress, context):
+        return progress
+    return fail(progress, context.now, Failure.TIMEOUT, f"{complaint} ({limits.words(progress, context.settings)})")
+
+
+def is_late(progress: Progress, context: Context) -> bool:
+    """Whether a vassal has taken longer than its reload may."""
     times = progress.times
     start = times.started if times.restarted is None else times.restarted
-    limit = context.settings.timeout
-    if start is not None and context.now - start >= limit:
-        return fail(progress, context.now, Failure.TIMEOUT, f"{complaint} (timeout of {limit:g} s reached)")
-    return progress
+    return start is not None and context.now - start >= limits.of_vassal(progress, context.settings)

@@ -41,6 +41,8 @@ def begin(progress: Progress, vassal: Vassal, context: Context) -> Transition:
     )
     if progress.before.accepts and old_answers.is_probed(warming, context):
         return probe(warming, context)
+    if vassal.rests:  # it announces itself as it begins to rest, and to ask its socket would wake it
+        return warming._replace(warmup=warming.warmup._replace(admitted=context.now)), ()
     return _announce(warming, vassal, context)
 
 

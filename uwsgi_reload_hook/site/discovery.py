@@ -63,6 +63,8 @@ class Home:
     """The Emperor whose vassal the hook is; None = the hook is no vassal."""
     own_pid: int = 0
     """The pid of the hook's own vassal in the Emperor's stats; 0 = there is none."""
+    workers: int | None = None
+    """How many workers the hook's own vassal has; None = it is no uWSGI, or there is none."""
     host: Instance | None = None
     """The instance that hosts the Emperor, where the hook is a mule of that instance."""
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from uwsgi_reload_hook.logs import Seen
-from uwsgi_reload_hook.site import processes, vassal_config
+from uwsgi_reload_hook.site import master_loop, processes, vassal_config
 from uwsgi_reload_hook.site.announcing_habit import Habit, Habits, read_habit
+from uwsgi_reload_hook.site.capabilities import way_to_see
 from uwsgi_reload_hook.site.discovery import Endpoints
 from uwsgi_reload_hook.site.hook_vassals import HookVassals
 from uwsgi_reload_hook.site.prober import Prober
@@ -18,6 +19,7 @@ from uwsgi_reload_hook.site.process_options import may_subscribe
 from uwsgi_reload_hook.site.router_reader import RouterReader, not_of_another_host
 from uwsgi_reload_hook.site.sockets import is_here
 from uwsgi_reload_hook.site.subscriptions import ForeignKeys, configured_keys
+from uwsgi_reload_hook.site.vassal_options import OptionsByVassal, emperor_log
 from uwsgi_reload_hook.site.vassals import KnownVassals
 from uwsgi_reload_hook.snapshot import Node, ProcessFacts, Snapshot, Vassal
 from uwsgi_reload_hook.uwsgi import stats
@@ -49,6 +51,7 @@ class Observer:
         self._hooks = HookVassals()
         self._routers = RouterReader(endpoints.routers)
         self._habits = Habits(self._read_habit)
+        self._options = OptionsByVassal()
 
     def look(self, tracked: Collection[str], to_inspect: Callable[[Mapping[str, Vassal]], Iterable[str]]) -> Snapshot:
         """Read each router once, and then the Emperor once. Raises UnavailableError.
@@ -66,7 +69,7 @@ class Observer:
         pids = {router.stats.address: router_stats.pid for router, router_stats in routers}
         vassals = self._join(emperor_stats, owned, self._router_hosts(pids.values()))
         for id_ in to_inspect(vassals):
-            vassals[id_] = replace(vassals[id_], details=self._process_facts(vassals[id_]))
+            vassals[id_] = self._inspect(vassals[id_])
         unowned = {node.address for node in nodes} - {node.address for own in owned.values() for node in own}
         wall = time.time()
         return Snapshot(
@@ -76,6 +79,7 @@ class Observer:
             clocks=self._routers.clocks(routers, wall),
             emperor_seconds=self._read[1],
             unowned=frozenset(_may_be_ours(unowned, vassals.values())) | (self._vassals.ambiguous & unowned),
+            way_to_see=way_to_see() if unowned else "",
             cpus=len(os.sched_getaffinity(0)),
             emperor_pid=emperor_stats.pid,
             routers=pids,
@@ -124,6 +128,8 @@ class Observer:
         """The vassals by id, each with its nodes and with the answer to its probe."""
         listed = {entry.id: entry for entry in emperor_stats.vassals}
         foreign_keys = self._foreign.of(owned, listed)
+        emperors_log = emperor_log(emperor_stats.pid)
+        self._options.keep(self._vassals.pids)
         answers = self._prober.results() if self._prober else {}
         vassals = {}
         for id_ in sorted(self._vassals.pids):
@@ -132,6 +138,8 @@ class Observer:
             nodes = _own_first(owned.get(id_, ()), foreign)
             by_hook = entry.pid > 0 and any(node.is_announced_by_hook for node in nodes)
             habit = self._habits.of(entry) if by_hook else Habit(by_itself=True)
+            options = self._options.of(id_, entry, path)
+            rests = options.may_rest and not entry.accepting and present and self._rests(id_, entry.pid)
             vassals[id_] = Vassal(
                 id_,
                 config_exists=vassal_config.may_exist(path),
@@ -139,13 +147,16 @@ class Observer:
                 pid=entry.pid,
                 last_mod=entry.last_mod,
                 last_run=entry.last_run,
-                accepting=entry.accepting,
+                accepting=entry.accepting or rests,
+                rests=rests,
                 respawns=entry.respawns,
                 cursed=entry.cursed,
                 blacklisted=emperor_stats.blacklist.get(id_),
                 exclusion=self._exclusion(entry, path, hosts) if present else "",
                 nodes=nodes,
                 foreign_keys=foreign,
+                withheld_keys=options.withheld_keys,
+                log=options.log or emperors_log,
                 may_subscribe=bool(nodes) or not present or may_subscribe(entry.pid, path),
                 announces_itself=habit.by_itself,
                 announce_wait=habit.wait,
@@ -156,6 +167,20 @@ class Observer:
     def _exclusion(self, entry: stats.VassalStats, path: str, hosts: Collection[int | None]) -> str:
         return _exclusion(entry, self._own_pid, hosts) or self._hooks.exclusion(entry, path)
 
+    def _rests(self, id_: str, pid: int) -> bool:
+        return master_loop.rests(pid, self._vassals.addresses(id_))
+
+    def _inspect(self, vassal: Vassal) -> Vassal:
+        """Add the facts of its process.
+
+        Whether it rests is asked once more after that, so that the rest of an old image is not taken for that of a new.
+        """
+        details = self._process_facts(vassal)
+        if not vassal.rests:
+            return replace(vassal, details=details)
+        rests = self._rests(vassal.id, vassal.pid)
+        return replace(vassal, details=details, accepting=rests, rests=rests)
+
     def _process_facts(self, vassal: Vassal) -> ProcessFacts:
         paths = self._vassals.paths
         config = vassal_config.touchable(paths[vassal.id], vassal.last_mod, paths.values(), self._endpoints.nofollow)
@@ -163,6 +188,8 @@ class Observer:
             reloads=processes.reloads(vassal.pid) if vassal.present else None,
             children=processes.children(vassal.pid) if vassal.present else None,
             running=vassal.present and processes.is_running(vassal.pid),
+            loads=master_loop.loads(vassal.pid) if vassal.present else None,
+            options=self._options.last(vassal.id).reload,
             touch_path=config.path,
             touch_also=config.also,
             touch_problem=config.problem,

@@ -77,6 +77,10 @@ class NodeMatcher:
                 owned.setdefault(owner, []).append(node)
         return {id_: tuple(own) for id_, own in owned.items()}
 
+    def addresses(self, owner: str) -> list[str]:
+        """The addresses that are known to be a vassal's, whether a router lists them or not."""
+        return [address for address, id_ in self._owners.items() if id_ == owner]
+
     def _relist(self, addresses: set[str], pids: Mapping[str, int], suffixes: Sequence[str]) -> None:
         self._listed = self._clock()
         self._sought |= addresses

@@ -35,6 +35,7 @@ __all__ = [
     "shares_network",
     "sole_user",
     "started",
+    "tcp_listeners",
     "user",
     "working_directory",
 ]
@@ -216,8 +217,7 @@ def listening(kind: str = "all") -> dict[int, frozenset[str]]:
             if address:  # an accepted connection has its listener's path too, which does no harm
                 listeners.setdefault(connection.pid, set()).update(_as_proc_writes(str(address)))
         elif connection.status == psutil.CONN_LISTEN and not isinstance(address, str) and address:
-            host = f"[{address.ip}]" if ":" in address.ip else address.ip
-            listeners.setdefault(connection.pid, set()).add(f"{host}:{address.port}")
+            listeners.setdefault(connection.pid, set()).add(_host_and_port(address))
     return {pid: frozenset(addresses) for pid, addresses in listeners.items()}
 
 
@@ -228,6 +228,23 @@ def accepted_at(port: int) -> list[tuple[int, int]]:
         for one in _connections("tcp")
         if one.pid is not None and one.raddr and one.laddr.port == port
     ]
+
+
+def tcp_listeners(pid: int) -> dict[int, str]:
+    """The host:port that each of a process's descriptors listens on, none if the process cannot be read."""
+    connections = _read(pid, _tcp_connections) or []
+    return {one.fd: _host_and_port(one.laddr) for one in connections if one.status == psutil.CONN_LISTEN}
+
+
+def _tcp_connections(process: psutil.Process) -> list[Any]:
+    if hasattr(process, "net_connections"):
+        return process.net_connections("tcp")
+    return process.connections("tcp")  # psutil before 6
+
+
+def _host_and_port(address: Any) -> str:  # noqa: ANN401 - a tuple of psutil's
+    host = f"[{address.ip}]" if ":" in address.ip else address.ip
+    return f"{host}:{address.port}"
 
 
 def _unix_listeners() -> dict[int, set[str]]:

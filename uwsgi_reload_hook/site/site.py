@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 
 from uwsgi_reload_hook.planning.actions import Action, Look
+from uwsgi_reload_hook.planning.limits import LOADING
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.site.actuator import Actuator
 from uwsgi_reload_hook.site.discovery import Endpoints, Home
@@ -23,7 +24,7 @@ class UwsgiSite:
     def __init__(self, settings: Settings, home: Home, endpoints: Endpoints) -> None:
         """`endpoints` is what `discover` has found."""
         vassals = KnownVassals(endpoints.emperor_pid, settings)
-        prober = Prober(settings.probe, settings.timeout) if settings.probe else None
+        prober = Prober(settings.probe, settings.timeout or LOADING) if settings.probe else None
         servers = {router.stats.address: router.subscription_server for router in endpoints.routers}
         self._observer = Observer(home.own_pid, endpoints, vassals, prober)
         self._actuator = Actuator(vassals, servers, prober)

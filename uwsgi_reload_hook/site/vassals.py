@@ -63,3 +63,7 @@ class KnownVassals:
     def owners(self, nodes: Iterable[Node]) -> Mapping[str, tuple[Node, ...]]:
         """Sort nodes by the ids of the vassals that own them."""
         return self._matcher.match(nodes, self.pids, self._settings.vassal_config_file_suffix)
+
+    def addresses(self, id_: str) -> list[str]:
+        """The addresses under which routers have listed a vassal."""
+        return self._matcher.addresses(id_)

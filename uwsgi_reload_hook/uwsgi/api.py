@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from uwsgi_reload_hook.errors import ConfigError
 
-__all__ = ["config_file", "in_master", "options", "register_mule"]
+__all__ = ["config_file", "in_master", "options", "register_mule", "workers"]
 
 
 def options() -> Mapping[str, object]:
@@ -28,6 +28,13 @@ def config_file() -> str | None:
 
     path = uwsgi.magic_table.get(b"P")
     return os.fsdecode(path) if path else None
+
+
+def workers() -> int:
+    """How many workers the instance has."""
+    import uwsgi  # noqa: PLC0415
+
+    return int(uwsgi.numproc)
 
 
 def in_master() -> bool:
