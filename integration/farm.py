@@ -101,7 +101,7 @@ class Farm:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [UWSGI, "--ini", instance],
+                [self.layout.program or UWSGI, "--ini", instance],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

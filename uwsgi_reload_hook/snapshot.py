@@ -90,8 +90,12 @@ class Vassal:
     respawns: int = 0
     cursed: bool = False
     blacklisted: Blacklisting | None = None
+    on_demand: bool = False
+    """The Emperor starts it when something connects to its socket, and it may go back to sleep."""
+    first_run: int = 0
+    """Wall-clock second of the Emperor's entry, which stays while it sleeps, and is another one once it has died."""
     exclusion: str = ""
-    """Why this vassal is never rolled by itself (the hook's own, a router, on demand); empty = it is."""
+    """Why this vassal is never rolled by itself (the hook's own, a router, asleep); empty = it is."""
     nodes: tuple[Node, ...] = ()
     foreign_keys: frozenset[str] = frozenset()
     """Keys of its nodes that somebody else has announced: they count for no minimum, and are not waited for."""
@@ -105,6 +109,11 @@ class Vassal:
     def is_lost(self) -> bool:
         """Whether the Emperor runs it, and stops it not, though its config is not found: the path is another one."""
         return not self.config_exists and self.present and not self.cursed
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it has no process until something connects to its socket, which starts it with the code of then."""
+        return self.on_demand and self.present and self.pid <= 0 and not self.cursed
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -132,6 +141,8 @@ class Snapshot:
     """How many CPUs the vassals share; 0 = not known."""
     emperor_pid: int = 0
     """Another one than before has started every vassal anew: the one before took them with it."""
+    emperor_problem: str = ""
+    """Why no vassal of this Emperor can be reloaded by a touch, in words; empty = they can."""
     routers: Mapping[str, int] = field(default_factory=dict)
     """Router to the pid of its process: another pid has an empty table until the vassals announce themselves."""
 

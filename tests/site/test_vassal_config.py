@@ -240,3 +240,28 @@ def test_a_config_says_whether_the_vassal_may_subscribe(config: Path, text: str,
 
 def test_a_config_that_cannot_be_read_may_subscribe(tmp_path: Path) -> None:
     assert may_subscribe(str(tmp_path / "gone.ini"))
+
+
+def test_each_vassal_of_several_directories_is_in_its_own(tmp_path: Path) -> None:
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    for directory in (one, two):
+        Path(directory).mkdir()
+        made(Path(directory) / "both.ini", SECOND)
+    made(Path(two) / "a.ini", SECOND)
+    for named in (None, one, two):
+        assert config_path("a.ini", two, "/", named, (one, two)) == f"{two}/a.ini"
+        assert config_path("both.ini", one, "/", named, (one, two)) == f"{one}/both.ini"
+        assert config_path("gone.ini", two, "/", named, (one, two)) == f"{two}/gone.ini"
+
+
+def test_where_the_monitor_is_not_known_the_first_that_has_the_config_is_meant(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for directory in (one, two):
+        directory.mkdir()
+        made(directory / "both.ini", SECOND)
+    made(two / "a.ini", SECOND)
+    monitors = (str(one), "two/*.ini", str(two))
+    assert config_path("a.ini", "", str(tmp_path), None, monitors) == f"{two}/a.ini"
+    assert config_path("both.ini", "", str(tmp_path), None, monitors) == f"{one}/both.ini"
+    assert config_path("two/a.ini", "", str(tmp_path), None, monitors) == f"{two}/a.ini"
+    assert config_path("gone.ini", "", str(tmp_path), None, monitors) == f"{one}/gone.ini"

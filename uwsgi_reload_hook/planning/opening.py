@@ -64,7 +64,7 @@ def open_roll(
         last_change=now,
     )
     roll = replace(roll, minimum=counts.minimum_by_key(snapshot, roll, settings))
-    why = refusal(snapshot, roll) if rolled else _nobody(excluded)
+    why = snapshot.emperor_problem or (refusal(snapshot, roll) if rolled else _nobody(excluded))
     if not why:
         roll, why = leave_keys_without_room(snapshot, roll)
     return replace(roll, stage=Stage.OVER, result=Result.REFUSED, finished=now, reason=why) if why else roll

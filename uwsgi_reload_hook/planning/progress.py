@@ -102,6 +102,8 @@ class Baseline(NamedTuple):
     """Whether it is expected to accept: a vassal of mules only never does."""
     blacklisted: Blacklisting | None = None
     """Its blacklist entry when the hook had the blacklist cleared."""
+    first_run: int = 0
+    """The second of the Emperor's entry, by which one that slept on demand is told from one that died."""
 
 
 class Warmup(NamedTuple):
