@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integration import layout as layouts
+from integration.client import Client
 from integration.layout import App, Layout
-from integration.mid_roll import held, phases, wait_phases
+from integration.mid_roll import held, nodes, phases, wait_phases
 from integration.waiting import eventually
 
 if TYPE_CHECKING:
@@ -121,3 +122,55 @@ def test_a_vassal_that_falls_asleep_after_its_reload_stays_done(start: Callable[
         assert farm.roll()["result"] is None
     roll = farm.wait_result(before)
     assert (roll["result"], phases(roll)["nap.ini"]) == ("done", "done")
+
+
+STATS = ("emperor-stats-server = %demperor.stats", "fastrouter-stats-server = %drouter.stats")
+# So that the hook may have to search the Emperor's sockets, those of sleeping vassals among them.
+IN_LOOPS = (
+    *("for = emperor", "emperor-stats-server = %d%(_).stats", "endfor ="),
+    *("for = router", "fastrouter-stats-server = %d%(_).stats", "endfor ="),
+)
+
+
+@pytest.mark.parametrize("lines", [STATS, IN_LOOPS], ids=["plain", "loops"])
+def test_where_every_vassal_is_on_demand_those_that_run_roll_under_load(
+    start: Callable[[Layout], Farm], lines: tuple[str, ...]
+) -> None:
+    """With emperor-on-demand-directory the hook sleeps too, until something connects to it."""
+    on_demand = ("emperor-on-demand-directory = %drun", *lines)
+    farm = start(Layout(apps=(), hook=None, stats_servers=False, instance_lines=on_demand))
+    eventually((farm.directory / "router.stats").exists, "the stats of Emperor and router")
+    app = App(vassals=3, load_seconds=0.2)
+    add_app(farm, app)
+    farm.add_hook("hook.ini", layouts.trigger_line(farm.directory))
+    for name in ("app-1", "app-2", "hook"):
+        connect(farm, name)
+    farm.wait_hook()
+    eventually(lambda: len(nodes(farm, app.key)) == 2, "two run and are subscribed")
+    assert pid(farm, "app-3") == -1, "the hook's start has woken nobody"
+    workers = {vassal: farm.children(vassal) for vassal in app.ids[:2]}
+    with Client(farm, keys=(app.key,)) as client:
+        roll = farm.roll_now()
+    assert (roll["result"], client.failed) == ("done", []), roll
+    assert phases(roll) == {"app-1.ini": "done", "app-2.ini": "done"}
+    assert roll["left_alone"]["app-3.ini"] == SLEEPS
+    assert all(farm.children(vassal).isdisjoint(workers[vassal]) for vassal in app.ids[:2])
+
+
+def add_app(farm: Farm, app: App) -> None:
+    """Adds the vassals of an application to a farm that was started without any."""
+    (farm.directory / app.name).mkdir()
+    (farm.directory / app.name / "load").write_text(str(app.load_seconds))
+    farm.deploy("old", app.name)
+    for vassal in app.ids:
+        farm.add_vassal(vassal, layouts.app_ini(farm.directory, app, farm.subscription_server))
+    eventually(lambda: {*app.ids} <= farm.vassal_stats().keys(), "all known to the Emperor")
+
+
+def connect(farm: Farm, name: str) -> None:
+    """Wakes a vassal by its socket in the on-demand directory."""
+    path = farm.directory / "run" / f"{name}.socket"
+    eventually(path.exists, f"{path} bound")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        eventually(lambda: pid(farm, name) > 0, f"{name} runs")
