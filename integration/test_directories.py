@@ -36,11 +36,11 @@ class TwoDirectories:
             self.add(vassal)
         eventually(lambda: self.subscribed() == 4, "all of both subscribed")
 
-    def add(self, vassal: str) -> None:
+    def add(self, vassal: str, to: Path | None = None) -> None:
         text = layouts.app_ini(self.farm.directory, APP, self.farm.subscription_server)
         fresh = self.farm.directory / "vassal.new"
         fresh.write_text(text)
-        fresh.replace(self.second / vassal)
+        fresh.replace((to or self.second) / vassal)
 
     def subscribed(self) -> int:
         return len(stats.live_nodes(self.farm.router()).get(APP.key, ()))
@@ -59,15 +59,17 @@ def test_vassals_of_two_directories_are_rolled_whichever_emperor_path_names(
     assert all(site.farm.children(vassal).isdisjoint(before) for vassal, before in workers.items())
 
 
-@pytest.mark.parametrize("glob", ["", "/*.ini"], ids=["directory", "glob"])
-def test_a_blacklisted_vassal_of_the_second_directory_is_mended_by_a_roll(
-    start: Callable[[Layout], Farm], tmp_path: Path, glob: str
+@pytest.mark.parametrize(
+    ("of_second", "glob"), [(False, ""), (True, ""), (True, "/*.ini")], ids=["first", "second", "glob"]
+)
+def test_a_blacklisted_vassal_of_either_directory_is_mended_by_a_roll(
+    start: Callable[[Layout], Farm], tmp_path: Path, glob: str, *, of_second: bool
 ) -> None:
     """A hook that has never seen it run is told no monitor: before, its config was called removed."""
     site = TwoDirectories(start, tmp_path, THROTTLE, glob=glob)
     farm = site.farm
     farm.deploy("broken")
-    site.add("more-3.ini")
+    site.add("more-3.ini", to=site.second if of_second else farm.vassals)
     ids = {entry["id"] for entry in eventually(lambda: farm.emperor()["blacklist"], "the third blacklisted")}
     (third,) = ids
     assert third.endswith("more-3.ini")
