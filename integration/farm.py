@@ -105,7 +105,7 @@ class Farm:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI_")}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.command, "--ini", instance],
+                [*([self.layout.program] if self.layout.program else self.command), "--ini", instance],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

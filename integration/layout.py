@@ -60,6 +60,8 @@ class Layout:
     patch: str = "unprivileged"
     """When the attached vassal replaces its uWSGI: before or after that has dropped its privileges."""
     symlinks: bool = True
+    scanned: bool = True
+    """The Emperor scans the farm's directory of vassals; else only what `instance_lines` name."""
     glob: bool = False
     """The Emperor scans a glob instead of the directory."""
     started_in: str = ""
@@ -69,6 +71,8 @@ class Layout:
     instance_lines: tuple[str, ...] = ()
     stats_servers: bool = True
     stats_http: bool = False
+    program: Path | None = None
+    """The uWSGI that hosts the Emperor; None = the one of these tests."""
     abstract: str = ""
     """What begins the names of the sockets of vassals and stats, `@` or a backslash and 0; empty = paths."""
 
@@ -76,7 +80,7 @@ class Layout:
 def instance_ini(directory: Path, layout: Layout, http_port: int, subscription_server: str) -> str:
     lines = [
         "master = true",
-        f"emperor = {directory}/vassals{'/*.ini' if layout.glob else ''}",
+        *([f"emperor = {directory}/vassals{'/*.ini' if layout.glob else ''}"] if layout.scanned else []),
         f"fastrouter = {directory}/router.sock",
         f"fastrouter-subscription-server = {subscription_server}",
         f"http = 127.0.0.1:{http_port}",

@@ -138,8 +138,12 @@ class Vassal:
     respawns: int = 0
     cursed: bool = False
     blacklisted: Blacklisting | None = None
+    on_demand: bool = False
+    """The Emperor starts it when something connects to its socket, and it may go back to sleep."""
+    first_run: int = 0
+    """Wall-clock second of the Emperor's entry, which stays while it sleeps, and is another one once it has died."""
     exclusion: str = ""
-    """Why this vassal is never rolled by itself (the hook's own, a router, on demand); empty = it is."""
+    """Why this vassal is never rolled by itself (the hook's own, a router, asleep); empty = it is."""
     nodes: tuple[Node, ...] = ()
     foreign_keys: frozenset[str] = frozenset()
     """Keys of its nodes that another process announced: they count for no minimum, and are not waited for."""
@@ -161,6 +165,11 @@ class Vassal:
     def is_lost(self) -> bool:
         """Whether the Emperor runs it from a config that the hook does not find, because its path is another one."""
         return not self.config_exists and self.present and not self.cursed
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it has no process until something connects to its socket, which starts it with the code of then."""
+        return self.on_demand and self.present and self.pid <= 0 and not self.cursed
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -196,6 +205,8 @@ class Snapshot:
     """How many CPUs the vassals share; 0 = not known."""
     emperor_pid: int = 0
     """If it changes during a roll, the Emperor was restarted, and with it every vassal."""
+    emperor_problem: str = ""
+    """Why no vassal of this Emperor can be reloaded by a touch, in words; empty = they can."""
     routers: Mapping[str, int] = field(default_factory=dict)
     """Router to its pid. If it changes, the router was restarted, and its table begins empty."""
     resubscribing: frozenset[str] = frozenset()

@@ -19,6 +19,8 @@ from uwsgi_reload_hook.site.vassals import KnownVassals
 from uwsgi_reload_hook.snapshot import Vassal
 from uwsgi_reload_hook.uwsgi.stats import VassalStats
 
+ASLEEP = "it sleeps on demand: whatever connects to it next starts it with the new code"
+FROM_ZMQ = "its config comes from zmq://tcp://127.0.0.1:5000, and is no file that a touch could reload"
 PLAIN = VassalStats("a.ini", 10, 0, 0, True, 0, False, False, "", "/etc/uwsgi/vassals")
 
 
@@ -30,8 +32,9 @@ PLAIN = VassalStats("a.ini", 10, 0, 0, True, 0, False, False, "", "/etc/uwsgi/va
         (replace(PLAIN, pid=8), "it hosts a router"),
         (replace(PLAIN, zerg=True), "a zerg vassal"),
         (replace(PLAIN, id="a.ini:zerg"), "a zerg vassal"),
-        (replace(PLAIN, on_demand="/run/a.sock"), "an on-demand vassal"),
-        (replace(PLAIN, pid=-1, on_demand="/run/a.sock"), "an on-demand vassal"),
+        (replace(PLAIN, on_demand="/run/a.sock"), ""),
+        (replace(PLAIN, pid=-1, on_demand="/run/a.sock"), ASLEEP),
+        (replace(PLAIN, monitor="zmq://tcp://127.0.0.1:5000"), FROM_ZMQ),
     ],
 )
 def test_what_is_never_rolled_is_set_aside_with_its_reason(entry: VassalStats, why: str) -> None:

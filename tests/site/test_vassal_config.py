@@ -183,3 +183,28 @@ def test_an_mtime_beyond_the_last_one_is_an_oserror_that_says_what_to_do(config:
     with pytest.raises(OSError, match="no later mtime than 9223372036854775808 can be set; set it to now"):
         touch(str(config), 2**63)
     assert config.stat().st_mtime_ns == SECOND * NANO
+
+
+def test_each_vassal_of_several_directories_is_in_its_own(tmp_path: Path) -> None:
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    for directory in (one, two):
+        Path(directory).mkdir()
+        made(Path(directory) / "both.ini", SECOND)
+    made(Path(two) / "a.ini", SECOND)
+    for named in (None, one, two):
+        assert config_path("a.ini", two, "/", named, (one, two)) == f"{two}/a.ini"
+        assert config_path("both.ini", one, "/", named, (one, two)) == f"{one}/both.ini"
+        assert config_path("gone.ini", two, "/", named, (one, two)) == f"{two}/gone.ini"
+
+
+def test_where_the_monitor_is_not_known_the_first_that_has_the_config_is_meant(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for directory in (one, two):
+        directory.mkdir()
+        made(directory / "both.ini", SECOND)
+    made(two / "a.ini", SECOND)
+    monitors = (str(one), "two/*.ini", str(two))
+    assert config_path("a.ini", "", str(tmp_path), None, monitors) == f"{two}/a.ini"
+    assert config_path("both.ini", "", str(tmp_path), None, monitors) == f"{one}/both.ini"
+    assert config_path("two/a.ini", "", str(tmp_path), None, monitors) == f"{two}/a.ini"
+    assert config_path("gone.ini", "", str(tmp_path), None, monitors) == f"{one}/gone.ini"

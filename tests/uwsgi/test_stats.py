@@ -137,9 +137,11 @@ def test_an_emperors_answer_is_read(minified: bool, headers: str) -> None:
                 zerg=False,
                 on_demand="",
                 monitor="/etc/vassals",
+                first_run=1795443539,
             ),
         ),
         blacklist={"app2.ini": Blacklisting(1795443000, 3)},
+        version="2.0.31",
     )
 
 

@@ -135,6 +135,7 @@ def restart(progress: Progress, vassal: Vassal, context: Context, reason: str) -
             children=details.children,
             accepts=vassal.accepting or bool(progress.keys),
             options=details.options,
+            first_run=vassal.first_run,
         ),
     )
     mtime = max(int(context.snapshot.wall), vassal.last_mod + 1) if details.may_set_mtime else None

@@ -30,6 +30,15 @@ def why_dead(before: Baseline, vassal: Vassal) -> str:
         if entry is not None and (known is None or entry.first_attempt != known.first_attempt):
             return f"does not start: in the Emperor's blacklist after {entry.attempt + 1} attempts; {see_log(vassal)}"
         return "" if before.pid is None else f"its process ended; {see_log(vassal)}"
+    if vassal.on_demand and vassal.first_run == before.first_run:
+        return ""  # it may go to sleep, and be woken as another process, while the Emperor keeps its entry
+    return _why_replaced(before, vassal)
+
+
+def _why_replaced(before: Baseline, vassal: Vassal) -> str:
+    if vassal.is_asleep:
+        ended = f"its process ended, and the Emperor starts it again when something connects; {see_log(vassal)}"
+        return "" if before.pid is None else ended
     if vassal.cursed:
         return f"its process ended, and the Emperor has cursed it; {see_log(vassal)}"
     if before.pid is not None and vassal.pid != before.pid:

@@ -19,6 +19,10 @@ from uwsgi_reload_hook.snapshot import Vassal
 __all__ = ["apply", "observe"]
 
 
+ASLEEP = "it sleeps on demand: whatever connects to it next starts it with the new code"
+_UNTOUCHED = frozenset({Phase.PENDING, Phase.DRAINING})
+
+
 def observe(roll: Roll, context: Context) -> tuple[Roll, tuple[Action, ...]]:
     """Move each vassal by what is seen of it now, at most one phase, and note what is seen of the routers."""
     roll = absence.note_routers(roll, context)
@@ -54,6 +58,8 @@ def _observe(progress: Progress, vassal: Vassal, context: Context) -> Transition
         return _observe_done(progress, vassal, context), ()
     if not vassal.config_exists and not vassal.is_lost:
         return enter(progress, Phase.WITHDRAWN, context.now, "its config was removed"), ()
+    if vassal.is_asleep and (progress.phase in _UNTOUCHED or not evidence.why_dead(progress.before, vassal)):
+        return enter(progress, Phase.WITHDRAWN, context.now, ASLEEP), ()
     for node in vassal.nodes:
         if node.key not in progress.keys:
             progress = progress._replace(keys=progress.keys | vassal.keys)

@@ -70,9 +70,10 @@ def open_roll(
         last_change=now,
     )
     roll = replace(roll, minimum=counts.minimum_by_key(snapshot, roll, settings))
-    if rolled and rolled.keys() <= new:
+    why = snapshot.emperor_problem
+    if not why and rolled and rolled.keys() <= new:
         return roll
-    why = refusal(snapshot, roll) if rolled else _nobody(excluded)
+    why = why or (refusal(snapshot, roll) if rolled else _nobody(excluded))
     if not why:
         roll, why = exclude_unrollable(snapshot, roll)
     return replace(roll, stage=Stage.OVER, result=Result.REFUSED, finished=now, reason=why) if why else roll

@@ -104,6 +104,8 @@ class Baseline(NamedTuple):
     """Its entry in the blacklist when the hook cleared that."""
     options: ReloadOptions = DEFAULT_OPTIONS
     """What the options of the process that was touched say of its reload."""
+    first_run: int = 0
+    """The second of the Emperor's entry, by which one that slept on demand is told from one that died."""
 
 
 class Warmup(NamedTuple):

@@ -82,7 +82,9 @@ def _is_same_process(progress: Progress, vassal: Vassal) -> bool:
 def _was_done(progress: Progress, snapshot: Snapshot) -> bool:
     """Whether a vassal was done, and is another process now."""
     vassal = snapshot.vassals[progress.id]
-    return progress.phase is Phase.DONE and vassal.config_exists and not _is_same_process(progress, vassal)
+    if progress.phase is not Phase.DONE or not vassal.config_exists or _is_same_process(progress, vassal):
+        return False
+    return not vassal.on_demand or bool(evidence.why_dead(progress.before, vassal))
 
 
 def _is_still_out(progress: Progress, snapshot: Snapshot) -> bool:

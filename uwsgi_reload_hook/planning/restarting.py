@@ -49,7 +49,7 @@ def observe_restarting(progress: Progress, vassal: Vassal, context: Context) -> 
     if why := evidence.why_dead(progress.before, vassal):
         return fail(progress, context.now, Failure.DIED, why), ()
     if progress.before.pid is None and vassal.present:
-        progress = progress._replace(before=progress.before._replace(pid=vassal.pid))
+        progress = progress._replace(before=progress.before._replace(pid=vassal.pid, first_run=vassal.first_run))
     if not progress.image.is_new and evidence.has_reexecuted(progress.before, vassal):
         progress = progress._replace(image=Image.REEXECUTED)
     accepts = vassal.accepting or not progress.before.accepts
@@ -111,6 +111,7 @@ def new_process(
             pid=vassal.pid if vassal.present else None,
             accepts=progress.before.accepts,
             blacklisted=vassal.blacklisted,
+            first_run=vassal.first_run,
         ),
         image=Image.NEW_PROCESS,
         warmup=Warmup(admitted=now if context.snapshot.served[vassal.id] else None),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from uwsgi_reload_hook.errors import UnavailableError
 from uwsgi_reload_hook.option_sources import from_environment
@@ -114,16 +115,22 @@ def _emperor_stats(settings: Settings, home: Home, instance: Instance) -> StatsS
                 "give the address of emperor-stats-server"
             )
         return socket
-    configured = [StatsSocket(one) for one in instance.values(("emperor-stats", "emperor-stats-server"))]
-    held = (StatsSocket(one) for one in _held(home.emperor_pid))
-    for socket, ask in (*((one, True) for one in configured), *((one, False) for one in held)):
+    configured = ((one, True) for one in instance.values(("emperor-stats", "emperor-stats-server")))
+    held = ((one, False) for one in _held(home.emperor_pid))
+    for address, ask in chain(configured, held):
+        socket = StatsSocket(address)
         if (document := answer(socket, ask=ask)) and stats.is_emperor(document):
             return socket
     raise UnavailableError(no_emperor(instance.options))
 
 
-def _held(pid: int | None) -> list[str]:
+def _held(pid: int | None) -> Iterator[str]:
+    """The Emperor's sockets, the oldest first, each when it is asked for.
+
+    To connect to a socket of an on-demand vassal is to start the vassal. The Emperor binds its stats socket before
+    those (core/emperor.c, emperor_loop), so that a search which ends at the first answer connects to none of them.
+    """
     if pid is None:
-        return []
+        return
     trusted = Authority(pid, dict).trusted
-    return [one for one in sorted(processes.listening().get(pid, ())) if is_listener(one, trusted)]
+    yield from (one for one in processes.listening_in_order(pid) if is_listener(one, trusted))

@@ -75,7 +75,7 @@ def own_config(settings: Settings, home: Home) -> str:
 def _configs(emperor_stats: stats.EmperorStats, emperor_path: str | None) -> dict[int, str]:
     """The pid of each running vassal, and the path of its config."""
     return {
-        entry.pid: config_path(entry.id, entry.monitor, emperor_stats.cwd, emperor_path)
+        entry.pid: config_path(entry.id, entry.monitor, emperor_stats.cwd, emperor_path, emperor_stats.monitors)
         for entry in emperor_stats.vassals
         if entry.pid > 0
     }

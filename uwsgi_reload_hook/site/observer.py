@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from uwsgi_reload_hook.logs import Seen
-from uwsgi_reload_hook.site import master_loop, processes, vassal_config
+from uwsgi_reload_hook.site import emperor_kind, master_loop, processes, vassal_config
 from uwsgi_reload_hook.site.announcing_habit import Habit, Habits, read_habit
 from uwsgi_reload_hook.site.capabilities import way_to_see
 from uwsgi_reload_hook.site.discovery import Endpoints
@@ -61,6 +61,9 @@ class Observer:
         """
         routers = self._routers.read()
         emperor_stats = self._read_emperor()
+        problem = emperor_kind.problem(emperor_stats)
+        if problem and self._warned.is_new(problem):
+            log.error("no roll can be made: %s", problem)
         for router, router_stats in routers:
             self._warn(router.stats.address, router_stats.left_out)
         self._vassals.update(emperor_stats, tracked)
@@ -82,6 +85,7 @@ class Observer:
             way_to_see=way_to_see() if unowned else "",
             cpus=len(os.sched_getaffinity(0)),
             emperor_pid=emperor_stats.pid,
+            emperor_problem=problem,
             routers=pids,
             resubscribing=self._routers.resubscribing(routers),
         )
@@ -142,7 +146,7 @@ class Observer:
             rests = options.may_rest and not entry.accepting and present and self._rests(id_, entry.pid)
             vassals[id_] = Vassal(
                 id_,
-                config_exists=vassal_config.may_exist(path),
+                config_exists=not emperor_kind.has_files(entry.monitor) or vassal_config.may_exist(path),
                 present=present,
                 pid=entry.pid,
                 last_mod=entry.last_mod,
@@ -152,6 +156,8 @@ class Observer:
                 respawns=entry.respawns,
                 cursed=entry.cursed,
                 blacklisted=emperor_stats.blacklist.get(id_),
+                on_demand=bool(entry.on_demand),
+                first_run=entry.first_run,
                 exclusion=self._exclusion(entry, path, hosts) if present else "",
                 nodes=nodes,
                 foreign_keys=foreign,
@@ -212,7 +218,10 @@ def _exclusion(entry: stats.VassalStats, own_pid: int, hosts: Collection[int | N
         return "it hosts a router"
     if entry.zerg or ":" in entry.id:
         return "a zerg vassal"
-    return "an on-demand vassal" if entry.on_demand else ""
+    if not emperor_kind.has_files(entry.monitor):
+        return f"its config comes from {entry.monitor}, and is no file that a touch could reload"
+    asleep = entry.on_demand and entry.pid <= 0 and not entry.cursed
+    return "it sleeps on demand: whatever connects to it next starts it with the new code" if asleep else ""
 
 
 def _may_be_ours(addresses: Collection[str], vassals: Collection[Vassal]) -> Collection[str]:

@@ -25,6 +25,7 @@ __all__ = [
     "is_linked",
     "is_running",
     "listening",
+    "listening_in_order",
     "open_files",
     "parent",
     "pid_namespace",
@@ -247,6 +248,15 @@ def _host_and_port(address: Any) -> str:  # noqa: ANN401 - a tuple of psutil's
     return f"{host}:{address.port}"
 
 
+def listening_in_order(pid: int) -> list[str]:
+    """The addresses that a process listens on, in the order of its descriptors, and those of unknown order last."""
+    with contextlib.suppress(OSError):
+        addresses = {f"socket:[{inode}]": address for inode, address in peers.listening_inodes().items()}
+        ordered = [addresses[link] for link in open_files(pid) if link in addresses]
+        return [*ordered, *sorted(listening().get(pid, frozenset()) - {*ordered})]
+    return sorted(listening().get(pid, ()))
+
+
 def _unix_listeners() -> dict[int, set[str]]:
     """The unix addresses that each readable process listens on. Raises OSError as `listening_inodes` does."""
     addresses = {f"socket:[{inode}]": address for inode, address in peers.listening_inodes().items()}
@@ -266,7 +276,7 @@ def _as_proc_writes(path: str) -> Iterable[str]:
 
 
 def open_files(pid: int) -> list[str]:
-    """The targets of a process's descriptors, of every kind; empty if the process cannot be read."""
+    """The targets of a process's descriptors, the lowest first; empty if the process cannot be read."""
     targets = []
     with contextlib.suppress(OSError):
         for descriptor in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - a path object for each costs more than the rest

@@ -38,16 +38,23 @@ class Touchable:
     """A second path to touch, because it is not known which of the two the Emperor reads; empty = none."""
 
 
-def config_path(id_: str, monitor: str, emperor_cwd: str, emperor_path: str | None) -> str:
+def config_path(
+    id_: str, monitor: str, emperor_cwd: str, emperor_path: str | None, monitors: Sequence[str] = ()
+) -> str:
     """The path of the config of the vassal with this id.
 
     The id is a file name in a scanned directory, which the Emperor's stats give in full. Of a glob it is a path, from
-    the directory where the Emperor was started (core/emperor.c).
+    the directory where the Emperor was started (core/emperor.c). `monitor` is that of the vassal, empty = not known;
+    then the first of the Emperor's `monitors` that has the file is meant, because the Emperor scans them in this order.
+    `emperor_path` stands for the only directory, which may be another one here; of several it may be one.
     """
-    for directory in (emperor_path, monitor):
-        if directory and Path(directory).is_dir():
-            return str(Path(directory, id_))
-    return str(Path(emperor_cwd, id_))
+    scanned = [monitor] if monitor else [*monitors]
+    if emperor_path and Path(emperor_path).is_dir():
+        scanned = [emperor_path] if len(monitors) <= 1 else [*scanned, emperor_path]
+    paths = [str(Path(emperor_cwd, one, id_)) for one in scanned if Path(emperor_cwd, one).is_dir()]
+    if not (monitor and paths):
+        paths.append(str(Path(emperor_cwd, id_)))
+    return next(filter(may_exist, paths), paths[0])
 
 
 def may_exist(path: str) -> bool:

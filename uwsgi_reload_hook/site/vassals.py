@@ -50,15 +50,16 @@ class KnownVassals:
         """Keep the vassals that the Emperor lists or blacklists, and those with the ids `tracked`."""
         self.emperor_pid = emperor_stats.pid  # its master restarts it when it dies
         listed = {entry.id: entry for entry in emperor_stats.vassals}
-        default = next(iter(emperor_stats.monitors), "")
         self.pids = {}
         for id_ in {*listed, *emperor_stats.blacklist, *tracked}:
-            entry = listed.get(id_)
+            entry, known = listed.get(id_), self._monitors.get(id_, "")
             self.pids[id_] = entry.pid if entry else 0
-            monitor = (entry and entry.monitor) or self._monitors.get(id_, default)
-            if self._monitors.get(id_) != monitor:
+            monitor = entry.monitor if entry else known
+            if not monitor or monitor != known:
                 self._monitors[id_] = monitor
-                self.paths[id_] = config_path(id_, monitor, emperor_stats.cwd, self._settings.emperor_path)
+                self.paths[id_] = config_path(
+                    id_, monitor, emperor_stats.cwd, self._settings.emperor_path, emperor_stats.monitors
+                )
 
     def owners(self, nodes: Iterable[Node]) -> Mapping[str, tuple[Node, ...]]:
         """Sort nodes by the ids of the vassals that own them."""

@@ -44,7 +44,10 @@ class VassalStats:
     cursed: bool
     zerg: bool
     on_demand: str
+    """The socket that starts it; empty = it runs always."""
     monitor: str
+    first_run: int = 0
+    """When the Emperor made this entry, which stays while the vassal sleeps on demand, and ends when it dies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class EmperorStats:
     monitors: tuple[str, ...]
     vassals: tuple[VassalStats, ...]
     blacklist: Mapping[str, Blacklisting]
+    version: str = ""
+    """Of uWSGI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,7 @@ def parse_emperor(document: Document) -> EmperorStats:
                 _name(entry["id"]): Blacklisting(_second(entry["first_attempt"]), _whole(entry["attempt"]))
                 for entry in document["blacklist"]
             },
+            version=_text(document.get("version", "")),
         )
     except _MISSHAPEN as error:
         raise UnavailableError(f"the Emperor's stats are of an unknown shape: {_shown(error)}") from error
@@ -119,6 +125,7 @@ def _vassal(entry: Document) -> VassalStats:
         zerg=_whole(entry["zerg"]) > 0,
         on_demand=_text(entry["on_demand"]),
         monitor=_text(entry["monitor"]),
+        first_run=_second(entry.get("first_run", 0)),
     )
 
 
