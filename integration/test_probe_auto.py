@@ -57,7 +57,7 @@ def test_broken_deploys_in_a_row_are_held_at_the_canary_and_no_request_fails(
     assert assert_held(second) == assert_held(third) == lost
     address = "127.0.0.1:" if tcp else f"{farm.directory}/run/app-1.sock"
     assert f"GET / with Host app.test at {address}" in second["reason"]
-    assert "is answered with 500 Oops; see the Emperor's log; the old code has answered with 200" in second["reason"]
+    assert "is answered with 500 Oops; the old code has answered with 200; see its log /" in second["reason"]
     assert last["result"] == "done", last["reason"]
     assert client.failed == []
     assert {answer.version for answer in client.answers} == {"old", "new"}

@@ -244,7 +244,9 @@ def test_vassals_that_answer_badly_keep_their_traffic_where_the_minimum_needs_it
     assert outcome.result == "failed"
     assert [action.vassal for _, action in made.performed if isinstance(action, Suspend)] == ["v2.ini"]
     assert made.serving("app") == 3, "the canary, and the two that could not be spared while it loaded"
-    assert "500 Oops; it keeps its traffic, because the minimum of app needs it" in str(outcome.roll["reason"])
+    kept = "where it has none; it keeps its traffic, because the minimum of app needs it"
+    assert "500 Oops; see its log" in str(outcome.roll["reason"])
+    assert kept in str(outcome.roll["reason"])
 
 
 def test_a_good_answer_to_the_probe_comes_before_the_traffic() -> None:

@@ -1,4 +1,4 @@
-"""Where a vassal is asked: at which socket, in which protocol, with which modifiers, and where its log is."""
+"""Where a vassal is asked: at which socket, in which protocol, and with which modifiers."""
 
 from __future__ import annotations
 
@@ -95,16 +95,6 @@ def test_a_node_is_asked_with_its_own_modifiers(tmp_path: Path) -> None:
     found = target(tmp_path, nodes=(node,), modifiers=(9, 9))
     assert found is not None
     assert (found.modifiers, found.host) == ((5, 1), "app")
-
-
-@pytest.mark.parametrize("option", ["logto", "logto2", "daemonize"])
-def test_a_bad_answer_names_the_log_that_the_config_names(tmp_path: Path, option: str) -> None:
-    found = target(tmp_path, f"{option} = /var/log/app.log", nodes=(Node("r", "app", "/run/s"),))
-    assert found is not None
-    assert found.log() == "its log /var/log/app.log"
-    plain = target(tmp_path, nodes=(Node("r", "app", "/run/s"),))
-    assert plain is not None
-    assert plain.log() == "the Emperor's log"
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def outcome(prober: Prober, vassal: str = "v") -> ProbeResult:
 
 def ask(address: str, limit: float = 10.0) -> ProbeResult:
     prober = Prober(Probe("/h"), limit)
-    prober.start("v", Target(address, "app", log=lambda: "its log /log"))
+    prober.start("v", Target(address, "app"))
     try:
         return outcome(prober)
     finally:
@@ -155,7 +155,7 @@ def test_no_answer_in_time_is_a_failure(tmp_path: Path) -> None:
     with server(tmp_path / "s", behave) as address:
         result = ask(address, limit=0.1)
         over.set()
-    words = f"GET /h with Host app at {address} is not answered in 0.1 s; see its log /log"
+    words = f"GET /h with Host app at {address} is not answered in 0.1 s"
     assert result == ProbeResult(good=False, words=words)
 
 

@@ -102,14 +102,15 @@ def _judge_answer(progress: Progress, vassal: Vassal, context: Context) -> Trans
     answer = vassal.probe
     if answer is None:
         asked = old_answers.in_words(progress, context)
-        late = unless_late(progress, context, f"has not answered the probe, {asked}")
+        late = unless_late(progress, context, f"has not answered the probe, {asked}; {evidence.see_log(vassal)}")
         if late.phase is not Phase.FAILED:
             return late, ()
         # As after a bad answer it must not get requests; and its next reload would wait for the worker that hangs.
         return late._replace(failure=Failure.PROBE), (EndRequest(progress.id, vassal.pid),)
     if not answer.good:
         before = old_answers.comparison(progress, context)
-        return fail(progress, context.now, Failure.PROBE, f"the probe failed: {answer.words}{before}"), ()
+        why = f"the probe failed: {answer.words}{before}; {evidence.see_log(vassal)}"
+        return fail(progress, context.now, Failure.PROBE, why), ()
     good = progress._replace(warmup=progress.warmup._replace(awaits_answer=False, status=answer.status))
     return _announce(good, vassal, context) if good.warmup.admitted is None else (good, ())
 

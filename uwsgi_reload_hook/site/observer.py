@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from uwsgi_reload_hook.logs import Seen
 from uwsgi_reload_hook.site import emperor_kind, master_loop, processes, vassal_config
@@ -21,7 +21,7 @@ from uwsgi_reload_hook.site.sockets import is_here
 from uwsgi_reload_hook.site.subscriptions import ForeignKeys, configured_keys
 from uwsgi_reload_hook.site.vassal_options import OptionsByVassal, emperor_log
 from uwsgi_reload_hook.site.vassals import KnownVassals
-from uwsgi_reload_hook.snapshot import Node, ProcessFacts, Snapshot, Vassal
+from uwsgi_reload_hook.snapshot import Blacklisting, Node, ProbeResult, ProcessFacts, Snapshot, Vassal
 from uwsgi_reload_hook.uwsgi import stats
 
 __all__ = ["Observer"]
@@ -30,7 +30,22 @@ log = logging.getLogger(__name__)
 
 WARNINGS = 100
 """Warnings about unreadable subscriptions, at most, so that a subscriber who makes up many fills no disk."""
+_NO_KEYS: frozenset[str] = frozenset()
 _UNLISTED = stats.VassalStats("", 0, 0, 0, False, 0, False, False, "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """What one look has read, by vassal."""
+
+    listed: Mapping[str, stats.VassalStats]
+    owned: Mapping[str, tuple[Node, ...]]
+    foreign_keys: Mapping[str, frozenset[str]]
+    hosts: Collection[int | None]
+    """The pids of the processes that host routers."""
+    blacklist: Mapping[str, Blacklisting]
+    answers: Mapping[str, ProbeResult]
+    emperors_log: str
 
 
 class Observer:
@@ -131,44 +146,51 @@ class Observer:
     ) -> dict[str, Vassal]:
         """The vassals by id, each with its nodes and with the answer to its probe."""
         listed = {entry.id: entry for entry in emperor_stats.vassals}
-        foreign_keys = self._foreign.of(owned, listed)
-        emperors_log = emperor_log(emperor_stats.pid)
         self._options.keep(self._vassals.pids)
-        answers = self._prober.results() if self._prober else {}
-        vassals = {}
-        for id_ in sorted(self._vassals.pids):
-            present, entry, path = id_ in listed, listed.get(id_, _UNLISTED), self._vassals.paths[id_]
-            foreign = foreign_keys.get(id_, frozenset())
-            nodes = _own_first(owned.get(id_, ()), foreign)
-            by_hook = entry.pid > 0 and any(node.is_announced_by_hook for node in nodes)
-            habit = self._habits.of(entry) if by_hook else Habit(by_itself=True)
-            options = self._options.of(id_, entry, path)
-            rests = options.may_rest and not entry.accepting and present and self._rests(id_, entry.pid)
-            vassals[id_] = Vassal(
-                id_,
-                config_exists=not emperor_kind.has_files(entry.monitor) or vassal_config.may_exist(path),
-                present=present,
-                pid=entry.pid,
-                last_mod=entry.last_mod,
-                last_run=entry.last_run,
-                accepting=entry.accepting or rests,
-                rests=rests,
-                respawns=entry.respawns,
-                cursed=entry.cursed,
-                blacklisted=emperor_stats.blacklist.get(id_),
-                on_demand=bool(entry.on_demand),
-                first_run=entry.first_run,
-                exclusion=self._exclusion(entry, path, hosts) if present else "",
-                nodes=nodes,
-                foreign_keys=foreign,
-                withheld_keys=options.withheld_keys,
-                log=options.log or emperors_log,
-                may_subscribe=bool(nodes) or not present or may_subscribe(entry.pid, path),
-                announces_itself=habit.by_itself,
-                announce_wait=habit.wait,
-                probe=answers.get(id_),
-            )
-        return vassals
+        sources = _Sources(
+            listed,
+            owned,
+            self._foreign.of(owned, listed),
+            hosts,
+            emperor_stats.blacklist,
+            self._prober.results() if self._prober else {},
+            emperor_log(emperor_stats.pid),
+        )
+        return {id_: self._vassal(id_, sources) for id_ in sorted(self._vassals.pids)}
+
+    def _vassal(self, id_: str, sources: _Sources) -> Vassal:
+        """A vassal as the Emperor lists it, if it does, with its nodes and what its options say."""
+        present, entry = id_ in sources.listed, sources.listed.get(id_, _UNLISTED)
+        path, nodes = self._vassals.paths[id_], sources.owned.get(id_, ())
+        foreign = sources.foreign_keys.get(id_, _NO_KEYS)
+        by_hook = entry.pid > 0 and any(node.is_announced_by_hook for node in nodes)
+        habit = self._habits.of(entry) if by_hook else Habit(by_itself=True)
+        options = self._options.of(id_, entry, path)
+        rests = options.may_rest and not entry.accepting and present and self._rests(id_, entry.pid)
+        return Vassal(
+            id_,
+            config_exists=not emperor_kind.has_files(entry.monitor) or vassal_config.may_exist(path),
+            present=present,
+            pid=entry.pid,
+            last_mod=entry.last_mod,
+            last_run=entry.last_run,
+            accepting=entry.accepting or rests,
+            rests=rests,
+            respawns=entry.respawns,
+            cursed=entry.cursed,
+            blacklisted=sources.blacklist.get(id_),
+            on_demand=bool(entry.on_demand),
+            first_run=entry.first_run,
+            exclusion=self._exclusion(entry, path, sources.hosts) if present else "",
+            nodes=_own_first(nodes, foreign),
+            foreign_keys=foreign,
+            withheld_keys=options.withheld_keys,
+            log=options.log or sources.emperors_log,
+            may_subscribe=bool(nodes) or not present or may_subscribe(entry.pid, path),
+            announces_itself=habit.by_itself,
+            announce_wait=habit.wait,
+            probe=sources.answers.get(id_),
+        )
 
     def _exclusion(self, entry: stats.VassalStats, path: str, hosts: Collection[int | None]) -> str:
         return _exclusion(entry, self._own_pid, hosts) or self._hooks.exclusion(entry, path)

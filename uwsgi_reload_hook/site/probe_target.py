@@ -12,7 +12,6 @@ from uwsgi_reload_hook.site import processes
 from uwsgi_reload_hook.site.prober import Target
 from uwsgi_reload_hook.site.process_options import of_vassal
 from uwsgi_reload_hook.site.sockets import resolve, same_socket
-from uwsgi_reload_hook.site.vassal_log import log_of
 from uwsgi_reload_hook.uwsgi.options import Options
 
 __all__ = ["find_target", "host_of"]
@@ -55,7 +54,7 @@ def find_target(action: SendProbe, pid: int, config: str) -> Target | None:
     options = of_vassal(pid, config)
     directory = processes.working_directory(pid)
     sockets = _sockets(options, directory)
-    make = partial(Target, host=host_of(action), log=partial(log_of, pid, config))
+    make = partial(Target, host=host_of(action))
     for node in action.nodes:
         protocol = _protocol(node.address, sockets)
         if protocol in _ASKED:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from uwsgi_reload_hook.errors import UnavailableError
@@ -29,8 +28,6 @@ class Target:
     over_http: bool = False
     """False = over the uwsgi protocol."""
     modifiers: tuple[int, int] = (0, 0)
-    log: Callable[[], str] = lambda: "its log"
-    """Where the vassal logs, in words: looked up only for a bad answer, because that reads configs."""
 
 
 class Prober:
@@ -123,11 +120,10 @@ class _Exchange:
         return False
 
     def _end(self, result: ProbeResult) -> ProbeResult:
-        """Close the connection, and name in the result what was asked, and where a bad answer is explained."""
+        """Close the connection, and name in the result what was asked."""
         self.close()
-        log = "" if result.good else f"; see {self._target.log()}"
         asked = f"{_named(self._what, self._target.host)} at {self._target.address}"
-        return ProbeResult(result.good, f"{asked} {result.words}{log}", result.status)
+        return ProbeResult(result.good, f"{asked} {result.words}", result.status)
 
     def worker(self, master: int) -> int | None:
         """The worker that has accepted the connection, and no other one."""
