@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Collection
 from queue import Empty, SimpleQueue
@@ -240,7 +241,8 @@ class Controller:
                 self._recorder.moved(roll, refused.roll, self._now())
                 roll = refused.roll
                 for undo in refused.actions:
-                    self._site.perform(undo)
+                    with contextlib.suppress(ActionError):  # its reason is that of the act that was refused
+                        self._site.perform(undo)
         return roll
 
     def _now(self) -> float:

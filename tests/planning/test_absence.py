@@ -89,3 +89,8 @@ def test_each_key_knows_the_routers_that_send_it_requests() -> None:
     nodes = (a_node(router="east"), a_node(router="west"), a_node(router="west", key="other"))
     seen: Snapshot = a_snapshot(replace(LOST, nodes=(*nodes, a_node(router="dead", death_mark=True))))
     assert absence.key_routers(seen) == {"app": {"east", "west"}, "other": {"west"}}
+
+
+def test_a_router_that_was_restarted_may_take_packets_again() -> None:
+    roll = a_roll(routers={"east": 1, "west": 2}, ignored_by=frozenset({"east", "west"}))
+    assert absence.note_routers(roll, context(routers={"east": 1, "west": 9})).ignored_by == {"east"}

@@ -26,7 +26,7 @@ from uwsgi_reload_hook.planning.candidates import Candidate
 from uwsgi_reload_hook.planning.counts import accepting_by_key, is_down, members_by_key
 from uwsgi_reload_hook.planning.progress import Phase, Progress
 from uwsgi_reload_hook.planning.roll import Roll, Stage
-from uwsgi_reload_hook.planning.schedule import schedule
+from uwsgi_reload_hook.planning.schedule import evict, schedule
 from uwsgi_reload_hook.planning.transitions import Context
 from uwsgi_reload_hook.snapshot import Blacklisting, Node, ProcessFacts, Snapshot, Vassal
 
@@ -290,7 +290,7 @@ def evicted(minimum: int, *judged: Progress) -> tuple[Roll, tuple[Action, ...]]:
     """`a`, `b` and `c` serve, whoever of them is judged; `d` has been unsubscribed."""
     seen = a_snapshot(*map(a_subscribed_vassal, "abc"), a_vassal("d"))
     roll = a_roll(*judged, minimum={"app": minimum}, stage=Stage.WINDING_DOWN)
-    return schedule(roll, Context(seen, settings(), NOW))
+    return evict(roll, Context(seen, settings(), NOW))
 
 
 def out_of(id_: str) -> Unsubscribe:

@@ -504,3 +504,10 @@ def test_room_is_waited_for_from_the_end_of_the_canarys_watch(passed: float, res
     roll = replace(with_vassals(roll, done), canary_done=NOW)
     without_room = a_snapshot(vassal(1, accepting=False), vassal(2), vassal(3))
     assert planner.plan(without_room, roll, given, NOW + passed).roll.result is result
+
+
+@pytest.mark.parametrize("id_", ["v1.ini", "v9.ini"])
+def test_a_refused_act_on_a_vassal_that_is_not_rolled_any_more_changes_nothing(id_: str) -> None:
+    roll = in_phase(opened(a_snapshot(vassal(1), vassal(2))), v1=Phase.WITHDRAWN)
+    step = planner.fail_vassal(roll, id_, "no permission", NOW)
+    assert (step.actions, step.roll) == ((), roll)

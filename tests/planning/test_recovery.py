@@ -25,7 +25,7 @@ from tests.support.rolling import settings
 from uwsgi_reload_hook.planning import planner, recovery
 from uwsgi_reload_hook.planning.actions import ClearBlacklist, SendProbe, Step, Subscribe, Unsubscribe
 from uwsgi_reload_hook.planning.progress import Phase
-from uwsgi_reload_hook.planning.roll import Mode, Result, Roll
+from uwsgi_reload_hook.planning.roll import Mode, Result, Roll, Stage
 from uwsgi_reload_hook.probe_spec import Probe
 from uwsgi_reload_hook.snapshot import ProbeResult, Snapshot, Vassal
 
@@ -216,3 +216,11 @@ def test_a_restored_roll_says_what_follows_and_has_no_result_yet() -> None:
     left = replace(left_in(Phase.RESTARTING), stopping=Result.FAILED, reason="v9.ini: it died")
     roll = recovery.restore(left, seen(replace(SAME, last_mod=9)), settings(), NOW).roll
     assert (roll.stopping, roll.reason) == (None, "a whole roll follows")
+
+
+def test_a_resumed_roll_that_has_taken_nobody_may_still_be_refused() -> None:
+    roll = a_roll(a_progress("a.ini", keys=APP, first_pid=201), stage=Stage.WAITING, minimum={"app": 1})
+    snapshot = a_snapshot(a_subscribed_vassal("a.ini", pid=201))
+    resumed = recovery.resume(roll, snapshot, settings(), NOW).roll
+    assert resumed.stage is Stage.WAITING
+    assert planner.plan(snapshot, resumed, settings(), NOW).roll.result is Result.REFUSED

@@ -63,7 +63,8 @@ def note_routers(roll: Roll, context: Context) -> Roll:
     if seen == roll.routers:
         return roll
     restarted = {name: context.now for name, pid in seen.items() if roll.routers.get(name, pid) != pid}
-    return replace(roll, routers=seen, forgot={**roll.forgot, **restarted})
+    ignored_by = roll.ignored_by - restarted.keys()  # another process may take packets
+    return replace(roll, routers=seen, forgot={**roll.forgot, **restarted}, ignored_by=ignored_by)
 
 
 def unsettled(roll: Roll, context: Context) -> str:

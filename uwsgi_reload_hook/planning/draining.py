@@ -20,7 +20,7 @@ from uwsgi_reload_hook.planning.transitions import (
 )
 from uwsgi_reload_hook.snapshot import Node, Vassal
 
-__all__ = ["ignoring_routers", "observe", "restart", "return_to_service", "take", "why_ready"]
+__all__ = ["ignoring_routers", "observe", "restart", "return_to_service", "take", "unsubscribe_again", "why_ready"]
 
 
 def take(
@@ -46,7 +46,7 @@ def return_to_service(
 ) -> Transition:
     """Return a vassal that was drained and not touched to service."""
     back = enter(progress, Phase.PENDING, now, reason, table=table, drain=Drain(), times=Times())
-    return back._replace(unnoticed_looks=0), subscribe(progress, progress.drain.unsubscribed)
+    return back._replace(unnoticed_looks=0, was_recalled=True), subscribe(progress, progress.drain.unsubscribed)
 
 
 def observe(progress: Progress, vassal: Vassal, context: Context) -> Transition:
@@ -63,12 +63,27 @@ def observe(progress: Progress, vassal: Vassal, context: Context) -> Transition:
     if not again:
         progress = progress._replace(unnoticed_looks=0) if progress.unnoticed_looks else progress
         return _observe_config(progress, vassal, context)
-    looks = progress.unnoticed_looks + 1
-    progress = progress._replace(unnoticed_looks=looks)
-    if _is_overdue(progress, context) or is_unnoticed(looks, _seconds(progress, context)):
+    progress = progress._replace(unnoticed_looks=progress.unnoticed_looks + 1)
+    if _is_given_up(progress, context):
         return _observe_config(progress, vassal, context)
-    # Sent again at looks 1, 2, 4, 8 … only, because a router that takes packets does so before it answers.
-    return progress, (Unsubscribe(progress.id, again),) if looks & (looks - 1) == 0 else ()
+    return progress, ()
+
+
+def unsubscribe_again(progress: Progress, vassal: Vassal, context: Context) -> tuple[Unsubscribe, ...]:
+    """The packet for nodes that the routers list again, or still; none where that was given up.
+
+    Sent at looks 1, 2, 4, 8 … only, because a router that takes packets does so before it answers.
+    """
+    looks = progress.unnoticed_looks
+    if not looks or looks & (looks - 1) or _is_given_up(progress, context):
+        return ()
+    again = evidence.still_routed(progress.drain, vassal, context.snapshot, context.ignored_by)
+    return (Unsubscribe(progress.id, again),) if again else ()
+
+
+def _is_given_up(progress: Progress, context: Context) -> bool:
+    """Whether it is touched though a router still lists it: the drain took too long, or packets have no effect."""
+    return _is_overdue(progress, context) or is_unnoticed(progress.unnoticed_looks, _seconds(progress, context))
 
 
 def _observe_config(progress: Progress, vassal: Vassal, context: Context) -> Transition:
@@ -83,7 +98,9 @@ def _observe_config(progress: Progress, vassal: Vassal, context: Context) -> Tra
         return fail_and_return(progress, context.now, Failure.REFUSED, details.touch_problem)
     if not _waits_for_the_clock(vassal, context):
         return progress, ()
-    why = "has a config younger than the present second, the only one that the hook may give it: chown the config"
+    why = (
+        "has a config from the future, and the hook may only set the present time: chown the config to the hook's user"
+    )
     late = unless_late(progress, context, why)
     if late.phase is not Phase.FAILED:
         return progress, ()

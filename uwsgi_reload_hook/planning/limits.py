@@ -16,12 +16,12 @@ LOADING = 60.0
 
 
 def of_vassal(progress: Progress, settings: Settings) -> float:
-    """Seconds for one reload: those set, else those for which the old processes may run on, and those to load."""
+    """Seconds for one reload: `timeout`; where that is not set, the mercy of the old processes and 60 s to load."""
     return _mercy(progress) + LOADING if settings.timeout is None else settings.timeout
 
 
 def of_roll(roll: Roll, settings: Settings) -> float:
-    """Seconds that a roll waits for room, or for stats: as long as the slowest of its vassals may take."""
+    """Seconds that a roll waits until the minimum spares a vassal: as long as the slowest of its vassals may take."""
     return max((of_vassal(one, settings) for one in roll.vassals.values()), default=settings.timeout or LOADING)
 
 

@@ -38,8 +38,7 @@ __all__ = [
 ]
 
 MOST_ASKED = 3
-"""Vassals of one key that are asked in a roll, at most: more than that do not run the broken code of a deploy before.
-"""
+"""Vassals of one key that are asked in a roll, at most, because no more are expected to run broken code of before."""
 HANGS_AFTER = 1.0
 """Seconds from the touch after which a request to the old code is taken to hang: its worker keeps the reload waiting.
 """
@@ -132,7 +131,7 @@ def _is_of_old_code(progress: Progress, vassal: Vassal) -> bool | None:
 
 
 def ask(roll: Roll, context: Context) -> tuple[Roll, tuple[SendProbe, ...]]:
-    """Ask the old code under each key of which a vassal is on its way to new code, and none was ready before."""
+    """Ask the old code of each key while the first vassals of that key are being reloaded, and none of them is done."""
     probe = context.settings.probe
     if probe is None or not probe.compares or roll.mode is not Mode.WHOLE or roll.stopping is not None:
         return roll, ()
@@ -171,25 +170,28 @@ def _may_ask(answer: OldAnswer) -> bool:
 
 
 def _whom(key: str, answer: OldAnswer, roll: Roll, context: Context) -> Progress | None:
-    """A vassal of the key that serves and was not asked: best one that is drained, because it has no other requests."""
-    served = context.snapshot.served
+    """A vassal of the key that serves and was not asked: best one that is drained, because it has no other requests.
+
+    A vassal that rests is not asked, because a question would wake it.
+    """
+    served, seen = context.snapshot.served, context.snapshot.vassals
     for one in roll.within(Phase.DRAINING):
-        if key_of(one) == key and one.id not in answer.asked and _was_serving(one):
+        if key_of(one) == key and one.id not in answer.asked and _was_serving(one) and not seen[one.id].rests:
             return one
     if answer.remembered and not answer.asked:
         return None
     for one in roll.within(Phase.PENDING):
-        if key_of(one) == key and one.id not in answer.asked and key in served[one.id]:
+        if key_of(one) == key and one.id not in answer.asked and key in served[one.id] and not seen[one.id].rests:
             return one
     return None
 
 
 def _was_serving(progress: Progress) -> bool:
-    """Whether a vassal had requests until it was taken: one that was paused for its answers accepts all the same."""
+    """Whether requests reached a vassal until it was taken. `accepting` alone is also true of a suspended one."""
     return progress.drain.was_serving and bool(progress.drain.nodes or not progress.keys)
 
 
 def forget_questions(roll: Roll) -> Roll:
-    """The roll of a hook that has ended, with whose connections the answers went that were still to come."""
+    """Forget the questions that are open, because their answers were lost with the connections of the hook before."""
     answers: dict[str, OldAnswer] = {key: one._replace(awaited=False) for key, one in roll.old_answers.items()}
     return replace(roll, old_answers=answers)

@@ -9,7 +9,7 @@ from uwsgi_reload_hook.planning.actions import Step
 from uwsgi_reload_hook.planning.observation import apply, observe
 from uwsgi_reload_hook.planning.progress import Drain, Failure, Phase
 from uwsgi_reload_hook.planning.roll import Result, Roll
-from uwsgi_reload_hook.planning.schedule import return_drained, schedule
+from uwsgi_reload_hook.planning.schedule import evict, return_drained, schedule
 from uwsgi_reload_hook.planning.transitions import Context, Transition, fail_and_return
 from uwsgi_reload_hook.settings import Settings
 from uwsgi_reload_hook.snapshot import Snapshot
@@ -22,6 +22,7 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
     roll = old_answers.note(roll, snapshot)
     context = Context(snapshot, settings, now, roll.ignored_by | snapshot.resubscribing, roll.old_answers)
     seen, reactions = observe(replace(roll, blind_since=None), context)
+    seen, evictions = evict(seen, context)
     seen = stages.stop_if_needed(seen, context)
     context = replace(context, ignored_by=seen.ignored_by | snapshot.resubscribing)
     chosen, actions = schedule(seen, context)
@@ -29,7 +30,7 @@ def plan(snapshot: Snapshot, roll: Roll, settings: Settings, now: float) -> Step
     chosen, hanging = old_answers.end_hanging(chosen, context)
     after = stages.advance(chosen, roll, context)
     kept = announcing.keep(snapshot, {one.id for one in (*after.out, *after.within(Phase.FAILED))})
-    actions = (*reactions, *actions, *questions, *hanging, *kept)
+    actions = (*reactions, *evictions, *actions, *questions, *hanging, *kept)
     return Step(actions, after, polling.next_look(actions, after, context))
 
 
@@ -61,7 +62,9 @@ def fail_vassal(roll: Roll, id_: str, reason: str, now: float) -> Step:
 
     A vassal that has already failed its probe keeps that reason too.
     """
-    progress = roll.vassals[id_]
+    progress = roll.vassals.get(id_)
+    if progress is None or progress.phase is Phase.WITHDRAWN:  # nothing of the roll depends on it
+        return Step((), roll, polling.look_after(polling.IMMEDIATELY, roll))
     move: Transition
     if progress.phase is Phase.FAILED:
         move = progress._replace(reason=f"{progress.reason}; {reason}", drain=Drain()), ()

@@ -75,7 +75,7 @@ class Times(NamedTuple):
 
 
 class Drain(NamedTuple):
-    """What was learnt when a vassal was taken out of service. Written by planning/draining.py."""
+    """What was learnt when a vassal was taken out of service; empty again once it has its traffic back."""
 
     nodes: tuple[Node, ...] = ()
     """Its live nodes as they were before it was taken, to subscribe them again as they were."""
@@ -105,11 +105,12 @@ class Baseline(NamedTuple):
     options: ReloadOptions = DEFAULT_OPTIONS
     """What the options of the process that was touched say of its reload."""
     first_run: int = 0
-    """The second of the Emperor's entry, by which one that slept on demand is told from one that died."""
+    """`first_run` in the Emperor's stats, in Unix seconds: it stays while an on-demand vassal sleeps, and changes when
+    that dies."""
 
 
 class Warmup(NamedTuple):
-    """What was learnt while a vassal warmed up. Written by planning/warming.py."""
+    """What was learnt since a vassal runs its new code; of a new process also whether it serves already."""
 
     admitted: Monotonic | None = None
     """Since when it may be in the routers; None = the answer to its first probe is awaited first."""
@@ -141,6 +142,8 @@ class Progress(NamedTuple):
     """Its pid when the roll began, None if it was not running: another pid later means newer code."""
     unseen_since: Monotonic | None = None
     """Since when it accepts and no router lists it under all of its keys; None = all of them do."""
+    was_recalled: bool = False
+    """Whether it was drained before and had its traffic back: to drain it once more brings the roll no further."""
     unnoticed_looks: int = 0
     """Looks in a row that show no effect: of an unsubscribe packet on the router, or of a touch on the Emperor."""
     times: Times = Times()

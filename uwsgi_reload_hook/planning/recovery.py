@@ -33,8 +33,10 @@ def resume(roll: Roll, snapshot: Snapshot, settings: Settings, now: float) -> St
         if progress.phase.is_out or _was_done(progress, snapshot)
     ]
     roll, actions = apply(roll, moves)
-    goes_on = roll.mode is Mode.WHOLE and roll.stopping is None
-    stage = Stage.ROLLING if goes_on else Stage.WINDING_DOWN
+    stage = Stage.WINDING_DOWN
+    if roll.mode is Mode.WHOLE and roll.stopping is None:
+        untouched = all(one.phase is Phase.PENDING for one in roll.vassals.values())
+        stage = Stage.WAITING if roll.stage is Stage.WAITING and untouched else Stage.ROLLING
     roll = replace(roll, stage=stage, emperor_pid=snapshot.emperor_pid, blind_since=None, last_change=now)
     return Step(actions, roll, polling.look_after(polling.IMMEDIATELY, roll))
 

@@ -57,7 +57,7 @@ class Request:
 
 
 class OldAnswer(NamedTuple):
-    """What the old code under a key answers to the probe `auto`. Written by planning/old_answers.py."""
+    """What the old code under a key answers to the probe `auto`."""
 
     remembered: int = 0
     """The HTTP status of the last roll; 0 = not known, or no answer."""

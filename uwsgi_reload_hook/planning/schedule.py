@@ -1,7 +1,7 @@
 """What the roll does at one look: the transitions that are chosen, for all vassals together.
 
-Evict, wake, return or recall, touch, take: each chooses among vassals of another phase, so that none changes what
-another has chosen.
+Evict comes first, because what becomes of a failed vassal's traffic is part of the reason for which the roll stops.
+Then wake, return or recall, touch or unsubscribe again, take: each chooses among vassals that no other one has chosen.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from uwsgi_reload_hook.planning.progress import Image, Phase, Progress
 from uwsgi_reload_hook.planning.roll import Roll, Stage
 from uwsgi_reload_hook.planning.transitions import Context, Transition
 
-__all__ = ["return_drained", "schedule"]
+__all__ = ["evict", "return_drained", "schedule"]
 
 RECALLED = "given its traffic back: another vassal stopped serving, and the minimum needs this one"
 
@@ -25,14 +25,15 @@ def schedule(roll: Roll, context: Context) -> tuple[Roll, tuple[Action, ...]]:
     """Choose what is done now."""
     pending = candidates.in_order(roll, context)
     budget = Budget(roll, context, {candidate for _, candidate in pending})
-    chosen = [*_evict(roll, budget, context), *_wake(roll, context)]
+    chosen = [*_wake(roll, context)]
     if roll.stage is Stage.WINDING_DOWN:
         chosen += return_drained(roll, context.now, roll.reason)
         return apply(roll, chosen)
     drained = roll.within(Phase.DRAINING)
     recalled = {one.id: one for one in budget.to_recall(drained)}
     chosen += [draining.return_to_service(one, context.now, RECALLED) for one in recalled.values()]
-    chosen += _touch([one for one in drained if one.id not in recalled], roll, context)
+    staying = [one for one in drained if one.id not in recalled]
+    chosen += _touch(staying, roll, context)
     # The next look shows whether a recalled vassal serves.
     if not recalled and not absence.unsettled(roll, context):
         chosen += _take(pending, roll, budget, context)
@@ -43,6 +44,11 @@ def return_drained(roll: Roll, now: float, reason: str) -> list[Transition]:
     """Return to service the vassals that were drained and not touched."""
     why = f"given its traffic back: {reason}"
     return [draining.return_to_service(progress, now, why) for progress in roll.within(Phase.DRAINING)]
+
+
+def evict(roll: Roll, context: Context) -> tuple[Roll, tuple[Action, ...]]:
+    """Choose what becomes of the traffic of vassals whose new code has not answered its probe well."""
+    return apply(roll, _evict(roll, Budget(roll, context), context))
 
 
 def _evict(roll: Roll, budget: Budget, context: Context) -> Iterable[Transition]:
@@ -71,15 +77,18 @@ def _wake(roll: Roll, context: Context) -> Iterable[Transition]:
 
 
 def _touch(drained: Collection[Progress], roll: Roll, context: Context) -> Iterable[Transition]:
-    """Touch the drained vassals that are ready, and start those that are down."""
+    """Touch the drained vassals that are ready, start those that are down, and unsubscribe again those still routed."""
     seen = context.snapshot.vassals
-    ready = [(one, why) for one in drained if (why := draining.why_ready(one, seen[one.id], context))]
-    left = throttle.free_for_touches(sum(seen[one.id].present for one, _ in ready), roll, context)
-    for progress, why in ready:
+    ready = {one.id: why for one in drained if (why := draining.why_ready(one, seen[one.id], context))}
+    left = throttle.free_for_touches(sum(seen[id_].present for id_ in ready), roll, context)
+    for progress in drained:
         vassal = seen[progress.id]
-        if not vassal.present or left > 0:
+        if progress.id not in ready:
+            if packets := draining.unsubscribe_again(progress, vassal, context):
+                yield progress, packets
+        elif not vassal.present or left > 0:
             left -= vassal.present
-            yield draining.restart(progress, vassal, context, why)
+            yield draining.restart(progress, vassal, context, ready[progress.id])
 
 
 def _take(

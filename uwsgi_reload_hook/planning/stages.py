@@ -2,6 +2,9 @@
 
     waiting -> rolling -> winding down -> over
 
+A restart of the Emperor, or of the hook, can lead from winding down back to rolling, because a vassal whose touch was
+lost is pending again (recovery.py).
+
 *Waiting*: no vassal was taken yet, and the roll can still be refused.
 *Rolling*: vassals are taken, reloaded, and returned to service.
 *Winding down*: no further vassal is taken, because all were, or because the roll stops. Those out of service come back.
@@ -35,15 +38,14 @@ def end(roll: Roll, result: Result, reason: str, now: float) -> Roll:
 
 
 def stop_if_needed(roll: Roll, context: Context) -> Roll:
-    """Stop a roll with a failed vassal, with its deadline reached, or that keys listed late make impossible."""
+    """Stop a roll if a vassal failed, the deadline was reached, or a key that a router listed late has no room."""
     if roll.stopping is not None or roll.mode is Mode.RESTORE:
         return roll
     if roll.within(Phase.FAILED):
-        return stop(roll, Result.FAILED, _failures(roll))
-    limit = context.settings.deadline
+        return stop(roll, Result.FAILED, "; ".join(f"{one.id}: {one.reason}" for one in roll.within(Phase.FAILED)))
     left = any(not one.phase.is_over for one in roll.vassals.values())
-    if limit and left and context.now - roll.started >= limit:
-        return stop(roll, Result.TIMED_OUT, f"the deadline of {limit:g} s was reached")
+    if left and _is_past_deadline(roll, context):
+        return stop(roll, Result.TIMED_OUT, f"the deadline of {context.settings.deadline:g} s was reached")
     if roll.stage is Stage.WAITING and not roll.out:
         why = refusal(context.snapshot, roll)
         if not why:  # a router may have listed keys late, and their minimum spares no vassal
@@ -54,10 +56,9 @@ def stop_if_needed(roll: Roll, context: Context) -> Roll:
 
 def advance(roll: Roll, before: Roll, context: Context) -> Roll:
     """Move a roll to the stage that its vassals are in after a step; `before` is the roll before that step."""
-    if any(before.vassals[id_].phase is not one.phase for id_, one in roll.vassals.items()):
+    pairs = ((before.vassals[id_], one) for id_, one in roll.vassals.items())
+    if any(old.phase is not new.phase and not _is_recurring(old, new) for old, new in pairs):
         roll = replace(roll, last_change=context.now)
-    if before.stopping is None and roll.stopping is Result.FAILED:
-        roll = replace(roll, reason=_failures(roll))  # with what became of the traffic of those that failed
     roll = _stop_if_stalled(roll, context)
     if roll.out:
         pending = bool(roll.within(Phase.PENDING) or roll.within(Phase.DRAINING))
@@ -65,17 +66,24 @@ def advance(roll: Roll, before: Roll, context: Context) -> Roll:
         return roll if roll.stage is stage else replace(roll, stage=stage)
     if roll.mode is Mode.RESTORE or roll.stopping is not None:
         return end(roll, roll.stopping or Result.INTERRUPTED, roll.reason, context.now)
-    if roll.within(Phase.PENDING) or canary.seconds_left(roll, context.settings, context.now):
+    if roll.within(Phase.PENDING):
         return roll
-    if announcing.are_awaited(roll, context):
+    waits = canary.seconds_left(roll, context.settings, context.now) or announcing.are_awaited(roll, context)
+    if waits and not _is_past_deadline(roll, context):  # all are reloaded: there is nothing left that could time out
         return roll
     result, reason = unrollable.result_of_finished(roll)
     reasons = [one for one in (reason, announcing.warning(roll, context.snapshot)) if one]
     return end(roll, result, "; ".join(reasons), context.now)
 
 
-def _failures(roll: Roll) -> str:
-    return "; ".join(f"{one.id}: {one.reason}" for one in roll.within(Phase.FAILED))
+def _is_recurring(old: Progress, new: Progress) -> bool:
+    """Whether a vassal that was recalled before is drained or recalled again, as it may be for ever."""
+    return old.was_recalled and {old.phase, new.phase} == {Phase.PENDING, Phase.DRAINING}
+
+
+def _is_past_deadline(roll: Roll, context: Context) -> bool:
+    limit = context.settings.deadline
+    return limit > 0 and context.now - roll.started >= limit
 
 
 def _stop_if_stalled(roll: Roll, context: Context) -> Roll:

@@ -27,7 +27,7 @@ class Journal:
     keys: Mapping[str, frozenset[str]] | None = None
     """The subscription keys that each vassal was seen to serve."""
     roll: Roll | None = None
-    """The roll under way; each step is written here before its acts."""
+    """The roll under way; each change of a phase is written here before the acts of its step."""
     saved: Monotonic = 0.0
     """When it was written."""
     usual_load: Seconds | None = None

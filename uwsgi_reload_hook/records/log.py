@@ -26,7 +26,7 @@ def log_event(event: Event) -> None:
             log.info("roll %s is resumed where the previous hook left it", roll.id)
         case events.VassalMoved(_, before, after):
             _move(before, after)
-        case events.RollStopping(roll):
+        case events.RollStopping(roll) if roll.result is None:
             text = "roll %s stops: %s. No further vassal is reloaded; those out of service are finished"
             log.error(text, roll.id, roll.reason)
         case events.RollInterrupted(roll):
@@ -71,7 +71,7 @@ def _close(roll: Roll) -> None:
         _tell_refused_hosts(roll)
         return
     log.error(
-        "roll %s is over after %.2f s, %s: %s. Reloaded: %d; failed: %s; not touched, still on the old code: %s. "
+        "roll %s is over after %.2f s, %s: %s. Reloaded: %d; failed: %s; not touched, still on the old code: %s%s. "
         "Fix the cause and touch the trigger again",
         *_end(roll),
         roll.result.value if roll.result else "unfinished",
@@ -79,6 +79,7 @@ def _close(roll: Roll) -> None:
         reloaded,
         _listed(ids[Phase.FAILED]),
         _listed(ids[Phase.PENDING]),
+        f"; in the middle of their reload: {_listed([one.id for one in roll.out])}" if roll.out else "",
     )
 
 
