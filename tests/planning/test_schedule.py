@@ -77,7 +77,7 @@ def test_the_deadline_ends_the_watch_of_a_canary_that_is_the_whole_roll(passed: 
     assert planner.plan(a_snapshot(a_subscribed_vassal("a")), roll, given, NOW + passed).roll.result is result
 
 
-def test_a_vassal_that_is_drained_and_recalled_for_ever_does_not_keep_the_roll_alive() -> None:
+def test_a_vassal_that_is_drained_and_recalled_for_ever_ends_the_roll() -> None:
     """`b` dies at every other look, and is back at the next one."""
     roll = a_roll(a_progress("a", keys=APP, first_pid=7), minimum={"app": 1}, stage=Stage.ROLLING)
     given, seconds = settings(canary=0, probe=None, timeout=20.0), 0.0
