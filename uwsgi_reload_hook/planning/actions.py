@@ -72,7 +72,7 @@ class SendProbe:
     host: str = ""
     """Empty = the key of that node."""
     modifiers: tuple[int, int] | None = None
-    """Of one without a node: those of other vassals under its key; None = not known."""
+    """What to send to a vassal without a node, as other vassals under its key have it; None = not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,9 @@ class Budget:
     def to_recall(self, draining: Sequence[Progress]) -> list[Progress]:
         """The draining vassals that return to service, because another one died and a key is below its minimum.
 
-        The one that was taken last is recalled first. One that did not serve when it was taken would not help. The
-        count that allowed a vassal to be taken, the router's or the Emperor's, decides whether it is recalled.
+        The one that was taken last is recalled first. One that did not serve when it was taken would not help. A
+        vassal that was taken by the Emperor's count of accepting vassals is recalled by that count, all others by the
+        routers' count.
         """
         listed: Counter[str] = Counter(self._serving)
         by_emperor = any(one.unseen_since is not None for one in draining)
