@@ -45,23 +45,32 @@ def open_roll(
 
     Remembered keys are dropped where the config no longer subscribes the vassal, so that none is waited for.
     """
-    excluded = {
-        vassal.id: why for vassal in snapshot.vassals.values() if (why := _exclusion(vassal, settings, request))
-    }
-    new = {id_ for id_, vassal in snapshot.vassals.items() if _began_after(vassal, request, snapshot.wall)}
-    rolled = {
-        id_: _opened(vassal, memory, now, is_new=id_ in new)
-        for id_, vassal in sorted(snapshot.vassals.items())
-        if id_ not in excluded
-    }
+    roll = _roll_of(snapshot, settings, request, now, memory)
+    why = snapshot.emperor_problem
+    if not why and roll.vassals and all(_began_after(snapshot, id_, request) for id_ in roll.vassals):
+        return roll
+    why = why or (refusal(snapshot, roll) if roll.vassals else _nobody(roll.excluded))
+    if not why:
+        roll, why = exclude_unrollable(snapshot, roll)
+    return replace(roll, stage=Stage.OVER, result=Result.REFUSED, finished=now, reason=why) if why else roll
+
+
+def _roll_of(snapshot: Snapshot, settings: Settings, request: Request, now: float, memory: Memory) -> Roll:
+    """The roll as it would begin, whatever refuses it."""
+    seen = snapshot.vassals
+    excluded = {vassal.id: why for vassal in seen.values() if (why := _exclusion(vassal, settings, request))}
     roll = Roll(
         id=f"{request.mtime_ns}-{int(snapshot.wall * 1000)}",
         request=request,
         started=now,
         started_wall=snapshot.wall,
-        vassals=rolled,
+        vassals={
+            id_: _opened(vassal, memory, now, is_new=_began_after(snapshot, id_, request))
+            for id_, vassal in sorted(seen.items())
+            if id_ not in excluded
+        },
         excluded=excluded,
-        excluded_keys={id_: keys for id_ in excluded if (keys := snapshot.vassals[id_].keys)},
+        excluded_keys={id_: keys for id_ in excluded if (keys := seen[id_].keys)},
         key_routers=absence.key_routers(snapshot),
         routers=snapshot.routers,
         emperor_pid=snapshot.emperor_pid,
@@ -69,22 +78,16 @@ def open_roll(
         old_answers={key: OldAnswer(status) for key, status in memory.answers.items()},
         last_change=now,
     )
-    roll = replace(roll, minimum=counts.minimum_by_key(snapshot, roll, settings))
-    why = snapshot.emperor_problem
-    if not why and rolled and rolled.keys() <= new:
-        return roll
-    why = why or (refusal(snapshot, roll) if rolled else _nobody(excluded))
-    if not why:
-        roll, why = exclude_unrollable(snapshot, roll)
-    return replace(roll, stage=Stage.OVER, result=Result.REFUSED, finished=now, reason=why) if why else roll
+    return replace(roll, minimum=counts.minimum_by_key(snapshot, roll, settings))
 
 
-def _began_after(vassal: Vassal, request: Request, wall: float) -> bool:
+def _began_after(snapshot: Snapshot, id_: str, request: Request) -> bool:
     """Whether the process of a vassal was started after the touch, so that it has the code already.
 
     As after a cold start, when a touch was made while everything was down. A reload that the Emperor has delivered does
     not count, because its vassal may still show the accepting byte of its start.
     """
+    vassal, wall = snapshot.vassals[id_], snapshot.wall
     touched_ns = max(request.mtime_ns, request.changed_ns)
     started_ns = vassal.last_run * 1_000_000_000
     runs = vassal.present and vassal.pid > 0 and not vassal.respawns
