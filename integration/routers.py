@@ -16,6 +16,7 @@ from integration import stats
 from integration.farm import UWSGI
 from integration.layout import ini
 from integration.processes import free_port
+from integration.services import cannot_run, needed
 from integration.waiting import eventually
 
 if TYPE_CHECKING:
@@ -130,23 +131,26 @@ class Fewest:
 @contextmanager
 def other_host() -> Iterator[list[str]]:
     """Another host at `THERE`; gives the words before a command that runs there. Needs root."""
+    if os.geteuid() != 0:
+        cannot_run("only root may make a network namespace")
+    ip = needed("ip")
     name = f"urh-{os.getpid()}"
-    inside = ["ip", "netns", "exec", name]
+    inside = [ip, "netns", "exec", name]
     ends = f"urh{os.getpid()}a", f"urh{os.getpid()}b"
-    _run("ip", "netns", "add", name)
+    _run(ip, "netns", "add", name)
     try:
-        _run("ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1], "netns", name)
-        _run("ip", "addr", "add", f"{HERE}/30", "dev", ends[0])
-        _run("ip", "link", "set", ends[0], "up")
+        _run(ip, "link", "add", ends[0], "type", "veth", "peer", "name", ends[1], "netns", name)
+        _run(ip, "addr", "add", f"{HERE}/30", "dev", ends[0])
+        _run(ip, "link", "set", ends[0], "up")
         for command in (
-            ["ip", "addr", "add", f"{THERE}/30", "dev", ends[1]],
-            ["ip", "link", "set", ends[1], "up"],
-            ["ip", "link", "set", "lo", "up"],
+            [ip, "addr", "add", f"{THERE}/30", "dev", ends[1]],
+            [ip, "link", "set", ends[1], "up"],
+            [ip, "link", "set", "lo", "up"],
         ):
             _run(*inside, *command)
         yield inside
     finally:
-        _run("ip", "netns", "del", name)
+        _run(ip, "netns", "del", name)
 
 
 def _run(*words: str) -> None:
@@ -183,5 +187,5 @@ time_t time(time_t *into) {
 def other_clock(directory: Path, seconds: int) -> dict[str, str]:
     """The environment of a process whose clock is so many seconds ahead: uWSGI asks time(2) (core/clock.c)."""
     (directory / "clock.c").write_text(CLOCK.replace("SECONDS", str(seconds)))
-    _run("gcc", "-shared", "-fPIC", "-o", str(directory / "clock.so"), str(directory / "clock.c"))
+    _run(needed("gcc"), "-shared", "-fPIC", "-o", str(directory / "clock.so"), str(directory / "clock.c"))
     return {"LD_PRELOAD": str(directory / "clock.so")}
